@@ -1,0 +1,75 @@
+"""What is shown while a run goes; nothing but plain lines when the output is not a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from invset.run import runner
+
+
+class Display:
+    """Two bars: seeds (feasible of K, outer iteration, violation per constraint) and samples (k of n, acceptance).
+
+    Args:
+        console: where to; a console that is no terminal shows nothing.
+        units: names of the constraints.
+    """
+
+    def __init__(self, console: Console, units: Sequence[str]) -> None:
+        self.units = units
+        self._progress = Progress(
+            TextColumn("{task.description:<7}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.completed:>4.0f} of {task.total:.0f}"),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._seeds = self._samples = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, progress: runner.Progress) -> None:
+        """Show where the run stands."""
+        if self._progress.disable:
+            return
+        info, tally = progress.info, progress.tally
+        if info.phase == "seeding" or self._seeds is None:
+            if self._seeds is None:
+                self._seeds = self._progress.add_task("seeds", total=len(info.feasible), note="")
+            note = seeding_note(progress, self.units)
+            self._progress.update(self._seeds, completed=int(info.feasible.sum()), note=note)
+        if info.phase != "seeding":
+            if self._samples is None:
+                self._samples = self._progress.add_task("samples", total=progress.wanted, note="")
+            note = f"{acceptance(progress):.0%} accepted, {tally.samples / max(tally.seconds, 1e-9):.0f}/s"
+            self._progress.update(self._samples, completed=progress.samples, note=note)
+
+
+def seeding_note(progress: runner.Progress, units: Sequence[str]) -> str:
+    """`outer 1, fc8:981 off by 3.2`: the outer iteration, from 1, and the worst violation of each constraint."""
+    worst = zip(units, progress.worst_violation.tolist(), strict=True)
+    off = ", ".join(f"{unit} off by {value:.3g}" if value else f"{unit} met" for unit, value in worst)
+    return f"outer {progress.info.outer + 1}, {off}"
+
+
+def acceptance(progress: runner.Progress) -> float:
+    """The share of codes after the seeds that became samples."""
+    chains = len(progress.info.feasible)
+    tried = progress.tally.sampling_steps * chains
+    return min(1.0, (progress.tally.candidates - chains) / tried) if tried else 1.0

@@ -1,0 +1,82 @@
+"""`resume=FOLDER`: the overrides of the run that is there, with the new ones after them."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from invset.cli.schema import SampleConfig
+from invset.errors import ConfigError, RunFolderError
+from invset.run.files import read_json
+from invset.run.layout import Layout
+
+MAY_DIFFER = ("n", "resume")  # what a run that goes on may change
+
+
+def arguments(given: list[str]) -> list[str]:
+    """Hydra's arguments for a command line; as given, unless it resumes a run.
+
+    Raises:
+        ConfigError: it resumes several runs, or a sweep.
+        RunFolderError: there is no run to go on with.
+    """
+    folders = [argument.removeprefix("resume=") for argument in given if argument.startswith("resume=")]
+    if not folders or folders[-1] in ("", "null"):
+        return given
+    if len(folders) > 1 or "-m" in given or "--multirun" in given:
+        raise ConfigError("resume= goes on with one run: give one folder, and no -m; resume the runs one by one.")
+    folder = Path(folders[0])
+    paths = Layout(folder)
+    if not paths.config.is_file():
+        raise RunFolderError(f"{folder}: there is no run here to continue (no config.yaml). Mend the path.")
+    saved = [str(override) for override in read_json(paths.manifest).get("overrides", [])]
+    new = {_key(argument) for argument in given if "=" in argument}
+    kept = [override for override in saved if _key(override) not in new]
+    # Hydra's own output goes nowhere: the folder has what it wrote the first time.
+    return [*kept, *given, f"hydra.run.dir={_quoted(str(folder))}", "hydra.output_subdir=null"]
+
+
+def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
+    """Refuse to go on with a run under another config than its own; n may grow.
+
+    Raises:
+        ConfigError: with the differences.
+    """
+    new, saved = _lines(OmegaConf.structured(config)), _lines(OmegaConf.create(saved_text))
+    difference = [
+        line
+        for line in difflib.unified_diff(saved, new, "the run", "now", n=0, lineterm="")
+        if not line.startswith(("---", "+++", "@@"))
+    ]
+    if difference:
+        raise ConfigError(
+            f"{folder} is a run with another config ('-' the run's, '+' yours): {'; '.join(difference)}. "
+            "Leave these settings out, or start a new run."
+        )
+
+
+def _lines(config: object) -> list[str]:
+    values = OmegaConf.to_container(config, resolve=True)  # type: ignore[arg-type]
+    assert isinstance(values, dict)
+    found: list[str] = []
+
+    def walk(node: dict, prefix: str) -> None:  # type: ignore[type-arg]
+        for key in sorted(node, key=str):
+            value, name = node[key], f"{prefix}{key}"
+            if isinstance(value, dict) and value:
+                walk(value, f"{name}.")
+            elif name not in MAY_DIFFER:
+                found.append(f"{name}={value}")
+
+    walk(values, "")
+    return found
+
+
+def _key(override: str) -> str:
+    return override.split("=", 1)[0].lstrip("+~")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,79 @@
+"""The augmented Lagrangian of eqs. 9 and 11, with the slack in closed form.
+
+Each constraint is f − s = 0 with the slack s in the region's aim, and
+
+    L = −w · objective + Σ −λ (f − s) / r + Σ μ/2 ((f − s) / r)²
+
+where r is the unit in which a constraint is measured: 1 for the paper as printed, half the range's width where nothing
+is to depend on the scale of activations. w weighs the objective against the constraints.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invset.core.diversity import Moments, between_gradient, pairwise_gradient
+from invset.core.region import Region
+
+
+class Scales(NamedTuple):
+    """How the objective is weighed (w, a number) and the unit r of each constraint (p,)."""
+
+    objective: float
+    constraint: Tensor
+
+
+class Multipliers(NamedTuple):
+    """λ (k, p), zero at the start, and the penalty μ > 0."""
+
+    values: Tensor
+    penalty: float
+
+
+def slack(activations: Tensor, multipliers: Multipliers, region: Region, scales: Scales) -> Tensor:
+    """The slack that minimises L: s = clip(f − r·λ/μ, l, u), (k, p), in units of activation."""
+    return region.project(activations - scales.constraint * multipliers.values / multipliers.penalty)
+
+
+def updated(activations: Tensor, multipliers: Multipliers, region: Region, scales: Scales) -> Tensor:
+    """λ ← λ − μ (f − s) / r; with u = ∞ and r = 1 it is max(λ − μ(ε₀ − z₂ + f), 0)."""
+    residual = (activations - slack(activations, multipliers, region, scales)) / scales.constraint
+    return multipliers.values - multipliers.penalty * residual
+
+
+def activation_gradient(
+    activations: Tensor, multipliers: Multipliers, region: Region, scales: Scales
+) -> Tensor:
+    """∂L/∂f (k, p) at the best slack, in which L is stationary: −(λ − μ (f − s) / r) / r."""
+    return -updated(activations, multipliers, region, scales) / scales.constraint
+
+
+def encoding_gradient(encodings: Tensor, group: Moments, fixed: Moments | None, scales: Scales) -> Tensor:
+    """∂L/∂e_i (k, d): away from the group (eq. 9) and, if given, from a fixed set too (eq. 11)."""
+    gradient = pairwise_gradient(encodings, group)
+    if fixed is not None:
+        gradient = gradient + between_gradient(encodings, fixed)
+    return -scales.objective * gradient
+
+
+def value(
+    activations: Tensor,
+    group: Moments,
+    fixed: Moments | None,
+    multipliers: Multipliers,
+    region: Region,
+    scales: Scales,
+) -> Tensor:
+    """L itself at the best slack, () float64."""
+    residual = ((activations - slack(activations, multipliers, region, scales)) / scales.constraint).double()
+    penalty = (-multipliers.values.double() * residual + multipliers.penalty / 2 * residual.square()).sum()
+    objective = group.pairwise() if fixed is None else group.pairwise() + group.between(fixed)
+    return penalty - scales.objective * objective
+
+
+def no_multipliers(chains: int, constraints: int, penalty: float, device: torch.device | str) -> Multipliers:
+    """λ = 0 and μ = μ₀."""
+    return Multipliers(torch.zeros(chains, constraints, device=device), penalty)

@@ -1,0 +1,147 @@
+"""What a sampler needs to know: from codes to images, encodings and activations, and back (eqs. 1, 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from invset.errors import NonFiniteError
+
+Objective = Literal["encodings", "images", "codes", "none"]
+
+
+class Evaluation(NamedTuple):
+    """What k codes give: images (k, 3, h, w) in [0, 1], encodings (k, d), activations (k, p)."""
+
+    images: Tensor
+    encodings: Tensor
+    activations: Tensor
+
+
+class Problem:
+    """Codes to images, encodings and p activations: one pass through the generator, one through the network.
+
+    Args:
+        generate: codes (k, c) -> images (k, 3, h, w), differentiable.
+        read: images -> (encodings (k, d), activations (k, p)) in one forward pass, differentiable.
+        objective: where distances between samples are measured: `encodings` E(G(c)) (eq. 6), `images` G(c) (eq. 5),
+            `codes` c (eq. 14); with `none` (eq. 15) encodings are still returned but nothing pulls on them.
+        eight_bit: the images are those of an 8-bit file: clamped to [0, 1] and rounded to 1/255, with the gradient
+            passed straight through, so that the activation in the loop is that of the saved image.
+        code_bounds: (lowest, highest) value of a code's entries, or None.
+
+    `forward_passes` and `backward_passes` count the codes that went through the generator and the network.
+    """
+
+    def __init__(
+        self,
+        generate: Callable[[Tensor], Tensor],
+        read: Callable[[Tensor], tuple[Tensor, Tensor]],
+        *,
+        objective: Objective = "encodings",
+        eight_bit: bool = True,
+        code_bounds: tuple[float, float] | None = None,
+    ) -> None:
+        self.generate = generate
+        self.read = read
+        self.objective = objective
+        self.eight_bit = eight_bit
+        self.code_bounds = code_bounds
+        self.forward_passes = 0
+        self.backward_passes = 0
+
+    def evaluate(self, codes: Tensor) -> Evaluation:
+        """(k, c) codes -> their images, encodings and activations, without a gradient."""
+        with torch.no_grad():
+            return self._forward(codes)
+
+    def linearise(
+        self, codes: Tensor, *, batch_size: int | None = None, keep_images: bool = True
+    ) -> tuple[Evaluation, Callable[[Tensor, Tensor], Tensor]]:
+        """(k, c) codes -> their evaluation, and a function that pulls gradients back to the codes.
+
+        The function takes ∂L/∂encodings (k, d) and ∂L/∂activations (k, p), returns ∂L/∂codes (k, c), and is called
+        at most once. More codes than `batch_size` take two forward passes instead of one, in micro-batches, so that
+        the memory of the networks does not grow with k; the gradient is the same. Without `keep_images`, the images
+        of the evaluation are empty.
+        """
+        if batch_size is None or len(codes) <= batch_size:
+            return self._linearise(codes)
+        batches = codes.split(batch_size)
+        parts = [self.evaluate(batch) for batch in batches]
+        if not keep_images:
+            parts = [part._replace(images=part.images[:0]) for part in parts]
+
+        def pull_back(encoding_gradient: Tensor, activation_gradient: Tensor) -> Tensor:
+            gradients = zip(
+                batches,
+                encoding_gradient.split(batch_size),
+                activation_gradient.split(batch_size),
+                strict=True,
+            )
+            return torch.cat([self._linearise(batch)[1](*rest) for batch, *rest in gradients])
+
+        return Evaluation(*(torch.cat(tensors) for tensors in zip(*parts, strict=True))), pull_back
+
+    def _linearise(self, codes: Tensor) -> tuple[Evaluation, Callable[[Tensor, Tensor], Tensor]]:
+        leaf = codes.detach().requires_grad_(True)
+        with torch.enable_grad():
+            evaluation = self._forward(leaf)
+
+        def pull_back(encoding_gradient: Tensor, activation_gradient: Tensor) -> Tensor:
+            outputs, gradients = [evaluation.activations], [activation_gradient]
+            if self.objective != "none":
+                outputs.append(evaluation.encodings)
+                gradients.append(encoding_gradient)
+            self.backward_passes += len(codes)
+            (gradient,) = torch.autograd.grad(outputs, leaf, gradients)
+            _require_finite(gradient, "the gradient")
+            return gradient
+
+        return Evaluation(*(tensor.detach() for tensor in evaluation)), pull_back
+
+    def bound(self, codes: Tensor) -> Tensor:
+        """The nearest codes within the bounds."""
+        return codes if self.code_bounds is None else codes.clamp(*self.code_bounds)
+
+    def _forward(self, codes: Tensor) -> Evaluation:
+        self.forward_passes += len(codes)
+        images = self.generate(codes)
+        if self.eight_bit:
+            images = round_to_eight_bits(images)
+        encodings, activations = self.read(images)
+        if self.objective == "images":
+            encodings = images.flatten(1)
+        elif self.objective == "codes":
+            encodings = codes
+        _require_finite(activations, "the activations")
+        _require_finite(encodings, "the encodings")
+        return Evaluation(images, encodings, activations)
+
+
+def round_to_eight_bits(images: Tensor) -> Tensor:
+    """Clamp to [0, 1] and round to multiples of 1/255, exactly as a saved image reads; the gradient passes through."""
+    return _EightBits.apply(images)
+
+
+class _EightBits(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, images: Tensor) -> Tensor:
+        return images.clamp(0, 1).mul_(255).round_().div_(255)
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+def _require_finite(values: Tensor, what: str) -> None:
+    finite = values.isfinite().flatten(1).all(dim=1)
+    if not finite.all():
+        chains = (~finite).nonzero().flatten().tolist()
+        raise NonFiniteError(
+            f"{what} of chain {', '.join(map(str, chains[:5]))} became NaN or infinite: the weights or the codes are "
+            "beyond what the networks can compute; check the weights, or bound the codes (code.bounds=[low,high])"
+        )

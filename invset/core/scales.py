@@ -1,0 +1,47 @@
+"""What the objective is measured against, taken from unrelated codes at the start, so that nothing needs tuning."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invset.core.lagrangian import Scales
+from invset.core.problem import Problem
+from invset.core.region import Region
+
+
+class Distances(NamedTuple):
+    """The median distance between unrelated codes, and between what the objective compares: their encodings."""
+
+    codes: float
+    encodings: float
+
+
+def measure(problem: Problem, codes: Tensor, batch_size: int | None = None) -> Distances:
+    """Distances between unrelated codes (m, c), m ≥ 2. If a median is 0, the mean; if that is 0 too, 1."""
+    batches = codes.split(batch_size or len(codes))
+    encodings = torch.cat([problem.evaluate(batch).encodings for batch in batches])
+    return Distances(_typical_distance(codes), _typical_distance(encodings))
+
+
+def automatic(distances: Distances, region: Region, chains: int) -> Scales:
+    """Activations in half widths of their ranges, and the objective so that a typical pair counts as one of those.
+
+    The sum over ordered pairs holds each code's distances 2(K − 1) times; divided by that and by the square of the
+    typical distance, the objective of an unrelated set is 1 a chain, whatever K and the scale of encodings.
+    """
+    pairs = 2 * max(chains - 1, 1)
+    return Scales(1 / (pairs * distances.encodings**2), region.half_width)
+
+
+def fixed(objective: float, region: Region) -> Scales:
+    """The paper's own units: the objective times a number (1 as printed), activations as they are."""
+    return Scales(objective, torch.ones_like(region.half_width))
+
+
+def _typical_distance(points: Tensor) -> float:
+    distances = torch.pdist(points.flatten(1))
+    typical = float(distances.median()) or float(distances.mean())
+    return typical or 1.0

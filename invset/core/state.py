@@ -1,0 +1,86 @@
+"""What the next step needs (`State`) and what we want to know of the last one (`StepInfo`)."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol
+
+from torch import Tensor
+
+from invset.core.diversity import Moments
+from invset.core.lagrangian import Multipliers, Scales
+from invset.core.problem import Evaluation
+from invset.core.scales import Distances
+from invset.core.steps import Steps
+
+Phase = Literal["seeding", "sampling", "unreachable", "stalled", "done"]
+"""`unreachable`: no code reached the ranges. `stalled`: sampling went on for long without a new sample."""
+
+ACTIVE = ("seeding", "sampling")
+
+
+class State(NamedTuple):
+    """All that a run's next step depends on: saved and restored, the run goes on to the same bits.
+
+    Shapes: codes (k, c); multipliers.values (k, p); steps, attempts and outer_violation (k,); closest (p,).
+
+    Attributes:
+        phase: see `Phase`.
+        codes: where the chains are.
+        previous: C₀ as moments: the last accepted set (eq. 7), empty while seeding.
+        scales: weight of the objective and unit of each constraint; measured once.
+        distances: between unrelated codes; measured once.
+        attempts: how many starts each chain has used up.
+        outer: outer iteration, from 0.
+        inner: gradient steps in this outer iteration; while sampling, since the seeds.
+        step: gradient steps in all.
+        idle: sampling steps since the last new sample.
+        outer_violation: each chain's violation when the outer iteration began.
+        outer_objective: the objective when the outer iteration began.
+        closest: the activations of the code that came closest to the ranges, and how close (in half widths).
+    """
+
+    phase: Phase
+    codes: Tensor
+    multipliers: Multipliers
+    steps: Steps
+    previous: Moments
+    scales: Scales
+    distances: Distances
+    attempts: Tensor
+    outer: int
+    inner: int
+    step: int
+    idle: int
+    outer_violation: Tensor
+    outer_objective: float
+    closest: Tensor
+    closest_violation: float
+
+
+class StepInfo(NamedTuple):
+    """One step: the codes it began from, what they gave, which became samples, and how far each then went.
+
+    Shapes: codes (k, c); violation (k, p), in units of activation; feasible (k,) bool; lengths (k,), in units of code;
+    samples (m,): the chains whose codes are new samples. While seeding, none is.
+    """
+
+    phase: Phase
+    outer: int
+    step: int
+    codes: Tensor
+    evaluation: Evaluation
+    violation: Tensor
+    feasible: Tensor
+    samples: Tensor
+    multipliers: Multipliers
+    lengths: Tensor
+
+
+class Method(Protocol):
+    """A way to sample an inverse set; `method=paper` is one."""
+
+    def begin(self) -> State:
+        """The state before the first step."""
+
+    def step(self, state: State) -> tuple[State, StepInfo]:
+        """One gradient step; only for a state whose phase is active."""

@@ -1,0 +1,25 @@
+"""The errors a user can cause. Each message says what is wrong, where, and what to do."""
+
+
+class InvsetError(Exception):
+    """Something a user can mend; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class ConfigError(InvsetError):
+    """A setting is wrong or does not fit the others."""
+
+    exit_code = 2
+
+
+class WeightsError(InvsetError):
+    """A file of weights is missing, damaged or made for another network."""
+
+
+class NonFiniteError(InvsetError):
+    """A network or generator gave NaN or infinity."""
+
+
+class RunFolderError(InvsetError):
+    """A run folder cannot be written, read or continued."""

@@ -1,0 +1,85 @@
+"""The paper's linear model with logistic activation (sec. 3.1), whose inverse sets are known exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from invset.errors import ConfigError
+from invset.models.network import Network
+
+SPREAD = 2.0  # standard deviation of the logit over uniform random images
+
+
+class LinearModel(nn.Module):
+    """σ(w·x + c) of an image x with d numbers in [0, 1].
+
+    Args:
+        weights: w, (d,).
+        bias: c; None centres the logit, so that it averages 0 over the unit cube.
+    """
+
+    def __init__(self, weights: Tensor, bias: float | None = None) -> None:
+        super().__init__()
+        self.logit = nn.Linear(
+            weights.numel(), 1, device="meta"
+        )  # left empty: no draw from the global random state
+        constant = -weights.double().sum() / 2 if bias is None else torch.tensor(bias)
+        state = {"weight": weights.reshape(1, -1).float(), "bias": constant.reshape(1).float()}
+        self.logit.load_state_dict(state, assign=True)
+        self.output = nn.Sigmoid()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (b, 3, h, w) in [0, 1] -> σ(w·x + c) (b, 1), in (0, 1)."""
+        activation: Tensor = self.output(self.logit(images.flatten(1)))
+        return activation
+
+    def half_space(self, z1: float) -> tuple[Tensor, float]:
+        """(w, b) such that the inverse set, σ(w·x + c) ≥ z1, is exactly {x in [0, 1]^d : w·x ≥ b}.
+
+        b = σ⁻¹(z1) − c; w is (d,), float64. Raises ValueError unless 0 < z1 < 1.
+        """
+        if not 0 < z1 < 1:
+            raise ValueError(f"a logistic activation lies in (0, 1), and so must z1; it is {z1}")
+        return self.logit.weight.detach()[0].double(), math.log(z1 / (1 - z1)) - float(self.logit.bias)
+
+    def logit_range(self) -> tuple[float, float]:
+        """The lowest and highest logit of any image in the unit cube, both reached at corners."""
+        w = self.logit.weight.detach()[0].double()
+        c = float(self.logit.bias)
+        return float(w.clamp(max=0).sum()) + c, float(w.clamp(min=0).sum()) + c
+
+
+def linear_network(
+    random_seed: int = 0,
+    shape: Sequence[int] = (3, 8, 8),
+    weights: Sequence[float] | Tensor | None = None,
+    bias: float | None = None,
+) -> Network:
+    """The linear model as a network with two layers of one unit: `logit` (w·x + c) and `output` (its σ).
+
+    Args:
+        random_seed: draws w (normal) if no weights are given, scaled so that the logit has standard
+            deviation 2 over uniform random images.
+        shape: (3, h, w) of the images.
+        weights: w, as many numbers as an image has.
+        bias: c; None centres the logit at 0 over the unit cube.
+
+    Raises:
+        ConfigError: the weights do not fit the shape.
+    """
+    image_shape = (shape[0], shape[1], shape[2])
+    size = math.prod(image_shape)
+    if weights is None:
+        w = torch.randn(size, generator=torch.Generator().manual_seed(random_seed))
+        w *= SPREAD * math.sqrt(12) / w.norm()  # a uniform variable has variance 1/12
+    else:
+        w = torch.as_tensor(weights, dtype=torch.float32).flatten().clone()
+    if w.numel() != size:
+        raise ConfigError(
+            f"network linear: {w.numel()} weights for {'x'.join(map(str, image_shape))} images; give {size}."
+        )
+    return Network("linear", LinearModel(w, bias), {"logit": "logit", "output": "output"}, image_shape)

@@ -1,0 +1,35 @@
+"""Names as people type them: spelling that does not matter, and the names nearest to one there is not."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+
+def plain(name: str) -> str:
+    """The name in lower case, with `_`, `-` and runs of spaces as one space: equal for equal names."""
+    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
+
+
+def near(name: str, names: Iterable[str], count: int = 5) -> list[str]:
+    """At most `count` names: those with `name` as a word, or else spelled like it or with it inside one."""
+    wanted = plain(name)
+    if not wanted:
+        return []
+    spelled = {plain(candidate): candidate for candidate in names}
+    words = [p for p in spelled if f" {wanted} " in f" {p} "]
+    alike = difflib.get_close_matches(wanted, spelled, count)
+    parts = [p for p in spelled if wanted in p]
+    return [spelled[p] for p in dict.fromkeys(words or [*alike, *parts])][:count]
+
+
+def hint(name: str, names: Iterable[str]) -> str:
+    """The end of a message about a name that does not exist: the names near it, or else all there are."""
+    names = list(names)
+    found = near(name, names)
+    if found:
+        return f"did you mean {' or '.join(found)}?"
+    return (
+        f"there is {', '.join(names[:20])}{' …' if len(names) > 20 else ''}." if names else "there is none."
+    )

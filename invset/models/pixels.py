@@ -1,0 +1,37 @@
+"""The generator of eq. 4: the code is the image itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from invset.models.mini import CodeStatistics
+from invset.models.network import Generator
+
+
+class Pixels(nn.Module):
+    """An image's numbers in a row -> the image."""
+
+    def __init__(self, image_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes (b, c) -> images (b, 3, h, w)."""
+        return codes.view(-1, *self.image_shape)
+
+
+def pixel_generator(shape: Sequence[int] = (3, 64, 64)) -> Generator:
+    """Images of `shape` (3, h, w) as their own codes, bounded by [0, 1].
+
+    Its statistics are those of uniform noise in that cube: mean 1/2, deviation sqrt(1/12), no bank.
+    """
+    image_shape = (shape[0], shape[1], shape[2])
+    size = math.prod(image_shape)
+    statistics = CodeStatistics(
+        mean=torch.full((size,), 0.5), deviation=torch.full((size,), 12**-0.5), bank=torch.empty(0, size)
+    )
+    return Generator("pixels", Pixels(image_shape), size, image_shape, statistics, (0.0, 1.0))

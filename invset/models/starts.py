@@ -1,0 +1,215 @@
+"""Where chains start: codes drawn by kind, random seed, chain and attempt, and by nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from invset.errors import ConfigError
+from invset.models.folder import ImageFolder
+from invset.models.mini import CodeStatistics
+from invset.models.names import hint
+from invset.models.network import Generator
+from invset.models.pixels import Pixels
+from invset.models.reader import Encoder
+
+Kind = Literal["random_images", "normal", "codes", "common"]
+
+
+def seeded_generator(*parts: int | str) -> torch.Generator:
+    """A generator on the CPU seeded by the SHA-256 of the parts: near seeds, unrelated numbers."""
+    digest = hashlib.sha256(":".join(map(str, parts)).encode()).digest()
+    return torch.Generator().manual_seed(
+        int.from_bytes(digest[:4], "big")
+    )  # torch's CPU engine keeps 32 bits
+
+
+class Starts:
+    """The first code of each chain.
+
+    Kinds: `random_images`, E of an image of uniform noise (the paper's; for pixels, that image itself);
+    `normal`, a code with the mean and deviation of real ones, per dimension, within the generator's bounds if
+    it has any; `codes`, a real code from the generator's bank, or E of an image of `folder` if one is given,
+    no two chains the same; `common`, one `normal` code for all chains (Fig. 8).
+
+    Args:
+        kind: as above.
+        random_seed: an integer, 0 among them.
+        chains: how many there are.
+        generator: what the codes are for.
+        encoder: E; None stands for the images themselves. `random_images`, and `codes` with a folder, need
+            one that gives as many numbers as a code has; pixels do without.
+        folder: of images, for `codes`.
+
+    Raises:
+        ConfigError: the generator or the encoder cannot give codes of that kind, or too few for the chains.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        random_seed: int,
+        chains: int,
+        generator: Generator,
+        encoder: Encoder | None = None,
+        folder: str | Path | None = None,
+    ) -> None:
+        if kind not in get_args(Kind):
+            raise ConfigError(f"there is no start '{kind}': {hint(kind, get_args(Kind))}")
+        self.kind = kind
+        self.random_seed = random_seed
+        self.chains = chains
+        self.generator = generator
+        self.encoder = encoder
+        self._pixels = isinstance(generator.module, Pixels)
+        self._gallery: _Gallery | None = None
+        if kind in ("normal", "common"):
+            self._statistics()
+        elif kind == "random_images":
+            self._require_fitting_encoder()
+        elif folder is not None:
+            self._require_fitting_encoder()
+            images = ImageFolder(folder, self._noise_shape()[1:])
+            self._gallery = _Gallery(images, seeded_generator(random_seed, "folder"))
+            self._require_enough(len(images.files), f"{folder} holds", "images")
+        else:
+            self._require_enough(len(self._bank()), f"generator {generator.name} carries", "real codes")
+
+    def draw(self, chain: int, attempt: int = 0) -> Tensor:
+        """The code (c,) at which a chain starts an attempt, float32, on the CPU wherever the models are.
+
+        For `codes`, attempts go on through one permutation of all there are, and round again when it ends.
+        """
+        if self.kind == "random_images":
+            return self._random_image_code(seeded_generator(self.random_seed, chain, attempt))
+        if self.kind == "normal":
+            return self._normal(seeded_generator(self.random_seed, chain, attempt))
+        if self.kind == "common":
+            return self._normal(seeded_generator(self.random_seed, "common", attempt))
+        return self._real(chain + attempt * self.chains)
+
+    def reference_codes(self, count: int) -> Tensor:
+        """Unrelated codes (count, c), float32, on the CPU: what distances and sizes are compared with.
+
+        From the bank (round again beyond its end); without one uniform for pixels, else `normal`; without
+        statistics, starts of this kind.
+        """
+        statistics = self.generator.statistics
+        if statistics is not None and len(statistics.bank):
+            order = _permutation(len(statistics.bank), seeded_generator(self.random_seed, "reference"))
+            return torch.stack([_cpu(statistics.bank[order[i % len(order)]]) for i in range(count)])
+        own = [seeded_generator(self.random_seed, "reference", i) for i in range(count)]
+        if self._pixels:
+            return torch.stack([torch.rand(self.generator.code_size, generator=g) for g in own])
+        if statistics is not None:
+            return torch.stack([self._normal(g) for g in own])
+        if self._gallery is not None:
+            return torch.stack([self._real(i) for i in range(count)])
+        return torch.stack([self._random_image_code(g) for g in own])
+
+    def _random_image_code(self, randomness: torch.Generator) -> Tensor:
+        return self._encode(torch.rand(self._noise_shape(), generator=randomness))
+
+    def _normal(self, randomness: torch.Generator) -> Tensor:
+        statistics = self._statistics()
+        mean, deviation = _cpu(statistics.mean), _cpu(statistics.deviation)
+        code = mean + deviation * torch.randn(mean.shape, generator=randomness)
+        bounds = self.generator.code_bounds
+        return code if bounds is None else code.clamp(*bounds)
+
+    def _real(self, index: int) -> Tensor:
+        if self._gallery is None:
+            bank = self._bank()
+            order = _permutation(len(bank), seeded_generator(self.random_seed, "bank"))
+            return _cpu(bank[order[index % len(order)]])
+        image, readable = self._gallery.get(index)
+        if readable is not None:
+            self._require_enough(readable, f"{self._gallery.images.folder} holds", "readable images")
+        return self._encode(image)
+
+    def _encode(self, image: Tensor) -> Tensor:
+        if self._pixels or self.encoder is None:
+            return image.flatten()
+        with torch.no_grad():  # one image at a time: a batch could round differently
+            return _cpu(self.encoder(image[None].to(self.encoder.network.device))[0])
+
+    def _noise_shape(self) -> tuple[int, int, int]:
+        if self._pixels or self.encoder is None:
+            return self.generator.image_shape
+        return self.encoder.network.input_shape
+
+    def _statistics(self) -> CodeStatistics:
+        if self.generator.statistics is None:
+            raise ConfigError(
+                f"starts={self.kind} needs the mean and deviation of real codes, which generator "
+                f"{self.generator.name} does not carry; use starts=random_images."
+            )
+        return self.generator.statistics
+
+    def _bank(self) -> Tensor:
+        statistics = self.generator.statistics
+        if statistics is None or not len(statistics.bank):
+            raise ConfigError(
+                f"starts=codes needs real codes, and generator {self.generator.name} carries none; give a "
+                "folder of images to encode, or use starts=random_images."
+            )
+        return statistics.bank
+
+    def _require_fitting_encoder(self) -> None:
+        if self._pixels:
+            return
+        name = "the images themselves" if self.encoder is None else f"encoder {self.encoder.layer}"
+        size = self.generator.image_size if self.encoder is None else self.encoder.size
+        if size != self.generator.code_size:
+            raise ConfigError(
+                f"starts={self.kind} makes codes by encoding images: {name} gives {size} numbers, and "
+                f"generator {self.generator.name} takes {self.generator.code_size}; use the encoder that the "
+                "generator was trained to invert, or starts=normal."
+            )
+
+    def _require_enough(self, count: int, where: str, what: str) -> None:
+        if count < self.chains:
+            raise ConfigError(
+                f"starts=codes: {where} {count} {what}, too few for {self.chains} chains; use fewer chains "
+                "or another kind of start."
+            )
+
+
+class _Gallery:
+    """The readable images of a folder in a random order, opened no further than asked for."""
+
+    def __init__(self, images: ImageFolder, randomness: torch.Generator) -> None:
+        self.images = images
+        self._unopened = [images.files[i] for i in reversed(_permutation(len(images.files), randomness))]
+        self._readable: list[Path] = []
+
+    def get(self, index: int) -> tuple[Tensor, int | None]:
+        """The image (3, h, w), round again beyond the last, and how many there are once that is known."""
+        while len(self._readable) <= index and self._unopened:
+            path = self._unopened.pop()
+            if self.images.read(path) is not None:
+                self._readable.append(path)
+        if not self._readable:
+            raise ConfigError(
+                f"{self.images.folder}: none of its {len(self.images.files)} images can be read."
+            )
+        path = self._readable[index % len(self._readable)]
+        image = self.images.read(path)
+        if image is None:
+            raise ConfigError(
+                f"{path}: could be read before and cannot now; keep the folder as it is during a run."
+            )
+        return image, None if self._unopened else len(self._readable)
+
+
+def _permutation(count: int, randomness: torch.Generator) -> list[int]:
+    order: list[int] = torch.randperm(count, generator=randomness).tolist()
+    return order
+
+
+def _cpu(values: Tensor) -> Tensor:
+    return values.detach().to("cpu", torch.float32)

@@ -1,0 +1,160 @@
+"""A unit, as the command line writes it: `fc8:981`, `fc8:volcano`, `conv5:197:6:6`, `conv5:197:max`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from invset.errors import ConfigError
+from invset.models.names import near, plain
+from invset.models.network import Network
+
+Position = Literal["center", "max", "mean"] | tuple[int, int]
+
+GRAMMAR = "write layer:number, layer:label, or for a map layer:number:row:column or :center, :max, :mean"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit of a layer, and where on the layer's map it is read.
+
+    Attributes:
+        layer: its public name.
+        index: which unit, from 0 (the text form counts from 1, as the paper does).
+        position: the map's centre, its maximum, its mean, or (row, column) from 0; None for a vector layer.
+        label: the unit's name, where it has one.
+        map_size: (h, w) of the layer's map; None for a vector layer.
+    """
+
+    layer: str
+    index: int
+    position: Position | None = None
+    label: str | None = None
+    map_size: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        """The text that `parse_unit` reads back to the same unit, whatever the default position."""
+        where = ":".join(map(str, self.position)) if isinstance(self.position, tuple) else self.position
+        return f"{self.layer}:{self.index + 1}" + (f":{where}" if where else "")
+
+    def describe(self) -> str:
+        """For people: `fc8:981 volcano`, `conv5:97 at 8:8 of 16x16`, `conv5:97, the mean of 16x16`."""
+        name = f"{self.layer}:{self.index + 1}" + (f" {self.label}" if self.label else "")
+        if self.position is None or self.map_size is None:
+            return name
+        h, w = self.map_size
+        if self.position in ("max", "mean"):
+            return f"{name}, the {'maximum' if self.position == 'max' else 'mean'} of {h}x{w}"
+        row, column = center(h, w) if isinstance(self.position, str) else self.position
+        return f"{name} at {row}:{column} of {h}x{w}"
+
+    def read(self, output: Tensor) -> Tensor:
+        """The layer's output (b, channels) or (b, channels, h, w) -> the activation (b,), differentiable."""
+        channel = output[:, self.index]
+        if channel.ndim == 1:
+            return channel
+        if self.position == "max":
+            return channel.amax(dim=(1, 2))
+        if self.position == "mean":
+            return channel.mean(dim=(1, 2))
+        if isinstance(self.position, tuple):
+            row, column = self.position
+        else:
+            row, column = center(*channel.shape[1:])
+        return channel[:, row, column]
+
+
+def center(h: int, w: int) -> tuple[int, int]:
+    """(row, column), from 0, of the centre of an h x w map: h // 2, w // 2; 6, 6 for CaffeNet's 13 x 13."""
+    return h // 2, w // 2
+
+
+def parse_unit(text: str, network: Network, default_position: Position = "center") -> Unit:
+    """The unit that a text names.
+
+    `layer:N` counts from 1, as the paper does. `layer:label` ignores case, and `_`, `-` and space are equal
+    (`fc8:school_bus`); digits alone are always a number. On a layer of maps a position may follow:
+    `:row:column`, counting from 0 (`conv5:197:6:6` is the centre of CaffeNet's 13 x 13), `:center`, `:max` or
+    `:mean`.
+
+    Args:
+        text: as above.
+        network: whose layers and labels are meant.
+        default_position: where a map is read if the text does not say.
+
+    Raises:
+        ConfigError: no such layer, unit, label or position, or a label that several units have.
+    """
+    layer, _, rest = (part.strip() for part in text.strip().partition(":"))
+    if not layer or not rest:
+        raise ConfigError(f"'{text}' is not a unit: {GRAMMAR}, as in {list(network.layers)[-1]}:1.")
+    shape = network.shape(layer)
+    name, *where = (part.strip() for part in rest.split(":"))
+    index = _index(text, name, layer, network)
+    labels = network.labels.get(layer, ())
+    label = labels[index] if labels else None
+    if len(shape) == 1:
+        if where:
+            raise ConfigError(
+                f"'{text}': layer {layer} of {network.name} is a vector and has no positions; write "
+                f"{layer}:{index + 1}."
+            )
+        return Unit(layer, index, None, label)
+    size = (shape[1], shape[2])
+    position = _position(text, where, size) if where else _inside(text, default_position, size)
+    return Unit(layer, index, position, label, size)
+
+
+def _index(text: str, name: str, layer: str, network: Network) -> int:
+    count = network.units(layer)
+    if re.fullmatch(r"[+-]?\d+", name):
+        number = int(name)
+        if not 1 <= number <= count:
+            raise ConfigError(
+                f"'{text}': layer {layer} of {network.name} has units 1 to {count}, counted from 1; there is "
+                f"no {number}."
+            )
+        return number - 1
+    labels = network.labels.get(layer, ())
+    if not labels:
+        raise ConfigError(
+            f"'{text}': units of layer {layer} of {network.name} have no labels; give a number, 1 to {count}."
+        )
+    numbers: dict[str, list[int]] = {}
+    for number, label in enumerate(labels, start=1):
+        numbers.setdefault(plain(label), []).append(number)
+    found = numbers.get(plain(name), [])
+    if len(found) == 1:
+        return found[0] - 1
+    if found:
+        choices = " or ".join(f"{layer}:{number}" for number in found)
+        raise ConfigError(f"'{text}': {len(found)} units of {layer} are labelled '{name}'; write {choices}.")
+    candidates = [f"{label} ({n})" for label in near(name, labels) for n in numbers[plain(label)]]
+    advice = f"did you mean {' or '.join(candidates)}?" if candidates else f"give a number, 1 to {count}."
+    raise ConfigError(f"'{text}': no unit of layer {layer} of {network.name} is labelled '{name}'; {advice}")
+
+
+def _position(text: str, where: list[str], size: tuple[int, int]) -> Position:
+    match where:
+        case ["center" | "max" | "mean" as position]:
+            return position
+        case [row, column] if re.fullmatch(r"-?\d+", row) and re.fullmatch(r"-?\d+", column):
+            return _inside(text, (int(row), int(column)), size)
+    raise ConfigError(
+        f"'{text}': '{':'.join(where)}' is not a position; write center, max, mean or row:column."
+    )
+
+
+def _inside(text: str, position: Position, size: tuple[int, int]) -> Position:
+    if isinstance(position, tuple) and not all(
+        0 <= at < length for at, length in zip(position, size, strict=True)
+    ):
+        h, w = size
+        raise ConfigError(
+            f"'{text}': {position[0]}:{position[1]} is outside the {h}x{w} map; rows are 0 to {h - 1}, "
+            f"columns 0 to {w - 1}."
+        )
+    return position

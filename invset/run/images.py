@@ -1,0 +1,60 @@
+"""Samples as 8-bit PNG files, exactly: what is read back is what the network saw."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from invset.errors import RunFolderError
+from invset.run.files import write_atomically
+
+
+def save_png(path: Path, image: Tensor) -> None:
+    """Write a (3, h, w) image in [0, 1], rounded to multiples of 1/255; the file is whole or not there.
+
+    Raises:
+        RunFolderError: the file cannot be written.
+        ValueError: the image has another shape.
+    """
+    encoded = io.BytesIO()
+    to_picture(image).save(encoded, format="PNG")
+    write_atomically(path, encoded.getvalue())
+
+
+def load_png(path: Path) -> Tensor:
+    """A saved image: (3, h, w) float32 in [0, 1], each value exactly byte / 255.
+
+    Raises:
+        RunFolderError: the file is missing or no image.
+    """
+    try:
+        with Image.open(path) as picture:
+            return from_picture(picture)
+    except (OSError, SyntaxError) as error:  # PIL's word for a broken PNG may be SyntaxError
+        raise RunFolderError(
+            f"{path}: cannot be read as an image ({error}). Put the file back as the run left it."
+        ) from error
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """(3, h, w) in [0, 1], on any device -> a PIL image (RGB).
+
+    Raises:
+        ValueError: the image has another shape.
+    """
+    if image.ndim != 3 or image.shape[0] != 3:
+        raise ValueError(f"an image is (3, h, w), not {tuple(image.shape)}")
+    levels = image.detach().cpu().clamp(0, 1).mul(255).round().to(torch.uint8)
+    _, height, width = levels.shape
+    return Image.frombytes("RGB", (width, height), bytes(levels.permute(1, 2, 0).flatten().tolist()))
+
+
+def from_picture(picture: Image.Image) -> Tensor:
+    """A PIL image -> (3, h, w) float32 in [0, 1], each value exactly byte / 255."""
+    rgb = picture.convert("RGB")
+    levels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8).view(rgb.height, rgb.width, 3)
+    return levels.permute(2, 0, 1).float().div(255).contiguous()

@@ -1,0 +1,183 @@
+"""Writes a run as it goes: image, then journal lines, then checkpoint; and measures each sample as saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from invset.core.region import Region
+from invset.core.state import State, StepInfo
+from invset.run import checkpoint, states
+from invset.run.codes import CodeJournal
+from invset.run.folder import RunFolder, extent
+from invset.run.images import load_png, save_png
+from invset.run.journal import Journal
+
+Read = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""images (b, 3, h, w) -> encodings (b, d), activations (b, p)"""
+
+READ_BATCH = 32
+
+
+class Tally(NamedTuple):
+    """What has been counted so far; saved in every checkpoint.
+
+    Attributes:
+        samples: images saved, read back and found in range.
+        candidates: codes that the method took for samples.
+        seed_steps: gradient steps before sampling began; -1 as long as it has not.
+        sampling_steps: steps from the seeds on, not counting the seeds themselves.
+        forward: codes that went forward through generator and network.
+        backward: codes whose gradient was taken.
+        checked: saved images that went forward through the network.
+        seconds: time spent stepping and writing.
+    """
+
+    samples: int = 0
+    candidates: int = 0
+    seed_steps: int = -1
+    sampling_steps: int = 0
+    forward: int = 0
+    backward: int = 0
+    checked: int = 0
+    seconds: float = 0.0
+
+
+class Recorder:
+    """The writing end of a run: journals open, at the folder's last checkpoint."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        units: Sequence[str],
+        code_size: int,
+        read: Read,
+        region: Region,
+        device: torch.device,
+    ) -> None:
+        self.folder = folder
+        self.read = read
+        self.region = region
+        self.device = device
+        self._constraints = len(units)
+        paths = folder.paths
+        meta: dict[str, Any] | None = None
+        self.state: State | None = None
+        self.tally = Tally()
+        if paths.checkpoint.exists():
+            tensors, meta = checkpoint.load(paths.checkpoint)
+            self.state = states.unpack(State, tensors, meta, device)
+            self.tally = Tally(*(meta.get(f"tally.{name}", 0) for name in Tally._fields))
+        folder.rollback(meta)
+        self.activations = Journal.open(paths.activations, activation_header(units))
+        self.trace = Journal.open(paths.trace, trace_header(units))
+        self.codes = CodeJournal.open(paths.code_journal, code_size)
+        self._encodings = [self._saved(number)[0] for number in _batches(self.tally.samples)]
+
+    @property
+    def encodings(self) -> Tensor:
+        """E of every sample as saved: (n, d), on the CPU."""
+        return torch.cat(self._encodings) if self._encodings else torch.empty(0, 0)
+
+    def record(self, info: StepInfo, room: int) -> int:
+        """Write one step: its samples, `room` at most, and its lines in the trace. Returns how many candidates fitted.
+
+        A candidate whose saved image does not lie in the region leaves a line in activations.csv, and nothing else.
+        """
+        chains = info.samples.tolist()
+        taken = 0
+        while room > 0 and taken < len(chains):
+            group = chains[taken : taken + room]
+            room -= self._record_samples(info, group)
+            taken += len(group)
+        self.trace.append(_trace_rows(info))
+        return taken
+
+    def checkpoint(self, state: State, tally: Tally) -> None:
+        """Make this the point from which the run goes on."""
+        self.state, self.tally = state, tally
+        tensors, values = states.pack(state)
+        counts = {f"tally.{name}": value for name, value in tally._asdict().items()}
+        where = extent(tally.samples, self.activations, self.trace, self.codes)
+        checkpoint.save(self.folder.paths.checkpoint, tensors, values | counts | where)
+
+    def close(self) -> None:
+        """Close the journals; a second time does nothing."""
+        for journal in (self.activations, self.trace, self.codes):
+            journal.close()
+
+    def _record_samples(self, info: StepInfo, chains: Sequence[int]) -> int:
+        image = self.folder.paths.image
+        first = self.count + 1
+        numbers = range(first, first + len(chains))
+        for number, chain in zip(numbers, chains, strict=True):
+            save_png(image(number), info.evaluation.images[chain])
+        encodings, activations = self._saved(numbers)
+        inside = self.region.contains(activations.to(self.device)).tolist()
+        rows: list[list[str | int | float]] = []
+        kept = 0
+        for number, chain, saved, good in zip(numbers, chains, activations.tolist(), inside, strict=True):
+            if not good:
+                image(number).unlink()
+            elif number != first + kept:
+                image(number).rename(image(first + kept))
+            computed = info.evaluation.activations[chain].tolist()
+            rows.append([first + kept if good else "", chain + 1, info.step, *computed, *saved, good])
+            kept += good
+        good_rows = torch.tensor(inside)
+        self.codes.append(info.codes[torch.tensor(chains)[good_rows].to(info.codes.device)])
+        self._encodings.append(encodings[good_rows])
+        self.activations.append(rows)
+        return kept
+
+    @property
+    def count(self) -> int:
+        """Samples so far, those since the last checkpoint among them."""
+        return sum(len(encodings) for encodings in self._encodings)
+
+    def _saved(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
+        images = torch.stack([load_png(self.folder.paths.image(number)) for number in numbers])
+        with torch.no_grad():
+            encodings, activations = self.read(images.to(self.device))
+        return encodings.cpu(), activations.cpu()
+
+
+def activation_header(units: Sequence[str]) -> list[str]:
+    """Columns of activations.csv."""
+    return [
+        "sample", "chain", "step", *(f"{unit} computed" for unit in units), *(f"{unit} saved" for unit in units),
+        "in_range",
+    ]  # fmt: skip
+
+
+def trace_header(units: Sequence[str]) -> list[str]:
+    """Columns of trace.csv."""
+    per_unit = [f"{unit} {what}" for what in ("activation", "violation", "lambda") for unit in units]
+    return ["step", "phase", "outer", "chain", *per_unit, "mu", "length", "accepted"]
+
+
+def _trace_rows(info: StepInfo) -> list[list[str | int | float]]:
+    columns = [info.evaluation.activations, info.violation, info.multipliers.values]
+    numbers = torch.cat(
+        [column.float() for column in columns] + [info.lengths[:, None].float()], dim=1
+    ).tolist()
+    return [
+        [
+            info.step,
+            info.phase,
+            info.outer,
+            chain + 1,
+            *row[:-1],
+            info.multipliers.penalty,
+            row[-1],
+            bool(feasible),
+        ]
+        for chain, (row, feasible) in enumerate(zip(numbers, info.feasible.tolist(), strict=True))
+    ]
+
+
+def _batches(count: int) -> list[range]:
+    return [range(first, min(first + READ_BATCH, count + 1)) for first in range(1, count + 1, READ_BATCH)]

@@ -1,0 +1,111 @@
+"""A run from its first step, or its last checkpoint, to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+from invset.core.problem import Problem
+from invset.core.state import ACTIVE, Method, State, StepInfo
+from invset.run.recorder import Recorder, Tally
+
+Status = Literal["complete", "incomplete", "unreachable"]
+
+
+class Progress(NamedTuple):
+    """Where a run stands after a step.
+
+    Attributes:
+        info: the step.
+        tally: counts so far.
+        samples: images in range so far.
+        wanted: n.
+    """
+
+    info: StepInfo
+    tally: Tally
+    samples: int
+    wanted: int
+
+    @property
+    def worst_violation(self) -> Tensor:
+        """(p,): the largest violation of each constraint over the chains, in units of activation."""
+        return self.info.violation.amax(dim=0)
+
+
+class Runner:
+    """Drives a method and records what it gives.
+
+    Args:
+        method: what to step.
+        problem: the method's problem, whose passes are counted.
+        recorder: of the folder; if it holds a checkpoint, the run goes on from there.
+        wanted: n, the number of samples.
+    """
+
+    def __init__(self, method: Method, problem: Problem, recorder: Recorder, wanted: int) -> None:
+        self.method = method
+        self.problem = problem
+        self.recorder = recorder
+        self.wanted = wanted
+        self.seeds: StepInfo | None = None
+        self.last: StepInfo | None = None
+        self.state: State | None = recorder.state
+        self.tally: Tally = recorder.tally
+
+    def steps(self) -> Iterator[Progress]:
+        """Step until there are n samples or the method gives up; every step is on disk when it is yielded.
+
+        Raises:
+            NonFiniteError: a network gave NaN or infinity; what was written stays.
+            RunFolderError: the disk; what was written stays.
+        """
+        problem, recorder = self.problem, self.recorder
+        clock = time.perf_counter()
+        state, tally = recorder.state, recorder.tally
+        problem.forward_passes, problem.backward_passes = tally.forward, tally.backward
+        if state is None:
+            state = self.method.begin()
+        while state.phase in ACTIVE and recorder.count < self.wanted:
+            following, info = self.method.step(state)
+            room = self.wanted - recorder.count
+            if info.phase == "sampling" and tally.seed_steps < 0:
+                self.seeds = info
+            taken = recorder.record(info, room)
+            now = time.perf_counter()
+            tally = _counted(tally, info, taken, recorder.count, problem, now - clock)
+            clock = now
+            # A step of which not all samples were wanted is done again if the run is extended: no checkpoint of it.
+            if taken == len(info.samples):
+                recorder.checkpoint(following, tally)
+            state, self.state, self.last = following, following, info
+            self.tally = tally
+            yield Progress(info, tally, recorder.count, self.wanted)
+
+    @property
+    def status(self) -> Status:
+        """How the run stands."""
+        if self.recorder.count >= self.wanted:
+            return "complete"
+        return "unreachable" if self.state is not None and self.state.phase == "unreachable" else "incomplete"
+
+
+def _counted(
+    tally: Tally, info: StepInfo, taken: int, samples: int, problem: Problem, seconds: float
+) -> Tally:
+    sampling = info.phase == "sampling"
+    first = sampling and tally.seed_steps < 0
+    return tally._replace(
+        samples=samples,
+        candidates=tally.candidates + taken,
+        seed_steps=info.step if first else tally.seed_steps,
+        sampling_steps=tally.sampling_steps + int(sampling and not first),
+        forward=problem.forward_passes,
+        backward=problem.backward_passes,
+        checked=tally.checked + taken,
+        seconds=tally.seconds + seconds,
+    )
+

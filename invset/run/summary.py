@@ -1,0 +1,150 @@
+"""What a run came to: summary.json, the grids, and the codes of its samples."""
+
+from __future__ import annotations
+
+import csv
+import math
+import resource
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from safetensors.torch import save as to_safetensors
+
+from invset.core.state import State, StepInfo
+from invset.metrics.duplicates import near_duplicates
+from invset.metrics.pairwise import mean_pairwise_distance
+from invset.run.codes import read_codes
+from invset.run.files import write_atomically
+from invset.run.grids import save_grid
+from invset.run.images import load_png
+from invset.run.recorder import Recorder, Tally
+
+GRID = 60  # samples in samples.png
+NEAR = (
+    0.1  # of the distance between unrelated codes' encodings: nearer to an earlier sample is a near-duplicate
+)
+
+
+def summarise(
+    recorder: Recorder, state: State | None, tally: Tally, wanted: int, status: str, encoding_distance: float
+) -> dict[str, Any]:
+    """The figures of a run, as summary.json holds them.
+
+    `encoding_distance` is the median distance between the encodings of unrelated codes; distances are between the
+    encodings of the samples as saved.
+    """
+    encodings = recorder.encodings
+    duplicates = int(near_duplicates(encodings, NEAR * encoding_distance).sum()) if len(encodings) else 0
+    summary: dict[str, Any] = {
+        "status": status,
+        "wanted": wanted,
+        "samples": recorder.count,
+        "candidates": tally.candidates,
+        "in_range_as_saved": recorder.count / tally.candidates if tally.candidates else math.nan,
+        "seed_steps": tally.seed_steps if tally.seed_steps >= 0 else None,
+        "sampling_steps": tally.sampling_steps,
+        "gradient_steps": state.step if state is not None else 0,
+        "passes": {
+            "forward": tally.forward,
+            "backward": tally.backward,
+            "forward_of_saved_images": tally.checked,
+        },
+        "mean_pairwise_distance": mean_pairwise_distance(encodings) if len(encodings) > 1 else math.nan,
+        "unrelated_distance": encoding_distance,
+        "near_duplicates": duplicates,
+        "near_duplicate_share": duplicates / len(encodings) if len(encodings) else math.nan,
+        "seconds": tally.seconds,
+        "peak_memory_bytes": peak_memory(),
+    }
+    if state is not None:
+        chains = len(state.codes)
+        summary["minimum_sampling_steps"] = max(0, -(-(wanted - chains) // chains))
+        summary["acceptance"] = _acceptance(tally, chains)
+        summary["outer_iterations"] = state.outer + (1 if state.inner and tally.seed_steps < 0 else 0)
+        summary["closest"] = {
+            "activations": state.closest.tolist(),
+            "violation": _finite(state.closest_violation),
+        }
+        summary["codes"] = _code_range(recorder)
+    return summary
+
+
+def write_codes(recorder: Recorder, code_size: int) -> None:
+    """codes.safetensors: `codes` (n, c), float32, in the order of the samples."""
+    paths = recorder.folder.paths
+    codes = read_codes(paths.code_journal, code_size)
+    write_atomically(paths.codes, to_safetensors({"codes": codes}))
+
+
+def write_samples(recorder: Recorder, units: Sequence[str], title: str) -> None:
+    """samples.png: up to 60 of the samples, drawn evenly from the whole run, each with its activations."""
+    paths, count = recorder.folder.paths, recorder.count
+    if not count:
+        return
+    # Drawn at random: with a fixed stride, some chains would fall between its steps.
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:GRID].sort().values
+    numbers = [int(number) + 1 for number in order]
+    activations = _saved_activations(recorder, units)
+    images = [load_png(paths.image(number)) for number in numbers]
+    captions = [f"#{number}  {_written(activations[number])}" for number in numbers]
+    shown = f"{len(numbers)} of {count} samples" if len(numbers) < count else f"{count} samples"
+    save_grid(paths.samples, images, captions, f"{title}\n{shown}")
+
+
+def write_seeds(recorder: Recorder, info: StepInfo, title: str) -> None:
+    """seeds.png: the codes with which sampling began, or that a run ended with which never reached its ranges."""
+    activations = info.evaluation.activations.tolist()
+    captions = [
+        f"chain {chain}  {_written(values)}{'' if inside else ' (outside)'}"
+        for chain, (values, inside) in enumerate(
+            zip(activations, info.feasible.tolist(), strict=True), start=1
+        )
+    ]
+    save_grid(recorder.folder.paths.seeds, list(info.evaluation.images), captions, title)
+
+
+def peak_memory() -> int:
+    """The most memory this process has held, in bytes: on the accelerator if one is used, else in RAM."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _acceptance(tally: Tally, chains: int) -> float:
+    tried = tally.sampling_steps * chains
+    return min(1.0, max(0, tally.candidates - chains) / tried) if tried else math.nan
+
+
+def _code_range(recorder: Recorder) -> dict[str, float]:
+    journal = recorder.folder.paths.code_journal
+    codes = read_codes(journal, recorder.codes.code_size) if recorder.count else torch.empty(0, 1)
+    if not len(codes):
+        return {}
+    tenth = max(1, len(codes) // 10)
+    norms = codes.norm(dim=1)
+    return {
+        "lowest": float(codes.min()),
+        "highest": float(codes.max()),
+        "mean_norm_of_first_tenth": float(norms[:tenth].mean()),
+        "mean_norm_of_last_tenth": float(norms[-tenth:].mean()),
+    }
+
+
+def _saved_activations(recorder: Recorder, units: Sequence[str]) -> dict[int, list[float]]:
+    with recorder.folder.paths.activations.open(newline="") as file:
+        return {
+            int(row["sample"]): [float(row[f"{unit} saved"]) for unit in units]
+            for row in csv.DictReader(file)
+            if row["sample"]
+        }
+
+
+def _written(values: Sequence[float]) -> str:
+    return "  ".join(f"{value:.4g}" for value in values)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

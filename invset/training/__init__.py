@@ -1,0 +1,1 @@
+"""How the built-in model is trained; scripts/train_mini.py runs it."""

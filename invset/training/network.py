@@ -1,0 +1,138 @@
+"""The network's training: cross-entropy with the labels and, where there is one, a teacher's soft labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from invset.errors import ConfigError
+from invset.models.mini import MiniNetwork
+from invset.training.checkpoint import initialise
+from invset.training.data import ImageSet, augmented, random_rows, scaled
+from invset.training.evaluate import accuracy
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """How to train it; `teacher_weight` of the loss is the teacher's, the rest the labels'."""
+
+    batch: int = 128
+    images: int = 500_000
+    rate: float = 2e-3
+    weight_decay: float = 0.02
+    smoothing: float = 0.1
+    shift: int = 6
+    teacher_weight: float = 0.5
+    bf16: bool = False
+
+
+class Teacher:
+    """Another network's k largest logits of images, and the log-sum-exp of the others, from an .npz file.
+
+    The file holds `name` (n,), "<class folder>/<file>"; `index` (n, k), rows of fc8; `logit` (n, k); and
+    `rest` (n,). It may leave out images: those learn from their labels alone.
+
+    Raises:
+        ConfigError: the file knows none of the images.
+    """
+
+    def __init__(self, path: str | Path, names: tuple[str, ...]):
+        with np.load(path) as file:
+            row = {str(name): i for i, name in enumerate(file["name"])}
+            index, logit, rest = (torch.from_numpy(file[key]) for key in ("index", "logit", "rest"))
+        rows = torch.tensor([row.get(name, -1) for name in names])
+        self.known = rows >= 0
+        if not self.known.any():
+            raise ConfigError(
+                f"{path}: says nothing about any of the images. Its names should look like {names[0]}."
+            )
+        rows = rows.clamp_min(0)
+        self.index = index[rows].long()
+        self.target = torch.cat([logit[rows], rest[rows, None]], 1).float().softmax(1)
+
+    def loss(self, rows: Tensor, logits: Tensor) -> Tensor:
+        """Cross-entropy over the k units and "any other", the mean over the known images among `rows`."""
+        index, target, known = (x[rows].to(logits.device) for x in (self.index, self.target, self.known))
+        log_p = logits.log_softmax(1)
+        top = log_p.gather(1, index)
+        other = log_p.scatter(1, index, -torch.inf).logsumexp(1, keepdim=True)
+        loss = -(target * torch.cat([top, other], 1)).sum(1)
+        return (loss * known).sum() / known.sum().clamp_min(1)
+
+
+class NetworkTraining:
+    """All that changes from step to step, and the step."""
+
+    def __init__(
+        self,
+        data: ImageSet,
+        classes: int,
+        settings: NetworkSettings,
+        seed: int,
+        device: str,
+        teacher: Teacher | None = None,
+    ):
+        self.settings, self.data, self.device, self.teacher = settings, data, device, teacher
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # layers draw their first weights from the global generator
+            self.network = MiniNetwork(classes, norm=True)
+        self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.adam = torch.optim.AdamW(
+            self.network.parameters(), settings.rate, weight_decay=settings.weight_decay, fused=True
+        )
+        self.rng = torch.Generator().manual_seed(seed)
+        self.step_number = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the budget of images is spent."""
+        return self.step_number * self.settings.batch >= self.settings.images
+
+    def start_from(self, path: str) -> None:
+        """Continue another network's training."""
+        initialise(self.network, path, "network")
+
+    def state(self) -> dict:
+        """What a checkpoint holds."""
+        return {
+            "network": self.network.state_dict(),
+            "adam": self.adam.state_dict(),
+            "rng": self.rng.get_state(),
+            "step": self.step_number,
+        }
+
+    def load_state(self, state: dict) -> None:
+        """Go on exactly from `state`."""
+        self.network.load_state_dict(state["network"])
+        self.adam.load_state_dict(state["adam"])
+        self.rng.set_state(state["rng"])
+        self.step_number = state["step"]
+
+    def step(self) -> dict[str, Tensor]:
+        """One update; returns the losses."""
+        s = self.settings
+        for group in self.adam.param_groups:  # falls linearly to zero
+            group["lr"] = s.rate * max(0.0, 1 - self.step_number * s.batch / s.images)
+        self.network.train()
+        rows = random_rows(len(self.data.labels), s.batch, self.rng)
+        images = scaled(augmented(self.data.images[rows], s.shift, self.rng).to(self.device))
+        with torch.autocast(self.device, torch.bfloat16, enabled=s.bf16):
+            logits = self.network(images).float()
+        label = F.cross_entropy(logits, self.data.labels[rows].to(self.device), label_smoothing=s.smoothing)
+        losses, loss = {"label": label}, label
+        if self.teacher is not None:
+            losses["teacher"] = self.teacher.loss(rows, logits)
+            loss = torch.lerp(label, losses["teacher"], s.teacher_weight)
+        self.adam.zero_grad()
+        loss.backward()
+        self.adam.step()
+        self.step_number += 1
+        return {name: value.detach() for name, value in losses.items()}
+
+    def evaluate(self, held_out: ImageSet) -> dict[str, float]:
+        """Top-1 and top-5 accuracy, as fractions."""
+        self.network.eval()
+        return accuracy(self.network, held_out)

@@ -1,0 +1,170 @@
+"""The built-in model: BatchNorm folded away changes nothing, and damaged files end in one message."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from invset.errors import WeightsError
+from invset.models.mini import (
+    DATA,
+    MiniGenerator,
+    MiniNetwork,
+    class_folders,
+    class_names,
+    fold,
+    load_code_statistics,
+    load_generator,
+    load_network,
+)
+
+
+def _with_random_norms(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """As after a training: no statistic of a BatchNorm at its start."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            for tensor in (layer.weight.data, layer.running_var):
+                tensor.uniform_(0.5, 1.5)
+            for tensor in (layer.bias.data, layer.running_mean):
+                tensor.normal_(0, 0.3)
+    return module.to(dtype).eval()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("build", "shape"), [(MiniNetwork, (3, 3, 64, 64)), (MiniGenerator, (3, 512))])
+@torch.no_grad()
+def test_folded_equals_unfolded(build, shape, dtype):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module, inputs = _with_random_norms(build(norm=True), dtype), torch.rand(shape, dtype=dtype)
+    folded = fold(module)
+    assert not any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in folded.modules())
+    expected = module(inputs)
+    error = (folded(inputs) - expected).abs().max() / expected.abs().max()
+    assert error < (1e-12 if dtype == torch.float64 else 1e-5)
+    assert build().to(dtype).load_state_dict(folded.state_dict())
+
+
+def test_fold_leaves_the_module_as_it_was():
+    module = MiniNetwork(5, norm=True)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    fold(module)
+    assert module.training
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+
+
+def test_residual_blocks_start_as_nothing():
+    generator = MiniGenerator(norm=True).eval()
+    x = torch.rand(2, 256, 4, 4)
+    assert torch.equal(generator.fc[-1](x), x)
+
+
+def test_children_are_named_as_caffenet_and_give_rectified_outputs():
+    network = load_network()
+    names = [name for name, _ in network.named_children()]
+    assert names == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
+    kept = {}
+    for name, child in network.named_children():
+        child.register_forward_hook(lambda module, inputs, output, name=name: kept.__setitem__(name, output))
+    result = network(torch.rand(2, 3, 64, 64))
+    assert all((kept[name] >= 0).all() for name in names[:-1])
+    assert kept["fc6"].shape == (2, 512)
+    assert torch.equal(kept["fc8"], result)
+    assert result.shape == (2, 1000)
+    assert not network.training
+    assert not any(p.requires_grad for p in network.parameters())
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+
+
+def test_shipped_generator_inverts_real_codes():
+    statistics, network, generator = load_code_statistics(), load_network(), load_generator()
+    assert statistics.bank.shape == (1000, 512)
+    assert (statistics.bank >= 0).all()
+    torch.testing.assert_close(statistics.bank.mean(), statistics.mean.mean(), rtol=0.05, atol=0)
+    torch.testing.assert_close(statistics.bank.std(0).mean(), statistics.deviation.mean(), rtol=0.05, atol=0)
+
+    codes = statistics.bank[::20]
+    images = generator(codes)
+    assert images.shape == (50, 3, 64, 64)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    kept = []
+    network.fc6.register_forward_hook(lambda module, inputs, output: kept.append(output))
+    network(images)
+    own = (kept[0] - codes).square().sum()
+    others = (kept[0] - codes.roll(1, 0)).square().sum()
+    assert own < 0.4 * codes.square().sum()
+    assert own < 0.4 * others
+
+
+def test_shipped_activations_are_on_the_documented_scale():
+    """Softmax is of fc8 / 4: the codes of training images reach tens, not units."""
+    network, codes = load_network(), load_code_statistics().bank
+    top = network.fc8(network.fc7(codes)).max(1).values
+    assert 30 < top.quantile(0.5) < 80
+
+
+def test_class_names_are_imagenets():
+    assert len(class_names()) == len(class_folders()) == 1000
+    assert class_names()[1] == "goldfish"
+    assert class_names()[980] == "volcano"
+    assert class_folders()[1] == "n01443537"
+    assert list(class_folders()) == sorted(class_folders())
+
+
+def test_own_class_names(tmp_path):
+    path = tmp_path / "classes.txt"
+    path.write_text("cat\nred dog\n", encoding="utf-8")
+    assert class_folders(path) == ("cat", "red dog")
+    with pytest.raises(WeightsError, match=r"absent\.txt: cannot read the class names"):
+        class_names(tmp_path / "absent.txt")
+
+
+LOADERS = [
+    (load_network, "network.safetensors"),
+    (load_generator, "generator.safetensors"),
+    (load_code_statistics, "generator.safetensors"),
+]
+
+
+@pytest.mark.parametrize(("load", "shipped"), LOADERS)
+def test_missing_file(load, shipped, tmp_path):
+    with pytest.raises(WeightsError, match=r"absent\.safetensors: there is no such file"):
+        load(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize(("load", "shipped"), LOADERS)
+@pytest.mark.parametrize("kept", [0, 5, 100, 100_000])
+def test_truncated_file(load, shipped, kept, tmp_path):
+    path = tmp_path / "short.safetensors"
+    path.write_bytes((DATA / shipped).read_bytes()[:kept])
+    with pytest.raises(WeightsError, match=r"short\.safetensors: cannot be read as safetensors"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("load", "shipped", "name", "shape"),
+    [
+        (load_network, "network.safetensors", "fc6.0.weight", (512, 2047)),
+        (load_network, "network.safetensors", "fc8.bias", (999,)),
+        (load_generator, "generator.safetensors", "low.weight", (192, 511)),
+        (load_code_statistics, "generator.safetensors", "codes.bank", (10, 511)),
+    ],
+)
+def test_wrong_shape(load, shipped, name, shape, tmp_path):
+    path = tmp_path / "wrong.safetensors"
+    save_file(load_file(DATA / shipped) | {name: torch.zeros(shape)}, path)
+    with pytest.raises(WeightsError, match=rf"wrong\.safetensors: {name} should .*{shape[-1]}") as error:
+        load(path)
+    assert "export" in str(error.value).lower()
+
+
+def test_network_of_other_classes(tmp_path):
+    path = tmp_path / "own.safetensors"
+    save_file(fold(MiniNetwork(3, norm=True)).state_dict(), path)
+    assert load_network(path)(torch.rand(1, 3, 64, 64)).shape == (1, 3)
+
+
+def test_a_generator_is_no_network():
+    with pytest.raises(WeightsError, match="not the folded weights of a MiniNetwork"):
+        load_network(DATA / "generator.safetensors")

@@ -1,0 +1,109 @@
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from invset.errors import ConfigError
+from invset.models.network import Network
+from invset.models.probe import read_layers
+
+Count = Callable[[nn.Module], Counter[str]]
+
+
+def hooks(module: nn.Module) -> int:
+    return sum(len(submodule._forward_hooks) for submodule in module.modules())
+
+
+def test_outputs_are_those_of_calling_the_layers_by_hand(toy: Network, images: Tensor) -> None:
+    outputs = read_layers(toy.module, ["fc", "conv"], images)
+    assert list(outputs) == ["fc", "conv"]
+    conv = toy.module.get_submodule("conv")(images)
+    torch.testing.assert_close(outputs["conv"], conv, rtol=0, atol=0)
+    torch.testing.assert_close(outputs["fc"], toy.module.get_submodule("fc")(conv.flatten(1)), rtol=0, atol=0)
+
+
+def test_one_pass_stops_at_the_deepest_layer_read(toy: Network, images: Tensor, count_calls: Count) -> None:
+    calls = count_calls(toy.module)
+    read_layers(toy.module, ["fc", "conv", "fc", "conv.0"], images)
+    assert calls == {"": 1, "conv": 1, "conv.0": 1, "conv.1": 1, "fc": 1}
+    calls.clear()
+    read_layers(toy.module, ["conv.0"], images)
+    assert calls == {"": 1, "conv": 1, "conv.0": 1}
+    calls.clear()
+    assert read_layers(toy.module, [], images) == {}
+    assert not calls
+
+
+def test_gradients_flow_through_every_layer_read(toy: Network, images: Tensor) -> None:
+    def both(x: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = read_layers(toy.module, ["conv", "fc"], x)
+        return outputs["conv"].mean(dim=(2, 3)), outputs["fc"]
+
+    assert torch.autograd.gradcheck(both, (images[:1].requires_grad_(True),))
+
+
+def test_an_in_place_relu_does_not_change_what_was_read() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.ReLU(inplace=True), nn.Linear(4, 1))
+    images = torch.tensor([[-1.0, 2.0, -3.0, 4.0]])
+    outputs = read_layers(module, ["0", "1", "2"], images.clone())
+    assert outputs["0"].tolist() == images.tolist()
+    assert outputs["1"].tolist() == images.clamp(min=0).tolist()
+
+
+def test_hooks_are_gone_after_success_and_after_failure(toy: Network, images: Tensor) -> None:
+    read_layers(toy.module, ["conv", "fc"], images)
+    assert hooks(toy.module) == 0
+    with pytest.raises(RuntimeError):
+        read_layers(toy.module, ["fc"], images[:, :2])
+    assert hooks(toy.module) == 0
+    with pytest.raises(ConfigError):
+        read_layers(toy.module, ["conv", "unused"], images)
+    assert hooks(toy.module) == 0
+
+
+def test_a_layer_that_runs_twice_is_read_the_first_time() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.clip = nn.Hardtanh(-2, 2)
+            self.end = nn.Identity()
+
+        def forward(self, x: Tensor) -> Any:
+            return self.end(self.clip(self.clip(x) + 1) + 1)
+
+    outputs = read_layers(Twice(), ["clip", "end"], torch.tensor([0.5]))
+    assert (outputs["clip"].item(), outputs["end"].item()) == (0.5, 2.5)
+
+
+def test_a_reading_inside_a_reading_ends_only_itself(toy: Network, images: Tensor) -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = toy.module
+            self.end = nn.Identity()
+
+        def forward(self, x: Tensor) -> Any:
+            return self.end(read_layers(self.inner, ["conv"], x)["conv"].sum(dim=(1, 2, 3)))
+
+    outer = Outer()
+    assert read_layers(outer, ["end"], images)["end"].shape == (5,)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"), [("fcc", "no layer at 'fcc': did you mean fc"), ("unused", "does not run unused")]
+)
+def test_paths_that_cannot_be_read(toy: Network, images: Tensor, path: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_layers(toy.module, [path], images)
+
+
+def test_a_layer_that_gives_a_tuple_is_refused() -> None:
+    class Pair(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x, x
+
+    with pytest.raises(ConfigError, match="gives a tuple"):
+        read_layers(nn.Sequential(Pair()), ["0"], torch.zeros(1))

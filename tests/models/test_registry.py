@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from invset.errors import ConfigError, WeightsError
+from invset.models.mini import load_generator, load_network
+from invset.models.registry import build_generator, build_network
+from invset.models.unit import parse_unit
+
+
+def test_mini_network_reads_as_the_module_does() -> None:
+    network = build_network("mini")
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        outputs = network.read(["fc8", "fc6"], images)
+        assert torch.equal(outputs["fc8"], load_network()(images))
+    assert outputs["fc6"].min() >= 0
+    assert network.shapes["fc6"] == (512,)
+    assert network.shapes["conv5"][0] == 128
+
+
+def test_mini_units_have_the_papers_numbers() -> None:
+    network = build_network("mini")
+    assert parse_unit("fc8:981", network).describe() == "fc8:981 volcano"
+    assert parse_unit("fc8:toilet_tissue", network).index == 999
+    numbers = [parse_unit(f"fc8:{label}", network).index for label in ("cardoon", "monastery", "toilet seat")]
+    assert numbers == [946, 663, 861]
+
+
+def test_mini_generator_carries_real_codes() -> None:
+    generator = build_generator("mini")
+    assert generator.statistics is not None
+    bank = generator.statistics.bank
+    assert bank.shape[1] == generator.code_size == 512
+    assert generator.code_bounds == (0.0, bank.max().item())
+    with torch.no_grad():
+        images = generator.module(bank[:2])
+        assert torch.equal(images, load_generator()(bank[:2]))
+    assert images.shape == (2, *generator.image_shape)
+
+
+def test_class_names_of_a_file(tmp_path: Path) -> None:
+    classes = tmp_path / "classes.txt"
+    classes.write_text("".join(f"n{i}\tthing {i}\n" for i in range(1000)))
+    assert parse_unit("fc8:thing_3", build_network("mini", classes=classes)).index == 3
+    short = tmp_path / "short.txt"
+    short.write_text("n1\tone\n")
+    with pytest.raises(ConfigError, match="1000 units but 1 labels"):
+        build_network("mini", classes=short)
+
+
+def test_options_reach_the_builder(tmp_path: Path) -> None:
+    assert build_network("linear", shape=[3, 4, 2], random_seed=1).input_shape == (3, 4, 2)
+    assert build_generator("pixels", shape=(3, 4, 2)).code_size == 24
+    with pytest.raises(WeightsError):
+        build_network("mini", path=tmp_path / "none.safetensors")
+
+
+def test_unknown_names_and_options() -> None:
+    with pytest.raises(ConfigError, match="no network 'minni': did you mean mini"):
+        build_network("minni")
+    with pytest.raises(ConfigError, match="no generator 'linear': there is mini, pixels"):
+        build_generator("linear")
+    with pytest.raises(ConfigError, match="pixels has no option 'size': it has shape"):
+        build_generator("pixels", size=3)

@@ -1,0 +1,107 @@
+import pytest
+import torch
+
+from invset.errors import ConfigError
+from invset.models.network import Network
+from invset.models.unit import Unit, center, parse_unit
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("fc:1", 0),
+        ("fc:8", 7),
+        (" fc : 2 ", 1),
+        ("fc:volcano", 0),
+        ("fc:School_Bus", 1),
+        ("fc:school-bus", 1),
+        ("fc:route 66 sign", 6),
+        ("fc:GREAT EGRET", 7),
+    ],
+)
+def test_units_of_a_vector_layer(toy: Network, text: str, index: int) -> None:
+    unit = parse_unit(text, toy)
+    assert (unit.layer, unit.index, unit.position, unit.label) == ("fc", index, None, toy.labels["fc"][index])
+    assert str(unit) == f"fc:{index + 1}"
+    assert parse_unit(str(unit), toy) == unit
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "written", "described"),
+    [
+        ("conv:3", "center", "conv:3:center", "conv:3 at 3:2 of 6x4"),
+        ("conv:3:center", "center", "conv:3:center", "conv:3 at 3:2 of 6x4"),
+        ("conv:3:5:0", (5, 0), "conv:3:5:0", "conv:3 at 5:0 of 6x4"),
+        ("conv:3:max", "max", "conv:3:max", "conv:3, the maximum of 6x4"),
+        ("conv:3:mean", "mean", "conv:3:mean", "conv:3, the mean of 6x4"),
+    ],
+)
+def test_units_of_a_map(toy: Network, text: str, position: object, written: str, described: str) -> None:
+    unit = parse_unit(text, toy)
+    assert (unit.index, unit.position, unit.map_size) == (2, position, (6, 4))
+    assert str(unit) == written
+    assert unit.describe() == described
+    assert parse_unit(written, toy, default_position="mean") == unit
+
+
+def test_the_default_position_is_for_maps_that_say_none(toy: Network) -> None:
+    assert parse_unit("conv:1", toy, "max").position == "max"
+    assert parse_unit("conv:1", toy, (5, 3)).position == (5, 3)
+    assert parse_unit("conv:1:0:0", toy, "max").position == (0, 0)
+    assert parse_unit("fc:1", toy, "max").position is None
+
+
+def test_a_description_shows_the_label(toy: Network) -> None:
+    assert parse_unit("fc:2", toy).describe() == "fc:2 school bus"
+    assert parse_unit("last:2", toy).describe() == "last:2"
+    assert Unit("conv5", 96, (8, 8), "faces", (16, 16)).describe() == "conv5:97 faces at 8:8 of 16x16"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fc", "'fc' is not a unit: write layer:number"),
+        ("", "is not a unit"),
+        ("fc:", "is not a unit"),
+        ("fx:1", "network toy has no layer 'fx': there is conv, fc, last"),
+        ("fc:0", "units 1 to 8, counted from 1; there is no 0"),
+        ("fc:-1", "there is no -1"),
+        ("fc:9", "there is no 9"),
+        ("fc:crane", "2 units of fc are labelled 'crane'; write fc:3 or fc:5"),
+        ("fc:toilet", r"did you mean toilet seat \(4\) or toilet tissue \(6\)\?$"),
+        ("fc:volcanoe", r"did you mean volcano \(1\) or "),
+        ("fc:cranes", r"did you mean crane \(3\) or crane \(5\)\?"),
+        ("fc:zzzz", "labelled 'zzzz'; give a number, 1 to 8"),
+        ("last:volcano", "have no labels; give a number, 1 to 2"),
+        ("fc:1:2:3", "is a vector and has no positions; write fc:1"),
+        ("fc:volcano:max", "is a vector and has no positions; write fc:1"),
+        ("conv:1:6:0", "6:0 is outside the 6x4 map; rows are 0 to 5, columns 0 to 3"),
+        ("conv:1:0:4", "0:4 is outside"),
+        ("conv:1:-1:0", "-1:0 is outside"),
+        ("conv:1:3", "'3' is not a position; write center, max, mean or row:column"),
+        ("conv:1:median", "'median' is not a position"),
+        ("conv:1:1:2:3", "'1:2:3' is not a position"),
+    ],
+)
+def test_what_is_wrong_is_said(toy: Network, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_unit(text, toy)
+
+
+def test_a_default_position_outside_the_map_is_refused(toy: Network) -> None:
+    with pytest.raises(ConfigError, match="6:6 is outside"):
+        parse_unit("conv:1", toy, (6, 6))
+
+
+def test_reading_takes_what_the_position_says() -> None:
+    output = torch.arange(2 * 3 * 4 * 5.0).view(2, 3, 4, 5)  # entry = 60 b + 20 channel + 5 row + column
+    assert Unit("l", 1, (3, 4)).read(output).tolist() == [39, 99]
+    assert Unit("l", 1, "center").read(output).tolist() == [32, 92]
+    assert Unit("l", 1, "max").read(output).tolist() == [39, 99]
+    assert Unit("l", 1, "mean").read(output).tolist() == [29.5, 89.5]
+    assert Unit("l", 1).read(output[:, :, 0, 0]).tolist() == [20, 80]
+
+
+def test_the_centre_is_the_papers() -> None:
+    assert center(13, 13) == (6, 6)  # PPGN's xy = 6
+    assert center(16, 16) == (8, 8)
