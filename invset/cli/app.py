@@ -67,7 +67,10 @@ def _in_words(error: Exception, command: str) -> str:
             close = [key for key in known if key.rsplit(".", 1)[-1] == last]
             advice = f"did you mean {' or '.join(close)}?" if close else schema.near_names(name, known)
             return f"there is no setting '{name}': {advice}"
-    if group := re.match(r"(?:In '[^']*': )?Could not find '([^']+)/([^'/]+)'.*?Available options in '[^']*': (.*?)(?: Config|$)", text):
+    if group := re.match(
+        r"(?:In '[^']*': )?Could not find '([^']+)/([^'/]+)'.*?Available options in '[^']*': (.*?)(?: Config|$)",
+        text,
+    ):
         return f"{group[1]}={group[2]}: {schema.near_names(group[2], group[3].split())}"
     detail = " ".join(f"{cause}".split("\n")[0].split()) if isinstance(cause, OmegaConfBaseException) else ""
     if "mismatched input" in text or "no viable alternative" in text or "token recognition error" in text:

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from invset.cli.schema import CodeConfig, EncoderConfig, ModelConfig, ProbeConfig, SampleConfig, Targets
+from invset.core.full import Full
 from invset.core.paper import Paper
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
+from invset.core.state import Method
 from invset.errors import ConfigError
 from invset.models.network import Generator, Network
 from invset.models.reader import Encoder, Reader
@@ -20,6 +22,7 @@ from invset.models.registry import build_generator, build_network
 from invset.models.starts import Starts
 from invset.models.unit import Unit, parse_unit
 
+METHODS: dict[str, type[Paper] | type[Full]] = {"paper": Paper, "full": Full}
 REFERENCES = 64  # unrelated codes on which distances are measured
 
 
@@ -41,7 +44,7 @@ class Sampling:
     reader: Reader
     region: Region
     problem: Problem
-    method: Paper
+    method: Method
     schedule: Schedule
 
 
@@ -73,10 +76,7 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
     built = models(config, targets.neurons)
     encoder = _encoder(config.encoder, config.network, built.network)
     reader = Reader(built.network, built.units, encoder)
-    if config.constraint == "range":
-        region = Region.two_sided(targets.ranges)
-    else:
-        region = Region.lower_only(targets.ranges)
+    region_of = Region.two_sided if config.constraint == "range" else Region.lower_only
     problem = Problem(
         built.generator.module,
         reader,
@@ -85,7 +85,7 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
         code_bounds=code_bounds(config.code, built.generator),
     )
     schedule = Schedule(
-        chains=config.schedule.K,
+        chains=config.n if config.method == "full" else config.schedule.K,
         penalty=config.schedule.mu,
         growth=config.schedule.alpha,
         inner_steps=config.schedule.inner_steps,
@@ -102,13 +102,13 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
         encoder,
         config.folder,
     )
-    region = region.to(built.device)
+    region = region_of(targets.ranges).to(built.device)
 
     def draw(chain: int, attempt: int) -> torch.Tensor:
         return problem.bound(starts.draw(chain, attempt).to(built.device))
 
     references = starts.reference_codes(REFERENCES).to(built.device)
-    method = Paper(problem, region, schedule, draw, references)
+    method = METHODS[config.method](problem, region, schedule, draw, references)
     return Sampling(built, reader, region, problem, method, schedule)
 
 

@@ -42,6 +42,7 @@ settings (defaults in brackets):
   neuron       layer:unit, conv5:97:8:8 (row and column, from 0), conv5:97:max, or a list [fc8:goldfish]
   range        [z1,z2], or a list of ranges, one for each neuron [[50,60]]
   n            how many samples [500]
+  method       paper: seeds, then fast sampling; full: eq. 16, all n optimised together [paper]
   constraint   range: z1 <= f <= z2; lower: f >= z1, the paper's equations to the letter [range]
   starts       where chains start: normal, codes, random_images, common [normal]
   folder       of images to start from, with starts=codes
@@ -111,6 +112,7 @@ def run(arguments: list[str]) -> int:
 
 def _launch(command: str, arguments: list[str]) -> int:
     from invset.cli import app, signals
+    from invset.errors import InvsetError
 
     with signals.as_exceptions():
         try:
@@ -121,7 +123,7 @@ def _launch(command: str, arguments: list[str]) -> int:
             from invset.cli import probe
 
             return app.launch(command, probe.task, arguments)
-        except app.InvsetError as error:
+        except InvsetError as error:
             return app.complain(error)
         except signals.Interrupted as stop:
             return stop.exit_code

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from invset.run import runner
 
@@ -33,7 +33,8 @@ class Display:
             disable=not console.is_terminal,
             transient=True,
         )
-        self._seeds = self._samples = None
+        self._seeds: TaskID | None = None
+        self._samples: TaskID | None = None
 
     def __enter__(self) -> Self:
         self._progress.start()

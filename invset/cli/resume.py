@@ -58,11 +58,11 @@ def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
 
 
 def _lines(config: object) -> list[str]:
-    values = OmegaConf.to_container(config, resolve=True)  # type: ignore[arg-type]
+    values = OmegaConf.to_container(config, resolve=True)
     assert isinstance(values, dict)
     found: list[str] = []
 
-    def walk(node: dict, prefix: str) -> None:  # type: ignore[type-arg]
+    def walk(node: dict, prefix: str) -> None:
         for key in sorted(node, key=str):
             value, name = node[key], f"{prefix}{key}"
             if isinstance(value, dict) and value:

@@ -44,11 +44,7 @@ def task(composed: DictConfig) -> int:
 
     console = Console(stderr=False)
     sampling = build.sampling(config, targets)
-    if config.resume is not None:
-        folder = _reopened(config, Path(config.resume))
-    else:
-        folder = _created(config, sampling)
-    with folder:
+    with _created(config, sampling) if config.resume is None else _reopened(config, Path(config.resume)) as folder:
         return _run(config, targets, sampling, folder, console)
 
 
@@ -101,9 +97,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _run(
-    config: SampleConfig, targets: Targets, sampling: Sampling, folder: RunFolder, console: Console
-) -> int:
+def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: RunFolder, console: Console) -> int:
     from invset.cli.progress import Display
     from invset.run import summary
     from invset.run.recorder import Recorder
@@ -113,9 +107,7 @@ def _run(
     units = [str(unit) for unit in models.units]
     title = _title(sampling, targets, config)
     console.print(title, highlight=False, markup=False)
-    recorder = Recorder(
-        folder, units, models.generator.code_size, sampling.reader, sampling.region, models.device
-    )
+    recorder = Recorder(folder, units, models.generator.code_size, sampling.reader, sampling.region, models.device)
     runner = Runner(sampling.method, sampling.problem, recorder, config.n)
     if recorder.state is not None:
         console.print(f"going on with {recorder.count} samples", highlight=False)
@@ -171,9 +163,7 @@ def _title(sampling: Sampling, targets: Targets, config: SampleConfig) -> str:
     return " and ".join(parts)
 
 
-def _report(
-    console: Console, outcome: dict[str, Any], sampling: Sampling, folder: RunFolder, targets: Targets
-) -> None:
+def _report(console: Console, outcome: dict[str, Any], sampling: Sampling, folder: RunFolder, targets: Targets) -> None:
     root = folder.paths.root
     shown = _shown(root)
     lines = [
@@ -211,5 +201,3 @@ def _shown(path: Path) -> Path:
         return path.resolve().relative_to(Path.cwd())
     except ValueError:
         return path
-
-

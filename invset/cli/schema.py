@@ -104,7 +104,7 @@ class ProbeConfig:
 SCHEMAS: dict[str, type] = {"sample": SampleConfig, "probe": ProbeConfig}
 
 CHOICES = {
-    "method": ("paper",),
+    "method": ("paper", "full"),
     "constraint": ("range", "lower"),
     "position": ("center", "max", "mean"),
     "starts": ("normal", "codes", "random_images", "common"),

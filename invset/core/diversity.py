@@ -13,9 +13,9 @@ from torch import Tensor
 
 
 class Moments(NamedTuple):
-    """A set of encodings by its count, its sum (d,) and its sum of squared norms (); sums in float64."""
+    """A set of encodings by its size, its sum (d,) and its sum of squared norms (); sums in float64."""
 
-    count: int
+    size: int
     sum: Tensor
     squares: Tensor
 
@@ -31,22 +31,22 @@ class Moments(NamedTuple):
 
     def merge(self, other: Moments) -> Moments:
         """The moments of both sets together."""
-        return Moments(self.count + other.count, self.sum + other.sum, self.squares + other.squares)
+        return Moments(self.size + other.size, self.sum + other.sum, self.squares + other.squares)
 
     def pairwise(self) -> Tensor:
         """Σ_ij ‖e_i − e_j‖² over all ordered pairs: () float64."""
-        return 2 * self.count * self.squares - 2 * self.sum.square().sum()
+        return 2 * self.size * self.squares - 2 * self.sum.square().sum()
 
     def between(self, other: Moments) -> Tensor:
         """Σ_i Σ_y ‖e_i − e_y‖² with i in this set and y in the other: () float64."""
-        return other.count * self.squares + self.count * other.squares - 2 * (self.sum @ other.sum)
+        return other.size * self.squares + self.size * other.squares - 2 * (self.sum @ other.sum)
 
 
 def pairwise_gradient(encodings: Tensor, group: Moments) -> Tensor:
     """∂/∂e_i of `group.pairwise()` for members e_i of the group: (k, d) -> (k, d), 4(n·e_i − S)."""
-    return 4 * (group.count * encodings - group.sum.to(encodings.dtype))
+    return 4 * (group.size * encodings - group.sum.to(encodings.dtype))
 
 
 def between_gradient(encodings: Tensor, fixed: Moments) -> Tensor:
     """∂/∂e_i of Σ_y ‖e_i − e_y‖² over a fixed set: (k, d) -> (k, d), 2(m·e_i − S_y)."""
-    return 2 * (fixed.count * encodings - fixed.sum.to(encodings.dtype))
+    return 2 * (fixed.size * encodings - fixed.sum.to(encodings.dtype))

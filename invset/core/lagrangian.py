@@ -44,9 +44,7 @@ def updated(activations: Tensor, multipliers: Multipliers, region: Region, scale
     return multipliers.values - multipliers.penalty * residual
 
 
-def activation_gradient(
-    activations: Tensor, multipliers: Multipliers, region: Region, scales: Scales
-) -> Tensor:
+def activation_gradient(activations: Tensor, multipliers: Multipliers, region: Region, scales: Scales) -> Tensor:
     """∂L/∂f (k, p) at the best slack, in which L is stationary: −(λ − μ (f − s) / r) / r."""
     return -updated(activations, multipliers, region, scales) / scales.constraint
 

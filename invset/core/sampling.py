@@ -6,21 +6,26 @@ that the next step moves away from; every code, feasible or not, goes on.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from invset.core.diversity import Moments
 from invset.core.state import State
 
+if TYPE_CHECKING:
+    from invset.core.descent import View
+
 PATIENCE = 100  # steps without a new sample after which sampling has stalled
 
 
-def accepted(state: State, encodings: Tensor, feasible: Tensor) -> tuple[State, Tensor]:
-    """The chains (m,) whose codes are new samples, and the state with them as C₀ (steps 4 and 5 of sec. 3.4)."""
-    chains = feasible.nonzero().flatten()
-    if not len(chains):
-        return state._replace(idle=state.idle + 1), chains
-    return state._replace(previous=Moments.of(encodings[feasible]), idle=0), chains
+def accepted(state: State, view: View) -> tuple[State, Tensor]:
+    """The state with the feasible codes as C₀, and their rows (m,): new samples (steps 4 and 5 of sec. 3.4)."""
+    rows = view.feasible.nonzero().flatten()
+    if not len(rows):
+        return state._replace(idle=state.idle + 1), rows
+    return state._replace(previous=Moments.of(view.evaluation.encodings[rows]), idle=0), rows
 
 
 def advanced(state: State) -> State:
@@ -28,6 +33,6 @@ def advanced(state: State) -> State:
     return state._replace(inner=state.inner + 1, phase="stalled" if state.idle >= PATIENCE else state.phase)
 
 
-def none(codes: Tensor) -> Tensor:
-    """No chains: what a step that is not sampling accepts."""
-    return torch.zeros(0, dtype=torch.int64, device=codes.device)
+def nothing(state: State) -> Tensor:
+    """No rows: what a step that is not sampling accepts."""
+    return torch.zeros(0, dtype=torch.int64, device=state.codes.device)

@@ -7,7 +7,7 @@ or, to see what that approximation costs (sec. 4.3), goes on until the objective
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,10 +15,13 @@ from torch import Tensor
 from invset.core import lagrangian, scales
 from invset.core.diversity import Moments
 from invset.core.lagrangian import Multipliers
-from invset.core.problem import Evaluation, Problem
+from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.state import Phase, State
 from invset.core.steps import Steps
+
+if TYPE_CHECKING:
+    from invset.core.descent import View
 
 Draw = Callable[[int, int], Tensor]
 """(chain, attempt) -> a start code (c,)"""
@@ -55,7 +58,6 @@ def begin(problem: Problem, region: Region, schedule: Schedule, draw: Draw, refe
     else:
         scale = scales.fixed(schedule.objective_scale, region)
     encoding = problem.evaluate(codes[:1]).encodings
-    infinite = torch.full((chains,), torch.inf, device=device)
     return State(
         phase="seeding",
         codes=codes,
@@ -69,7 +71,7 @@ def begin(problem: Problem, region: Region, schedule: Schedule, draw: Draw, refe
         inner=0,
         step=0,
         idle=0,
-        outer_violation=infinite,
+        outer_violation=torch.full((chains,), torch.inf, device=device),
         outer_objective=0.0,
         closest=torch.full((constraints,), torch.nan, device=device),
         closest_violation=torch.inf,
@@ -107,49 +109,41 @@ def _without_gradient(problem: Problem, region: Region, codes: Tensor) -> Tensor
     return asleep.cpu()
 
 
-def arrived(state: State, schedule: Schedule, feasible: Tensor, group: Moments) -> bool:
+def arrived(state: State, schedule: Schedule, view: View) -> bool:
     """The seeds are there: all codes are feasible and, if fully optimised, the objective has stopped growing."""
-    if not feasible.all():
+    if not view.feasible.all():
         return False
     if schedule.stop == "feasible":
         return True
     outer_ended = state.inner == 0 and state.outer > 0
-    return outer_ended and float(group.pairwise()) < GROWTH * state.outer_objective
+    return outer_ended and float(view.group.pairwise()) < GROWTH * state.outer_objective
 
 
-def recorded(state: State, violation: Tensor, group: Moments) -> State:
+def recorded(state: State, view: View) -> State:
     """Where an outer iteration begins, to tell at its end what it has brought."""
     if state.inner > 0:
         return state
-    return state._replace(outer_violation=violation, outer_objective=float(group.pairwise()))
+    return state._replace(outer_violation=view.total, outer_objective=float(view.group.pairwise()))
 
 
-def advanced(
-    state: State,
-    schedule: Schedule,
-    problem: Problem,
-    region: Region,
-    draw: Draw,
-    evaluation: Evaluation,
-    violation: Tensor,
-) -> State:
+def advanced(state: State, schedule: Schedule, problem: Problem, region: Region, draw: Draw, view: View) -> State:
     """Count one inner step; after the last, λ ← λ − μ(f − s)/r, μ ← αμ, and a new start for chains that got nowhere.
 
-    `evaluation` and `violation` (k,), in half widths, are of the codes before the step. Ends as `unreachable` when no
-    code is feasible and none gets closer, or as `sampling` with the codes that are.
+    The view is of the codes before the step. Ends as `unreachable` when no code is feasible and none gets closer, or
+    as `sampling` with the codes that are.
     """
     if state.inner + 1 < schedule.inner_steps:
         return state._replace(inner=state.inner + 1)
     multipliers = Multipliers(
-        lagrangian.updated(evaluation.activations, state.multipliers, region, state.scales),
+        lagrangian.updated(view.evaluation.activations, state.multipliers, region, state.scales),
         state.multipliers.penalty * schedule.growth,
     )
-    stuck = violation > PROGRESS * state.outer_violation
+    stuck = view.total > PROGRESS * state.outer_violation
     exhausted = state.outer + 1 >= schedule.outer_iterations
-    hopeless = state.outer > 0 and not (violation == 0).any() and bool(stuck.all())
+    hopeless = state.outer > 0 and not view.feasible.any() and bool(stuck.all())
     phase: Phase = state.phase
     if exhausted or hopeless:
-        phase = "sampling" if (violation == 0).any() else "unreachable"
+        phase = "sampling" if view.feasible.any() else "unreachable"
     state = state._replace(
         phase=phase,
         outer=state.outer + 1,

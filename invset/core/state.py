@@ -60,13 +60,14 @@ class State(NamedTuple):
 class StepInfo(NamedTuple):
     """One step: the codes it began from, what they gave, which became samples, and how far each then went.
 
-    Shapes: codes (k, c); violation (k, p), in units of activation; feasible (k,) bool; lengths (k,), in units of code;
-    samples (m,): the chains whose codes are new samples. While seeding, none is.
+    Shapes: chains (k,), from 0; codes (k, c); violation (k, p), in units of activation; feasible (k,) bool;
+    lengths (k,), in units of code; samples (m,): the rows that are new samples. While seeding, none is.
     """
 
     phase: Phase
     outer: int
     step: int
+    chains: Tensor
     codes: Tensor
     evaluation: Evaluation
     violation: Tensor

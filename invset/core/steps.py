@@ -20,10 +20,24 @@ from torch import Tensor
 
 FIRST_RADIUS = 0.05  # of the distance between unrelated codes
 LARGEST_RADIUS = 0.25
-SMALLEST_RADIUS = 1e-4
-STAYING = 0.95  # share of steps that stay inside, while seeding: all chains have to be there at once
-ACCEPTANCE = 0.6  # and while sampling: the paper's 85 steps where 49 would do
+
 ADAPTATION = 0.3  # how fast log(radius) follows acceptance
+
+
+class Aim(NamedTuple):
+    """What a chain's own length is adapted to.
+
+    Attributes:
+        staying: the share of steps from inside that are to stay inside: 0 … 1.
+        smallest: the least radius, a fraction of the distance between unrelated codes.
+    """
+
+    staying: float
+    smallest: float
+
+
+SEEDING = Aim(0.95, 1e-4)  # all chains have to be inside at once
+SAMPLING = Aim(0.6, 0.06)  # the paper's 85 steps where 49 would do; smaller steps would give near-copies
 
 
 class Steps(NamedTuple):
@@ -40,16 +54,14 @@ class Steps(NamedTuple):
         return cls(FIRST_RADIUS * ones, ones, torch.inf * ones)
 
 
-def adapted(steps: Steps, violation: Tensor, feasible: Tensor, target: float) -> Steps:
+def adapted(steps: Steps, violation: Tensor, feasible: Tensor, aim: Aim) -> Steps:
     """Lengths after a step that led to `violation` (k,), in half widths, and to `feasible` (k,) or not.
-
-    `target` is the share of steps from inside that are to stay inside: 0 … 1.
 
     Only a step that began inside says anything of the radius; only one that began outside, of the damping.
     """
     was_feasible = steps.violation == 0
-    log_change = ADAPTATION * (feasible.to(steps.radius.dtype) - target) / (target * (1 - target)) ** 0.5
-    radius = (steps.radius * log_change.exp()).clamp(SMALLEST_RADIUS, LARGEST_RADIUS)
+    log_change = ADAPTATION * (feasible.to(steps.radius.dtype) - aim.staying) / (aim.staying * (1 - aim.staying)) ** 0.5
+    radius = (steps.radius * log_change.exp()).clamp(aim.smallest, LARGEST_RADIUS)
     damping = torch.where(violation > steps.violation, steps.damping / 2, (steps.damping * 1.5).clamp(max=1))
     return Steps(
         torch.where(was_feasible, radius, steps.radius),
@@ -69,6 +81,7 @@ def lengths(
     """How far each chain goes along −gradient: (k,), in units of code.
 
     Args:
+        steps: what each chain's length depends on.
         gradient: ∂L/∂c (k, c).
         activation_gradient: ∂L/∂f (k, p).
         constraint_scale: r (p,).

@@ -66,9 +66,7 @@ def deepsim_generator(random_seed: int = 0, crop: int | None = None) -> Generato
         ConfigError: the crop is larger than the image, or nothing.
     """
     if crop is not None and not 1 <= crop <= SIZE:
-        raise ConfigError(
-            f"generator deepsim: crop is {crop}; its images are {SIZE}x{SIZE}, so give 1 to {SIZE}."
-        )
+        raise ConfigError(f"generator deepsim: crop is {crop}; its images are {SIZE}x{SIZE}, so give 1 to {SIZE}.")
     with torch.device("meta"):
         module = DeepSim(crop)
     module.load_state_dict(he_state(module, random_seed, LEAK), assign=True)

@@ -48,14 +48,10 @@ class ImageFolder:
         self.skipped: list[Path] = []
         if not self.folder.is_dir():
             raise ConfigError(f"{folder}: there is no such folder of images; give one that exists.")
-        found = (
-            path for path in self.folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
-        )
+        found = (path for path in self.folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
         self.files = tuple(sorted(found))
         if not self.files:
-            raise ConfigError(
-                f"{folder}: no image in this folder or below; it should hold PNG, JPEG, BMP or WebP."
-            )
+            raise ConfigError(f"{folder}: no image in this folder or below; it should hold PNG, JPEG, BMP or WebP.")
 
     def read(self, path: Path) -> Tensor | None:
         """One image (3, h, w), or None if it cannot be read, which `skipped` then lists."""
@@ -108,15 +104,11 @@ def read_image(path: str | Path, size: tuple[int, int]) -> Tensor:
     try:
         with Image.open(path, formats=FORMATS) as file:
             if file.mode.startswith(("I", "F")):
-                raise UnreadableImageError(
-                    f"{path}: {file.mode} has more than 8 bits a channel; save it with 8."
-                )
+                raise UnreadableImageError(f"{path}: {file.mode} has more than 8 bits a channel; save it with 8.")
             upright = ImageOps.exif_transpose(file)
             image = ImageOps.fit(_opaque(upright), (w, h), Image.Resampling.BILINEAR)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(
-            f"{path}: cannot be read as an image ({error}); replace or remove it."
-        ) from error
+        raise UnreadableImageError(f"{path}: cannot be read as an image ({error}); replace or remove it.") from error
     values = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return values.view(h, w, 3).permute(2, 0, 1).float().div(255)
 

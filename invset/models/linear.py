@@ -24,9 +24,7 @@ class LinearModel(nn.Module):
 
     def __init__(self, weights: Tensor, bias: float | None = None) -> None:
         super().__init__()
-        self.logit = nn.Linear(
-            weights.numel(), 1, device="meta"
-        )  # left empty: no draw from the global random state
+        self.logit = nn.Linear(weights.numel(), 1, device="meta")  # left empty: no draw from the global random state
         constant = -weights.double().sum() / 2 if bias is None else torch.tensor(bias)
         state = {"weight": weights.reshape(1, -1).float(), "bias": constant.reshape(1).float()}
         self.logit.load_state_dict(state, assign=True)

@@ -30,6 +30,4 @@ def hint(name: str, names: Iterable[str]) -> str:
     found = near(name, names)
     if found:
         return f"did you mean {' or '.join(found)}?"
-    return (
-        f"there is {', '.join(names[:20])}{' …' if len(names) > 20 else ''}." if names else "there is none."
-    )
+    return f"there is {', '.join(names[:20])}{' …' if len(names) > 20 else ''}." if names else "there is none."

@@ -45,9 +45,7 @@ def read_layers(module: nn.Module, paths: Iterable[str], images: Tensor) -> dict
                 return
             if not isinstance(output, Tensor):
                 kind = type(output).__name__
-                raise ConfigError(
-                    f"layer '{path}' gives a {kind}, not one tensor: choose a layer inside or after it."
-                )
+                raise ConfigError(f"layer '{path}' gives a {kind}, not one tensor: choose a layer inside or after it.")
             outputs[path] = output
             if len(outputs) == len(wanted):
                 raise stop

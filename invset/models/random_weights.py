@@ -23,9 +23,7 @@ def he_state(module: nn.Module, random_seed: int, leak: float = 0.0) -> dict[str
     for name, layer in module.named_modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             deviation = math.sqrt(2 / (1 + leak**2) / _inputs(layer))
-            state[f"{name}.weight"] = torch.empty(layer.weight.shape).normal_(
-                0, deviation, generator=generator
-            )
+            state[f"{name}.weight"] = torch.empty(layer.weight.shape).normal_(0, deviation, generator=generator)
             if layer.bias is not None:
                 state[f"{name}.bias"] = torch.zeros(layer.bias.shape)
     return state

@@ -49,7 +49,14 @@ def mini_network(path: str | Path | None = None, classes: str | Path | None = No
     module = mini.load_network(path)
     names = mini.class_names(classes)
     labels = {"fc8": names} if classes is not None or len(names) == module.fc8.out_features else {}
-    return Network("mini", module, {layer: layer for layer in MINI_LAYERS}, (3, mini.SIZE, mini.SIZE), labels, (_file(path, "network"),))
+    return Network(
+        "mini",
+        module,
+        {layer: layer for layer in MINI_LAYERS},
+        (3, mini.SIZE, mini.SIZE),
+        labels,
+        (_file(path, "network"),),
+    )
 
 
 def mini_generator(path: str | Path | None = None) -> Generator:
@@ -60,7 +67,9 @@ def mini_generator(path: str | Path | None = None) -> Generator:
     statistics = mini.load_code_statistics(path)
     bounds = (0.0, float(statistics.bank.max()))
     module = mini.load_generator(path)
-    return Generator("mini", module, mini.CODE, (3, mini.SIZE, mini.SIZE), statistics, bounds, (_file(path, "generator"),))
+    return Generator(
+        "mini", module, mini.CODE, (3, mini.SIZE, mini.SIZE), statistics, bounds, (_file(path, "generator"),)
+    )
 
 
 NETWORKS: Mapping[str, Callable[..., Network]] = {"mini": mini_network, "linear": linear_network}

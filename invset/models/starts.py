@@ -23,9 +23,7 @@ Kind = Literal["random_images", "normal", "codes", "common"]
 def seeded_generator(*parts: int | str) -> torch.Generator:
     """A generator on the CPU seeded by the SHA-256 of the parts: near seeds, unrelated numbers."""
     digest = hashlib.sha256(":".join(map(str, parts)).encode()).digest()
-    return torch.Generator().manual_seed(
-        int.from_bytes(digest[:4], "big")
-    )  # torch's CPU engine keeps 32 bits
+    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))  # torch's CPU engine keeps 32 bits
 
 
 class Starts:
@@ -194,15 +192,11 @@ class _Gallery:
             if self.images.read(path) is not None:
                 self._readable.append(path)
         if not self._readable:
-            raise ConfigError(
-                f"{self.images.folder}: none of its {len(self.images.files)} images can be read."
-            )
+            raise ConfigError(f"{self.images.folder}: none of its {len(self.images.files)} images can be read.")
         path = self._readable[index % len(self._readable)]
         image = self.images.read(path)
         if image is None:
-            raise ConfigError(
-                f"{path}: could be read before and cannot now; keep the folder as it is during a run."
-            )
+            raise ConfigError(f"{path}: could be read before and cannot now; keep the folder as it is during a run.")
         return image, None if self._unopened else len(self._readable)
 
 

@@ -143,15 +143,11 @@ def _position(text: str, where: list[str], size: tuple[int, int]) -> Position:
             return position
         case [row, column] if re.fullmatch(r"-?\d+", row) and re.fullmatch(r"-?\d+", column):
             return _inside(text, (int(row), int(column)), size)
-    raise ConfigError(
-        f"'{text}': '{':'.join(where)}' is not a position; write center, max, mean or row:column."
-    )
+    raise ConfigError(f"'{text}': '{':'.join(where)}' is not a position; write center, max, mean or row:column.")
 
 
 def _inside(text: str, position: Position, size: tuple[int, int]) -> Position:
-    if isinstance(position, tuple) and not all(
-        0 <= at < length for at, length in zip(position, size, strict=True)
-    ):
+    if isinstance(position, tuple) and not all(0 <= at < length for at, length in zip(position, size, strict=True)):
         h, w = size
         raise ConfigError(
             f"'{text}': {position[0]}:{position[1]} is outside the {h}x{w} map; rows are 0 to {h - 1}, "

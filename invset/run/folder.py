@@ -94,9 +94,7 @@ class RunFolder:
         try:
             return self.paths.config.read_bytes().decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise RunFolderError(
-                f"{self.paths.config}: cannot be read ({error}). Put it back, or {_ANEW}."
-            ) from error
+            raise RunFolderError(f"{self.paths.config}: cannot be read ({error}). Put it back, or {_ANEW}.") from error
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -182,8 +180,7 @@ class RunFolder:
 def _refuse_second_run(paths: Layout) -> None:
     if os.path.exists(paths.config):  # noqa: PTH110 - where Path.exists may raise, this says no
         raise RunFolderError(
-            f"{paths.root}: holds a run already. Continue it with resume={paths.root}, or choose another "
-            "folder."
+            f"{paths.root}: holds a run already. Continue it with resume={paths.root}, or choose another folder."
         )
 
 

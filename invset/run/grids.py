@@ -24,9 +24,7 @@ _ASCII = {"–": "-", "—": "-", "−": "-", "≤": "<=", "≥": ">=", "∈": "
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def save_grid(
-    path: Path, images: Sequence[Tensor], captions: Sequence[str], title: str, columns: int = 10
-) -> None:
+def save_grid(path: Path, images: Sequence[Tensor], captions: Sequence[str], title: str, columns: int = 10) -> None:
     """Write `grid(...)` as a PNG; the file is whole or not there.
 
     Raises:

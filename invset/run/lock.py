@@ -27,8 +27,7 @@ def acquire(path: Path) -> int:
         os.close(file)
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             raise RunFolderError(
-                f"{path.parent}: another process is writing this run. Wait for it, end it, or choose another "
-                "folder."
+                f"{path.parent}: another process is writing this run. Wait for it, end it, or choose another folder."
             ) from error
         raise RunFolderError(
             f"{path}: cannot be locked ({error.strerror}). Choose a folder on a file system that has locks."

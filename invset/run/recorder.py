@@ -87,10 +87,10 @@ class Recorder:
 
         A candidate whose saved image does not lie in the region leaves a line in activations.csv, and nothing else.
         """
-        chains = info.samples.tolist()
+        samples = info.samples.tolist()
         taken = 0
-        while room > 0 and taken < len(chains):
-            group = chains[taken : taken + room]
+        while room > 0 and taken < len(samples):
+            group = samples[taken : taken + room]
             room -= self._record_samples(info, group)
             taken += len(group)
         self.trace.append(_trace_rows(info))
@@ -109,28 +109,29 @@ class Recorder:
         for journal in (self.activations, self.trace, self.codes):
             journal.close()
 
-    def _record_samples(self, info: StepInfo, chains: Sequence[int]) -> int:
+    def _record_samples(self, info: StepInfo, rows: Sequence[int]) -> int:
         image = self.folder.paths.image
         first = self.count + 1
-        numbers = range(first, first + len(chains))
-        for number, chain in zip(numbers, chains, strict=True):
-            save_png(image(number), info.evaluation.images[chain])
+        numbers = range(first, first + len(rows))
+        for number, row in zip(numbers, rows, strict=True):
+            save_png(image(number), info.evaluation.images[row])
         encodings, activations = self._saved(numbers)
         inside = self.region.contains(activations.to(self.device)).tolist()
-        rows: list[list[str | int | float]] = []
+        lines: list[list[str | int | float]] = []
         kept = 0
-        for number, chain, saved, good in zip(numbers, chains, activations.tolist(), inside, strict=True):
+        for number, row, saved, good in zip(numbers, rows, activations.tolist(), inside, strict=True):
             if not good:
                 image(number).unlink()
             elif number != first + kept:
                 image(number).rename(image(first + kept))
-            computed = info.evaluation.activations[chain].tolist()
-            rows.append([first + kept if good else "", chain + 1, info.step, *computed, *saved, good])
+            computed = info.evaluation.activations[row].tolist()
+            chain = int(info.chains[row]) + 1
+            lines.append([first + kept if good else "", chain, info.step, *computed, *saved, good])
             kept += good
         good_rows = torch.tensor(inside)
-        self.codes.append(info.codes[torch.tensor(chains)[good_rows].to(info.codes.device)])
+        self.codes.append(info.codes[torch.tensor(rows)[good_rows].to(info.codes.device)])
         self._encodings.append(encodings[good_rows])
-        self.activations.append(rows)
+        self.activations.append(lines)
         return kept
 
     @property
@@ -161,9 +162,7 @@ def trace_header(units: Sequence[str]) -> list[str]:
 
 def _trace_rows(info: StepInfo) -> list[list[str | int | float]]:
     columns = [info.evaluation.activations, info.violation, info.multipliers.values]
-    numbers = torch.cat(
-        [column.float() for column in columns] + [info.lengths[:, None].float()], dim=1
-    ).tolist()
+    numbers = torch.cat([column.float() for column in columns] + [info.lengths[:, None].float()], dim=1).tolist()
     return [
         [
             info.step,

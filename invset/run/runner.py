@@ -93,9 +93,7 @@ class Runner:
         return "unreachable" if self.state is not None and self.state.phase == "unreachable" else "incomplete"
 
 
-def _counted(
-    tally: Tally, info: StepInfo, taken: int, samples: int, problem: Problem, seconds: float
-) -> Tally:
+def _counted(tally: Tally, info: StepInfo, taken: int, samples: int, problem: Problem, seconds: float) -> Tally:
     sampling = info.phase == "sampling"
     first = sampling and tally.seed_steps < 0
     return tally._replace(
@@ -108,4 +106,3 @@ def _counted(
         checked=tally.checked + taken,
         seconds=tally.seconds + seconds,
     )
-

@@ -22,9 +22,7 @@ from invset.run.images import load_png
 from invset.run.recorder import Recorder, Tally
 
 GRID = 60  # samples in samples.png
-NEAR = (
-    0.1  # of the distance between unrelated codes' encodings: nearer to an earlier sample is a near-duplicate
-)
+NEAR = 0.1  # of the distance between unrelated codes' encodings: nearer to an earlier sample is a near-duplicate
 
 
 def summarise(
@@ -97,10 +95,8 @@ def write_seeds(recorder: Recorder, info: StepInfo, title: str) -> None:
     """seeds.png: the codes with which sampling began, or that a run ended with which never reached its ranges."""
     activations = info.evaluation.activations.tolist()
     captions = [
-        f"chain {chain}  {_written(values)}{'' if inside else ' (outside)'}"
-        for chain, (values, inside) in enumerate(
-            zip(activations, info.feasible.tolist(), strict=True), start=1
-        )
+        f"chain {chain + 1}  {_written(values)}{'' if inside else ' (outside)'}"
+        for chain, values, inside in zip(info.chains.tolist(), activations, info.feasible.tolist(), strict=True)
     ]
     save_grid(recorder.folder.paths.seeds, list(info.evaluation.images), captions, title)
 

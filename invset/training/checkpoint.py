@@ -32,13 +32,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise WeightsError(
-            f"{path}: there is no such checkpoint. Train this stage first, or mend the path."
-        ) from error
+        raise WeightsError(f"{path}: there is no such checkpoint. Train this stage first, or mend the path.") from error
     except Exception as error:  # torch.load raises whatever its unpickler meets
-        raise WeightsError(
-            f"{path}: not a checkpoint of this script ({error}). Remove it to start again."
-        ) from error
+        raise WeightsError(f"{path}: not a checkpoint of this script ({error}). Remove it to start again.") from error
 
 
 def initialise(module: nn.Module, path: str | Path, key: str) -> None:
@@ -50,9 +46,7 @@ def initialise(module: nn.Module, path: str | Path, key: str) -> None:
     path = Path(path)
     try:
         state = load_checkpoint(path)["training"][key] if path.suffix == ".pt" else load_file(path)
-        if unknown := module.load_state_dict(
-            {k: v.float() for k, v in state.items()}, strict=False
-        ).unexpected_keys:
+        if unknown := module.load_state_dict({k: v.float() for k, v in state.items()}, strict=False).unexpected_keys:
             raise WeightsError(f"{path}: {type(module).__name__} has no {unknown[0]}. Give unfolded weights.")
     except (FileNotFoundError, KeyError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"{path}: cannot start a {type(module).__name__} from it ({error}).") from error
@@ -61,9 +55,7 @@ def initialise(module: nn.Module, path: str | Path, key: str) -> None:
 def append_metrics(path: Path, metrics: dict[str, float]) -> None:
     """One more line of JSON."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(
-            json.dumps({k: v if isinstance(v, int) else float(f"{v:.6g}") for k, v in metrics.items()}) + "\n"
-        )
+        file.write(json.dumps({k: v if isinstance(v, int) else float(f"{v:.6g}") for k, v in metrics.items()}) + "\n")
 
 
 def rewind_metrics(path: Path, step: int) -> None:

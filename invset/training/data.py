@@ -112,9 +112,9 @@ def augmented(images: Tensor, shift: int, rng: torch.Generator) -> Tensor:
     rows = offset[0] + torch.arange(height)
     columns = offset[1] + torch.where(flip, torch.arange(width).flip(0), torch.arange(width))
     padded = F.pad(images.float(), (shift,) * 4, mode="reflect").to(images.dtype)
-    return padded.permute(0, 2, 3, 1)[
-        torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]
-    ].permute(0, 3, 1, 2)
+    return padded.permute(0, 2, 3, 1)[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]].permute(
+        0, 3, 1, 2
+    )
 
 
 def random_rows(n: int, batch: int, rng: torch.Generator) -> Tensor:
@@ -134,7 +134,5 @@ def same_class_rows(labels: Tensor, rows: Tensor, rng: torch.Generator) -> Tenso
 def _existing(folder: str | Path) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
-        raise ConfigError(
-            f"{folder}: there is no such folder of images. Give one with a sub-folder for each class."
-        )
+        raise ConfigError(f"{folder}: there is no such folder of images. Give one with a sub-folder for each class.")
     return folder

@@ -18,9 +18,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, width: int = 48):
         super().__init__()
-        self.patches = nn.Sequential(
-            _halving(3, width), _halving(width, 2 * width), _halving(2 * width, 4 * width)
-        )
+        self.patches = nn.Sequential(_halving(3, width), _halving(width, 2 * width), _halving(2 * width, 4 * width))
         self.whole = nn.Sequential(_halving(2 * 128, 2 * width), _halving(2 * width, 4 * width))
         self.heads = nn.ModuleList([_Head(4 * width, 1, gain=4.0), _Head(4 * width, 4, gain=1.0)])
 

@@ -46,9 +46,7 @@ def reconstruction(
         "code_error": relative_error(encode(network, made, batch), codes).item(),
     }
     first = [(held_out.labels == label).nonzero()[0, 0] for label in held_out.labels.unique()]
-    rows = [
-        row for part in torch.stack(first).split(12) for row in (scaled(held_out.images[part]), made[part])
-    ]
+    rows = [row for part in torch.stack(first).split(12) for row in (scaled(held_out.images[part]), made[part])]
     return metrics, grid_of(rows)
 
 

@@ -18,9 +18,7 @@ def write(tensors: Tensors, path: Path) -> None:
     """Save in half precision, under a temporary name first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(
-        save({name: value.detach().half().contiguous().cpu() for name, value in tensors.items()})
-    )
+    temporary.write_bytes(save({name: value.detach().half().contiguous().cpu() for name, value in tensors.items()}))
     temporary.replace(path)
 
 

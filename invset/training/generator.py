@@ -25,20 +25,20 @@ class GeneratorSettings:
     two real ones and towards their class, which only the discriminator and the code loss judge.
     """
 
-    batch: int = 64
-    mixed: int = 16
+    batch: int = 32
+    mixed: int = 8
     images: int = 400_000
-    rate: float = 2e-4
-    discriminator_rate: float = 2e-4
-    decay: float = 0.2  # last part of the images, over which the rates fall to zero
-    ema: float = 0.998
+    rate: float = 3e-4
+    discriminator_rate: float = 6e-4
+    decay: float = 0.25  # last part of the images, over which the rates fall to zero
+    ema: float = 0.995
     shift: int = 4
-    raise_up_to: float = 0.6  # how far a mixed code moves towards its class, in lengths of itself
-    warmup: int = 200  # steps before the discriminator counts
-    pixel: float = 2.0
-    feature: float = 1.0
-    code: float = 1.0
-    adversarial: float = 0.1
+    raise_up_to: float = 0.8  # how far a mixed code moves towards a class, in lengths of itself
+    warmup: int = 50  # steps before the discriminator counts
+    pixel: float = 4.0
+    feature: float = 0.5
+    code: float = 0.3
+    adversarial: float = 0.2
     bf16: bool = False
 
     def __post_init__(self) -> None:
@@ -53,9 +53,7 @@ class GeneratorSettings:
 class GeneratorTraining:
     """All that changes from step to step, and the step."""
 
-    def __init__(
-        self, network: MiniNetwork, data: ImageSet, settings: GeneratorSettings, seed: int, device: str
-    ):
+    def __init__(self, network: MiniNetwork, data: ImageSet, settings: GeneratorSettings, seed: int, device: str):
         self.settings, self.data, self.device = settings, data, device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # layers draw their first weights from the global generator
@@ -204,17 +202,22 @@ class GeneratorTraining:
         return kept, kept.pop("fc6").float()
 
     def _mixed_codes(self, codes: Tensor, labels: Tensor) -> Tensor:
-        """Codes between two of one class, half of them then moved up the gradient of their class's unit."""
+        """Codes between two of one class; every second is then moved up the gradient of a class's unit.
+
+        The class is their own or, every second time, another image's: ascent may start from any real code.
+        """
         n, half = self.settings.mixed, len(codes) // 2
+        number = torch.arange(n)[:, None]
         t = torch.rand(n, 1, generator=self.rng).to(self.device)
-        far = torch.rand(n, 1, generator=self.rng) * self.settings.raise_up_to
-        far = (far * (torch.arange(n)[:, None] % 2)).to(self.device)
+        far = torch.rand(n, 1, generator=self.rng) * self.settings.raise_up_to * (number % 2)
+        other = (number % 4 == 3).to(self.device)
+        target = torch.where(other, labels.roll(1)[:n, None], labels[:n, None])
         mixed = ((1 - t) * codes[:n] + t * codes[half : half + n]).detach().requires_grad_(True)
         with torch.enable_grad():
-            activation = self.network.fc8(self.network.fc7(mixed)).gather(1, labels[:n, None]).float().sum()
+            activation = self.network.fc8(self.network.fc7(mixed)).gather(1, target).float().sum()
         (gradient,) = torch.autograd.grad(activation, mixed)
-        moved = mixed + far * mixed.norm(dim=1, keepdim=True) * F.normalize(gradient, dim=1)
-        return moved.relu().detach()
+        step = far.to(self.device) * mixed.norm(dim=1, keepdim=True) * F.normalize(gradient, dim=1)
+        return (mixed + step).relu().detach()
 
     def _set_rates(self) -> None:
         s = self.settings

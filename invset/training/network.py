@@ -46,9 +46,7 @@ class Teacher:
         rows = torch.tensor([row.get(name, -1) for name in names])
         self.known = rows >= 0
         if not self.known.any():
-            raise ConfigError(
-                f"{path}: says nothing about any of the images. Its names should look like {names[0]}."
-            )
+            raise ConfigError(f"{path}: says nothing about any of the images. Its names should look like {names[0]}.")
         rows = rows.clamp_min(0)
         self.index = index[rows].long()
         self.target = torch.cat([logit[rows], rest[rows, None]], 1).float().softmax(1)

@@ -61,9 +61,7 @@ def test_too_few(count):
 def test_near_duplicates_against_all_pairs(threshold):
     points = torch.randn(20, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     points[11] = points[4]
-    expected = [
-        any(math.dist(a, b) < threshold for b in points[:i].tolist()) for i, a in enumerate(points.tolist())
-    ]
+    expected = [any(math.dist(a, b) < threshold for b in points[:i].tolist()) for i, a in enumerate(points.tolist())]
     assert near_duplicates(points, threshold).tolist() == expected
     assert near_duplicates(points, threshold).dtype == torch.bool
 

@@ -42,9 +42,7 @@ def test_the_middle_is_kept_and_resized(tmp_path: Path) -> None:
     assert torch.equal(image, pixels[:, 4:8].permute(2, 0, 1) / 255)
     large = noise(24, 72)
     save(tmp_path / "large.png", large)
-    whole = F.interpolate(
-        large.permute(2, 0, 1)[None].float() / 255, (8, 24), mode="bilinear", antialias=True
-    )
+    whole = F.interpolate(large.permute(2, 0, 1)[None].float() / 255, (8, 24), mode="bilinear", antialias=True)
     image = read_image(tmp_path / "large.png", (8, 8))
     torch.testing.assert_close(image, whole[0, :, :, 8:16], rtol=0, atol=1.01 / 255)
 

@@ -38,9 +38,7 @@ def test_what_is_read_is_what_the_layers_give(toy: Network, images: Tensor) -> N
     torch.testing.assert_close(activations, torch.stack(by_hand, dim=1), rtol=0, atol=0)
 
 
-def test_an_encoder_of_the_same_network_shares_the_pass(
-    toy: Network, images: Tensor, count_calls: Count
-) -> None:
+def test_an_encoder_of_the_same_network_shares_the_pass(toy: Network, images: Tensor, count_calls: Count) -> None:
     reader = Reader(toy, units(toy, "conv:1", "conv:2:mean"), Encoder(toy, "fc"))
     calls = count_calls(toy.module)
     encodings, activations = reader(images)

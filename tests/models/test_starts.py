@@ -108,11 +108,7 @@ def test_real_codes_are_drawn_without_replacement_and_go_round() -> None:
     decoder = generator(bank=10)
     assert decoder.statistics is not None
     starts = Starts("codes", 0, 4, decoder)
-    rows = [
-        row_of(starts.draw(chain, attempt), decoder.statistics.bank)
-        for attempt in range(5)
-        for chain in range(4)
-    ]
+    rows = [row_of(starts.draw(chain, attempt), decoder.statistics.bank) for attempt in range(5) for chain in range(4)]
     assert sorted(rows[:10]) == list(range(10))
     assert rows[:10] != list(range(10))
     assert rows[10:] == rows[:10]

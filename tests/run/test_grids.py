@@ -75,9 +75,7 @@ def test_captions_keep_to_their_column():
 
 def test_letters_that_the_font_lacks_are_written_in_ascii():
     font = ImageFont.load_default(14)
-    assert bytes(font.getmask("λ")) == bytes(
-        font.getmask("\uffff")
-    )  # if this fails, the font has learnt Greek
+    assert bytes(font.getmask("λ")) == bytes(font.getmask("\uffff"))  # if this fails, the font has learnt Greek
     assert grid([], [], "z₁ ≤ f – λ 中").tobytes() == grid([], [], "z1 <= f - lambda ?").tobytes()
 
 

@@ -54,9 +54,7 @@ def test_every_float32_reads_back_to_itself(tmp_path):
 def test_numbers_are_short_and_strings_quoted(tmp_path):
     third = torch.tensor(1 / 3).item()
     with Journal.open(tmp_path / "j.csv", ["a"] * 9) as journal:
-        journal.append(
-            [(0.5, torch.tensor(0.1).item(), third, 16777216.0, math.nan, math.inf, True, 2**40, 'a,"b')]
-        )
+        journal.append([(0.5, torch.tensor(0.1).item(), third, 16777216.0, math.nan, math.inf, True, 2**40, 'a,"b')])
     line = (tmp_path / "j.csv").read_text().splitlines()[1]
     assert line == '0.5,0.1,0.33333334,16777216,nan,inf,1,1099511627776,"a,""b"'
 
@@ -133,9 +131,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
 
     with Journal.open(tmp_path / "j.csv", HEADER) as journal, monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
-        with pytest.raises(
-            RunFolderError, match=r"j\.csv: cannot be written \(No space left.*stays.*resume="
-        ):
+        with pytest.raises(RunFolderError, match=r"j\.csv: cannot be written \(No space left.*stays.*resume="):
             journal.append([(1, "fc8:0", 0.5)])
     assert (tmp_path / "j.csv").read_text() == "sample,unit,activation\n"
 

@@ -79,9 +79,7 @@ def test_equal_contents_give_equal_bytes_in_another_process(tmp_path):
         "save(Path(sys.argv[1]), {'b': torch.ones(2), 'a': torch.zeros(3)}, {'x': 1, 'y': 2.5, 'z': 'k'})"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "1")], env=environment, check=True, timeout=60
-    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "1")], env=environment, check=True, timeout=60)
     save(tmp_path / "2", {"a": torch.zeros(3), "b": torch.ones(2)}, {"x": 1, "y": 2.5, "z": "k"})
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
@@ -124,9 +122,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_litter(tmp_path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
-        with pytest.raises(
-            RunFolderError, match=r"checkpoint\.safetensors.*No space left.*stays.*make room.*resume="
-        ):
+        with pytest.raises(RunFolderError, match=r"checkpoint\.safetensors.*No space left.*stays.*make room.*resume="):
             save(path, {"a": torch.ones(100)}, {"step": 2})
     assert load(path)[1] == {"step": 1}
     assert [file.name for file in tmp_path.iterdir()] == [path.name]

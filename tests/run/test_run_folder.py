@@ -191,9 +191,7 @@ def test_errors_of_the_disk_name_file_cause_and_way_on(tmp_path, monkeypatch, nu
                 (folder.write_summary, "summary"),
                 (lambda v: folder.update_manifest(**v), "manifest"),
             ):
-                with pytest.raises(
-                    RunFolderError, match=rf"{name}\.json: cannot be written \({words}.*resume=FOLDER"
-                ):
+                with pytest.raises(RunFolderError, match=rf"{name}\.json: cannot be written \({words}.*resume=FOLDER"):
                     write({"samples": 2})
         assert json.loads(folder.paths.summary.read_text()) == {"samples": 1}
         assert "samples" not in folder.manifest

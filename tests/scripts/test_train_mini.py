@@ -175,7 +175,7 @@ def test_rates_fall_to_zero(images):
     while not training.done:
         training.step()
         rates.append(training.generator_adam.param_groups[0]["lr"])
-    assert rates == pytest.approx([2e-4, 2e-4, 2e-4, 1e-4])
+    assert rates == pytest.approx([3e-4, 3e-4, 3e-4, 1.5e-4])
 
 
 def test_no_mixed_codes(images):
@@ -185,9 +185,7 @@ def test_no_mixed_codes(images):
 
 
 def test_more_mixed_codes_than_pairs():
-    with pytest.raises(
-        ConfigError, match=r"settings\.mixed is 3, and may be at most half of settings\.batch, 2"
-    ):
+    with pytest.raises(ConfigError, match=r"settings\.mixed is 3, and may be at most half of settings\.batch, 2"):
         GeneratorSettings(batch=4, mixed=3)
 
 
@@ -351,9 +349,7 @@ def test_the_three_stages(folder, tmp_path):
     statistics = load_code_statistics(out / "model" / "generator.safetensors")
     images = load_generator(out / "model" / "generator.safetensors")(statistics.bank)
     assert load_network(out / "model" / "network.safetensors")(images).shape == (5, 2)
-    result = run(
-        *common, "stage=evaluate", *(f"{n}={out}/model/{n}.safetensors" for n in ("network", "generator"))
-    )
+    result = run(*common, "stage=evaluate", *(f"{n}={out}/model/{n}.safetensors" for n in ("network", "generator")))
     assert result.returncode == 0, result.stderr + result.stdout
     figures = json.loads(result.stdout[result.stdout.index("{") :])
     assert set(figures) == {"top1", "top5", "psnr", "code_error"}

@@ -1,0 +1,88 @@
+"""One gradient step of the augmented Lagrangian (eqs. 9, 11, 16): look where the codes are, then move them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invset.core import lagrangian, steps
+from invset.core.diversity import Moments
+from invset.core.problem import Evaluation, Problem
+from invset.core.region import Region
+from invset.core.state import State, StepInfo
+
+
+class View(NamedTuple):
+    """What the k codes of a state give.
+
+    Attributes:
+        evaluation: their images, encodings and activations.
+        pull_back: from ∂L/∂encodings and ∂L/∂activations to ∂L/∂codes; see `Problem.linearise`.
+        group: the moments of the encodings.
+        feasible: (k,) bool.
+        violation: (k, p), in units of activation.
+        total: (k,), the violations of each code added up, in half widths.
+    """
+
+    evaluation: Evaluation
+    pull_back: Callable[[Tensor, Tensor], Tensor]
+    group: Moments
+    feasible: Tensor
+    violation: Tensor
+    total: Tensor
+
+
+def look(
+    problem: Problem, region: Region, state: State, aim: steps.Aim, batch_size: int | None, keep_images: bool = True
+) -> tuple[State, View]:
+    """Evaluate the codes, and note in the state what the last step came to.
+
+    Raises:
+        NonFiniteError: an activation or an encoding is NaN or infinite.
+    """
+    evaluation, pull_back = problem.linearise(state.codes, batch_size=batch_size, keep_images=keep_images)
+    activations = evaluation.activations
+    feasible, violation = region.contains(activations), region.violation(activations)
+    total = (violation / region.half_width).sum(dim=1)
+    view = View(evaluation, pull_back, Moments.of(evaluation.encodings), feasible, violation, total)
+    state = state._replace(steps=steps.adapted(state.steps, total, feasible, aim))
+    best = int(torch.argmin(total))
+    if float(total[best]) < state.closest_violation:
+        state = state._replace(closest=activations[best], closest_violation=float(total[best]))
+    return state, view
+
+
+def move(problem: Problem, region: Region, state: State, view: View) -> tuple[Tensor, Tensor]:
+    """C′ = C − β ∂L/∂C: the new codes (k, c) within their bounds, and how far each went (k,).
+
+    Raises:
+        NonFiniteError: the gradient is NaN or infinite.
+    """
+    multipliers, scales = state.multipliers, state.scales
+    activation_gradient = lagrangian.activation_gradient(view.evaluation.activations, multipliers, region, scales)
+    encoding_gradient = lagrangian.encoding_gradient(view.evaluation.encodings, view.group, state.previous, scales)
+    gradient = view.pull_back(encoding_gradient, activation_gradient)
+    lengths = steps.lengths(
+        state.steps, gradient, activation_gradient, scales.constraint, multipliers.penalty, state.distances.codes
+    )
+    return problem.bound(steps.moved(state.codes, gradient, lengths)), lengths
+
+
+def report(state: State, view: View, samples: Tensor, lengths: Tensor) -> StepInfo:
+    """What is to be known of a step from `state`; `samples` (m,) are rows of the view."""
+    return StepInfo(
+        phase=state.phase,
+        outer=state.outer,
+        step=state.step,
+        chains=torch.arange(len(state.codes)),
+        codes=state.codes,
+        evaluation=view.evaluation,
+        violation=view.violation,
+        feasible=view.feasible,
+        samples=samples,
+        multipliers=state.multipliers,
+        lengths=lengths,
+    )
