@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import hydra
-from hydra.errors import HydraException
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from invset.cli import schema
-from invset.errors import ConfigError, InvsetError
+from invset.errors import ConfigError, InvsetError, RunFolderError
+from invset.run.layout import Layout
+
+OPTIONS = ("network.options.", "generator.options.")  # whatever the builders take
 
 Task = Callable[[DictConfig], int]
 """A command's work on its composed config; returns the exit code."""
@@ -24,22 +29,38 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
     """Compose the config of `command` from Hydra's arguments and do the work, once or for each job of a sweep."""
     schema.register()
     worst = 0
+    own: Exception | None = None  # of the task: a mistake in the program, not in the arguments
 
     def guarded(config: DictConfig) -> None:
-        nonlocal worst
+        nonlocal worst, own
         try:
+            _require_known(config, command)
             code = task(config)
         except InvsetError as error:
             code = complain(error)
+            _sweep_up()
+        except Exception as error:
+            own = error
+            raise
         worst = max(worst, code)
 
     # Hydra would print a traceback of its own and leave; with this it lets exceptions through.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    sys.argv = ["invset", *arguments]
+    before, sys.argv = sys.argv, ["invset", *_in_order(map(_without_plus, arguments))]
     try:
         hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=command)(guarded)()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if error is own:
+            raise
         return complain(ConfigError(_in_words(error, command)))
+    except OSError as error:
+        if error is own:
+            raise
+        return complain(RunFolderError(f"{error.filename}: {error.strerror}; choose another hydra.run.dir."))
+    except SystemExit as stop:  # argparse has said what is wrong
+        return stop.code if isinstance(stop.code, int) else 2
+    finally:
+        sys.argv = before
     return worst
 
 
@@ -56,23 +77,82 @@ def config_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
+def _without_plus(argument: str) -> str:
+    """An experiment as Hydra's manual writes it, +experiment=linear, though the defaults name the group."""
+    return argument.removeprefix("+") if argument.startswith("+experiment=") else argument
+
+
+def _in_order(arguments: Iterable[str]) -> list[str]:
+    """Overrides before flags: Hydra takes them in one row only, and people write -m in the middle."""
+    return sorted(arguments, key=lambda argument: argument.startswith("-") or "=" not in argument)
+
+
+def _require_known(config: DictConfig, command: str) -> None:
+    """Hydra adds any key behind a plus and takes any away behind a tilde. Raises ConfigError."""
+    known = schema.keys(schema.SCHEMAS[command])
+    given = list(_keys(config))
+    for name in given:
+        if name not in known and not name.startswith(OPTIONS):
+            raise ConfigError(f"there is no setting '{name}': {_advice(name, known)}")
+    for name in known:
+        if name not in given:
+            raise ConfigError(f"{name}: taken away; every setting needs a value.")
+
+
+def _keys(config: DictConfig, prefix: str = "") -> Iterable[str]:
+    for key in map(str, config):
+        yield f"{prefix}{key}"
+        node = config._get_node(key)
+        if isinstance(node, DictConfig) and not node._is_none():
+            yield from _keys(node, f"{prefix}{key}.")
+
+
+def _sweep_up() -> None:
+    """Remove the folder that Hydra made for a run that never began."""
+    config = HydraConfig.get()
+    folder, inner = Path(config.runtime.output_dir), config.output_subdir
+    if inner is None or Layout(folder).config.exists() or {path.name for path in folder.iterdir()} != {inner}:
+        return
+    shutil.rmtree(folder)
+    for parent in folder.parents:
+        if not parent.is_relative_to(Path.cwd() / "outputs") or any(parent.iterdir()):
+            return
+        parent.rmdir()
+
+
+def _advice(name: str, known: list[str]) -> str:
+    if name.startswith(OPTIONS):
+        return f"an option of a model is added with a plus: +{name}=…"
+    last = name.rsplit(".", 1)[-1]
+    close = [key for key in known if key.rsplit(".", 1)[-1] == last]
+    return f"did you mean {' or '.join(close)}?" if close else schema.near_names(name, known)
+
+
 def _in_words(error: Exception, command: str) -> str:
     cause = error.__cause__
     text = " ".join(f"{error}".split())
+    if isinstance(error, OverrideParseException) or "See https://hydra.cc/docs/1.2/advanced/override_grammar" in text:
+        given = error.override if isinstance(error, OverrideParseException) else _lexed(text)
+        return (
+            f"{given}: cannot be read; write key=value, as n=100, neuron=fc8:981 or 'range=[50,60]' "
+            "(in quotes, so that the shell leaves the brackets alone)."
+        )
     if unknown := re.match(r"(?:Could not override|Error merging override) '?([^'=\s]+)", text):
         name = unknown[1]
         known = schema.keys(schema.SCHEMAS[command])
-        if name not in known:
-            last = name.rsplit(".", 1)[-1]
-            close = [key for key in known if key.rsplit(".", 1)[-1] == last]
-            advice = f"did you mean {' or '.join(close)}?" if close else schema.near_names(name, known)
-            return f"there is no setting '{name}': {advice}"
+        if name not in known and not name.startswith("hydra."):
+            return f"there is no setting '{name}': {_advice(name, known)}"
     if group := re.match(
         r"(?:In '[^']*': )?Could not find '([^']+)/([^'/]+)'.*?Available options in '[^']*': (.*?)(?: Config|$)",
         text,
     ):
         return f"{group[1]}={group[2]}: {schema.near_names(group[2], group[3].split())}"
     detail = " ".join(f"{cause}".split("\n")[0].split()) if isinstance(cause, OmegaConfBaseException) else ""
-    if "mismatched input" in text or "no viable alternative" in text or "token recognition error" in text:
-        text += " (quote values that hold brackets or spaces: 'range=[50,60]')"
+    if merging := re.match(r"Error merging override (\S+)$", text):
+        return f"{merging[1]}: {detail}"
     return f"{text} {detail}".strip()
+
+
+def _lexed(text: str) -> str:
+    found = re.match(r"LexerNoViableAltException: (.*?) \^", text)
+    return found[1] if found else text

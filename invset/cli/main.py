@@ -32,7 +32,7 @@ invset sample: sample the inverse set of a neuron.
 
 usage: invset sample [key=value ...]
 
-  invset sample                                     a good default: goldfish, from 50 to 60
+  invset sample                                     a good default: goldfish, 100 to 120
   invset sample neuron=fc8:volcano 'range=[40,50]'  a unit by its label; by number, from 1: fc8:981
   invset sample 'neuron=[conv5:97,fc8:862]' 'range=[[5,9],[40,50]]'   an intersection
   invset sample -m 'range=[40,50],[50,60]'          a sweep: one run for each value
@@ -40,7 +40,7 @@ usage: invset sample [key=value ...]
 
 settings (defaults in brackets):
   neuron       layer:unit, conv5:97:8:8 (row and column, from 0), conv5:97:max, or a list [fc8:goldfish]
-  range        [z1,z2], or a list of ranges, one for each neuron [[50,60]]
+  range        [z1,z2], or a list of ranges, one for each neuron [[100,120]]
   n            how many samples [500]
   method       paper: seeds, then fast sampling; full: eq. 16, all n optimised together [paper]
   constraint   range: z1 <= f <= z2; lower: f >= z1, the paper's equations to the letter [range]

@@ -83,6 +83,7 @@ def survey(config: ProbeConfig, models: Models, reader: Reader) -> Iterator[Surv
     from invset.models.starts import Starts
 
     generator, device = models.generator, models.device
+    images = None if config.folder is None else ImageFolder(config.folder, models.network.input_shape[1:])
     problem = Problem(generator.module, reader, objective="codes", code_bounds=code_bounds(config.code, generator))
     starts = Starts("normal", config.seed, config.codes, generator)
     codes = torch.stack([starts.draw(chain) for chain in range(max(config.codes, config.chains))]).to(device)
@@ -91,8 +92,7 @@ def survey(config: ProbeConfig, models: Models, reader: Reader) -> Iterator[Surv
     statistics = generator.statistics
     real = _over(problem, statistics.bank.to(device)) if statistics is not None and len(statistics.bank) else None
     folder = None
-    if config.folder is not None:
-        images = ImageFolder(config.folder, models.network.input_shape[1:])
+    if images is not None:
         with torch.no_grad():
             folder = torch.cat([reader(batch.images.to(device))[1].cpu() for batch in images.batches(BATCH)])
     for index in range(len(models.units)):

@@ -71,6 +71,5 @@ def seeding_note(progress: runner.Progress, units: Sequence[str]) -> str:
 
 def acceptance(progress: runner.Progress) -> float:
     """The share of codes after the seeds that became samples."""
-    chains = len(progress.info.feasible)
-    tried = progress.tally.sampling_steps * chains
-    return min(1.0, (progress.tally.candidates - chains) / tried) if tried else 1.0
+    tally = progress.tally
+    return tally.accepted / tally.tried if tally.tried else 1.0

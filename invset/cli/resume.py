@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from invset.cli.schema import SampleConfig
-from invset.errors import ConfigError, RunFolderError
+from invset.errors import ConfigError
 from invset.run.files import read_json
 from invset.run.layout import Layout
 
@@ -19,8 +19,8 @@ def arguments(given: list[str]) -> list[str]:
     """Hydra's arguments for a command line; as given, unless it resumes a run.
 
     Raises:
-        ConfigError: it resumes several runs, or a sweep.
-        RunFolderError: there is no run to go on with.
+        ConfigError: it resumes several runs, or a sweep, or there is no run to go on with.
+        RunFolderError: the run's manifest cannot be read.
     """
     folders = [argument.removeprefix("resume=") for argument in given if argument.startswith("resume=")]
     if not folders or folders[-1] in ("", "null"):
@@ -30,7 +30,10 @@ def arguments(given: list[str]) -> list[str]:
     folder = Path(folders[0])
     paths = Layout(folder)
     if not paths.config.is_file():
-        raise RunFolderError(f"{folder}: there is no run here to continue (no config.yaml). Mend the path.")
+        raise ConfigError(
+            f"resume={folder}: there is no run here to continue (no config.yaml). Mend the path; "
+            "a run that was killed as it began is to be started anew."
+        )
     saved = [str(override) for override in read_json(paths.manifest).get("overrides", [])]
     new = {_key(argument) for argument in given if "=" in argument}
     kept = [override for override in saved if _key(override) not in new]
@@ -55,6 +58,9 @@ def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
             f"{folder} is a run with another config ('-' the run's, '+' yours): {'; '.join(difference)}. "
             "Leave these settings out, or start a new run."
         )
+    before = OmegaConf.create(saved_text).n
+    if config.n < before:
+        raise ConfigError(f"{folder} is a run of n={before} samples: n may grow, not shrink to {config.n}.")
 
 
 def _lines(config: object) -> list[str]:

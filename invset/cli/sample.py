@@ -6,6 +6,7 @@ import hashlib
 import math
 import platform
 import time
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +23,7 @@ from invset.errors import InvsetError
 
 if TYPE_CHECKING:
     from invset.cli.build import Sampling
+    from invset.core.state import StepInfo
     from invset.run.folder import RunFolder
     from invset.run.recorder import Recorder
     from invset.run.runner import Runner
@@ -63,10 +65,32 @@ def _reopened(config: SampleConfig, path: Path) -> RunFolder:
     folder = RunFolder.reopen(path)
     try:
         resume.require_same(config, path, folder.config_text)
+        _extend(config, folder)
     except BaseException:
         folder.close()
         raise
     return folder
+
+
+def _extend(config: SampleConfig, folder: RunFolder) -> None:
+    """Write down the new n: should this process die, `resume=` alone goes on to it."""
+    from invset.run.files import write_atomically
+
+    kept = [override for override in folder.manifest.get("overrides", []) if not override.startswith("n=")]
+    overrides = [*kept, f"n={config.n}"]
+    text = OmegaConf.to_yaml(OmegaConf.structured(replace(config, resume=None)), resolve=True)
+    if text != folder.config_text:
+        folder.update_manifest(overrides=overrides)
+        write_atomically(folder.paths.config, text.encode())
+
+
+def _is_complete(config: SampleConfig, folder: RunFolder) -> bool:
+    from invset.run.files import read_json
+
+    if config.resume is None or not folder.paths.summary.exists():
+        return False
+    summary = read_json(folder.paths.summary)
+    return summary.get("status") == "complete" and summary.get("wanted") == config.n
 
 
 def _manifest(config: SampleConfig, sampling: Sampling, overrides: list[str]) -> dict[str, Any]:
@@ -107,18 +131,28 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     units = [str(unit) for unit in models.units]
     title = _title(sampling, targets, config)
     console.print(title, highlight=False, markup=False)
+    if _is_complete(config, folder):
+        shown = _shown(folder.paths.root)
+        console.print(
+            f"this run has all its {config.n} samples; nothing to do. "
+            f"For more: invset sample resume={shown} n={2 * config.n}",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
+        return 0
     recorder = Recorder(folder, units, models.generator.code_size, sampling.reader, sampling.region, models.device)
-    runner = Runner(sampling.method, sampling.problem, recorder, config.n)
+
+    def write_seeds(seeds: StepInfo) -> None:
+        summary.write_seeds(recorder, seeds, f"{title}\nseeds")
+
+    runner = Runner(sampling.method, sampling.problem, recorder, config.n, write_seeds)
     if recorder.state is not None:
-        console.print(f"going on with {recorder.count} samples", highlight=False)
+        console.print(f"going on from the last checkpoint, with {recorder.count} samples", highlight=False)
     outcome: dict[str, Any] = {}
     ended: BaseException | None = None
     try:
         with Display(console, units) as display:
             for progress in runner.steps():
                 display.show(progress)
-                if runner.seeds is not None and progress.info is runner.seeds:
-                    summary.write_seeds(recorder, progress.info, f"{title}\nseeds")
     except (Interrupted, InvsetError) as error:
         ended = error
     finally:
@@ -168,7 +202,7 @@ def _report(console: Console, outcome: dict[str, Any], sampling: Sampling, folde
     shown = _shown(root)
     lines = [
         f"{outcome['samples']} of {outcome['wanted']} samples in range as saved, {outcome['seconds']:.1f} s "
-        f"({outcome['seed_steps'] or 0} steps for the seeds, {outcome['sampling_steps']} for the samples; "
+        f"({_seed_steps(outcome)} steps for the seeds, {outcome['sampling_steps']} for the samples; "
         f"at least {outcome.get('minimum_sampling_steps', 0)} needed)"
     ]
     if outcome["samples"] > 1:
@@ -190,10 +224,15 @@ def _report(console: Console, outcome: dict[str, Any], sampling: Sampling, folde
         lines.append(f"to see what can be reached: invset probe 'neuron=[{names}]'")
     if outcome["status"] in ("interrupted", "failed"):
         lines.append(f"to go on: invset sample resume={shown}")
-    pictures = "samples.png" if outcome["samples"] else "seeds.png"
-    lines.append(f"{shown}/{pictures}")
+    picture = folder.paths.samples if outcome["samples"] else folder.paths.seeds
+    lines.append(f"{shown}/{picture.name}" if picture.exists() else f"{shown}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _seed_steps(outcome: dict[str, Any]) -> int:
+    steps = outcome["seed_steps"] if outcome["seed_steps"] is not None else outcome["gradient_steps"]
+    return int(steps)
 
 
 def _shown(path: Path) -> Path:

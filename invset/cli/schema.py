@@ -231,7 +231,8 @@ def _ranges(value: Any, count: int) -> tuple[tuple[float, float], ...]:
         wanted = "two numbers in order, as '[50,60]'" if count == 1 else f"{count} of them, as '[[5,9],[40,50]]'"
         raise ConfigError(f"range={value}: give {wanted}.")
     if len(ranges) != count:
-        raise ConfigError(f"range={value}: {len(ranges)} for {count} neurons; give one range for each.")
+        neurons = "one neuron" if count == 1 else f"{count} neurons"
+        raise ConfigError(f"range={value}: {len(ranges)} in all, for {neurons}; give one range for each.")
     for one in ranges:
         if not (_is_pair(one) and one[0] < one[1]):
             raise ConfigError(f"range={value}: {one} is not a range; give two finite numbers in order, as '[50,60]'.")

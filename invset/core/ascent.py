@@ -37,7 +37,7 @@ def ascend(problem: Problem, codes: Tensor, constraint: int, code_distance: floa
         activation = evaluation.activations[:, constraint]
         upwards = torch.zeros_like(evaluation.activations)
         upwards[:, constraint] = 1
-        gradient = pull_back(torch.zeros_like(evaluation.encodings), upwards)
+        gradient = -problem.free(codes, -pull_back(torch.zeros_like(evaluation.encodings), upwards))
         rose = activation > best
         best = torch.where(rose, activation, best)
         best_codes = torch.where(rose[:, None], codes, best_codes)

@@ -64,7 +64,8 @@ def move(problem: Problem, region: Region, state: State, view: View) -> tuple[Te
     multipliers, scales = state.multipliers, state.scales
     activation_gradient = lagrangian.activation_gradient(view.evaluation.activations, multipliers, region, scales)
     encoding_gradient = lagrangian.encoding_gradient(view.evaluation.encodings, view.group, state.previous, scales)
-    gradient = view.pull_back(encoding_gradient, activation_gradient)
+    encoding_gradient = torch.where(steps.adrift(state.steps)[:, None], 0, encoding_gradient)
+    gradient = problem.free(state.codes, view.pull_back(encoding_gradient, activation_gradient))
     lengths = steps.lengths(
         state.steps, gradient, activation_gradient, scales.constraint, multipliers.penalty, state.distances.codes
     )

@@ -62,7 +62,7 @@ class Full:
         """The next micro-batch of codes, those that are feasible as samples; `inner` counts the codes seen."""
         first, last = state.inner, min(state.inner + (self.schedule.batch_size or BATCH), len(state.codes))
         codes = state.codes[first:last]
-        evaluation = self.problem.evaluate(codes)
+        evaluation = self.problem.evaluate(codes, first)
         feasible = self.region.contains(evaluation.activations)
         info = StepInfo(
             phase="sampling",

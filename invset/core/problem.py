@@ -53,10 +53,10 @@ class Problem:
         self.forward_passes = 0
         self.backward_passes = 0
 
-    def evaluate(self, codes: Tensor) -> Evaluation:
-        """(k, c) codes -> their images, encodings and activations, without a gradient."""
+    def evaluate(self, codes: Tensor, first: int = 0) -> Evaluation:
+        """(k, c) codes, of the chains from `first` on -> images, encodings and activations, without a gradient."""
         with torch.no_grad():
-            return self._forward(codes)
+            return self._forward(codes, first)
 
     def linearise(
         self, codes: Tensor, *, batch_size: int | None = None, keep_images: bool = True
@@ -70,26 +70,27 @@ class Problem:
         """
         if batch_size is None or len(codes) <= batch_size:
             return self._linearise(codes)
-        batches = codes.split(batch_size)
-        parts = [self.evaluate(batch) for batch in batches]
+        batches, firsts = codes.split(batch_size), range(0, len(codes), batch_size)
+        parts = [self.evaluate(batch, first) for batch, first in zip(batches, firsts, strict=True)]
         if not keep_images:
             parts = [part._replace(images=part.images[:0]) for part in parts]
 
         def pull_back(encoding_gradient: Tensor, activation_gradient: Tensor) -> Tensor:
             gradients = zip(
                 batches,
+                firsts,
                 encoding_gradient.split(batch_size),
                 activation_gradient.split(batch_size),
                 strict=True,
             )
-            return torch.cat([self._linearise(batch)[1](*rest) for batch, *rest in gradients])
+            return torch.cat([self._linearise(batch, first)[1](*rest) for batch, first, *rest in gradients])
 
         return Evaluation(*(torch.cat(tensors) for tensors in zip(*parts, strict=True))), pull_back
 
-    def _linearise(self, codes: Tensor) -> tuple[Evaluation, Callable[[Tensor, Tensor], Tensor]]:
+    def _linearise(self, codes: Tensor, first: int = 0) -> tuple[Evaluation, Callable[[Tensor, Tensor], Tensor]]:
         leaf = codes.detach().requires_grad_(True)
         with torch.enable_grad():
-            evaluation = self._forward(leaf)
+            evaluation = self._forward(leaf, first)
 
         def pull_back(encoding_gradient: Tensor, activation_gradient: Tensor) -> Tensor:
             outputs, gradients = [evaluation.activations], [activation_gradient]
@@ -98,7 +99,7 @@ class Problem:
                 gradients.append(encoding_gradient)
             self.backward_passes += len(codes)
             (gradient,) = torch.autograd.grad(outputs, leaf, gradients)
-            _require_finite(gradient, "the gradient")
+            _require_finite(gradient, "the gradient", first)
             return gradient
 
         return Evaluation(*(tensor.detach() for tensor in evaluation)), pull_back
@@ -107,7 +108,15 @@ class Problem:
         """The nearest codes within the bounds."""
         return codes if self.code_bounds is None else codes.clamp(*self.code_bounds)
 
-    def _forward(self, codes: Tensor) -> Evaluation:
+    def free(self, codes: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient (k, c) without the entries that would take codes (k, c) at a bound beyond it, downhill."""
+        if self.code_bounds is None:
+            return gradient
+        lowest, highest = self.code_bounds
+        blocked = ((codes <= lowest) & (gradient > 0)) | ((codes >= highest) & (gradient < 0))
+        return gradient.masked_fill(blocked, 0)
+
+    def _forward(self, codes: Tensor, first: int) -> Evaluation:
         self.forward_passes += len(codes)
         images = self.generate(codes)
         if self.eight_bit:
@@ -117,8 +126,8 @@ class Problem:
             encodings = images.flatten(1)
         elif self.objective == "codes":
             encodings = codes
-        _require_finite(activations, "the activations")
-        _require_finite(encodings, "the encodings")
+        _require_finite(activations, "the activations", first)
+        _require_finite(encodings, "the encodings", first)
         return Evaluation(images, encodings, activations)
 
 
@@ -137,10 +146,10 @@ class _EightBits(torch.autograd.Function):
         return gradient
 
 
-def _require_finite(values: Tensor, what: str) -> None:
+def _require_finite(values: Tensor, what: str, first: int) -> None:
     finite = values.isfinite().flatten(1).all(dim=1)
     if not finite.all():
-        chains = (~finite).nonzero().flatten().tolist()
+        chains = ((~finite).nonzero().flatten() + first).tolist()
         raise NonFiniteError(
             f"{what} of chain {', '.join(map(str, chains[:5]))} became NaN or infinite: the weights or the codes are "
             "beyond what the networks can compute; check the weights, or bound the codes (code.bounds=[low,high])"

@@ -50,7 +50,7 @@ class Schedule(NamedTuple):
 def begin(problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor) -> State:
     """The K start codes, λ = 0, μ = μ₀, and the scales as measured on unrelated codes, references (m, c)."""
     chains, constraints = schedule.chains, len(region.lower)
-    codes, attempts = _awake(problem, region, draw, chains)
+    codes, attempts = _awake(problem, region, draw, chains, schedule.batch_size)
     device = codes.device
     distances = scales.measure(problem, references, schedule.batch_size)
     if schedule.objective_scale is None:
@@ -78,29 +78,29 @@ def begin(problem: Problem, region: Region, schedule: Schedule, draw: Draw, refe
     )
 
 
-def _awake(problem: Problem, region: Region, draw: Draw, chains: int) -> tuple[Tensor, Tensor]:
+def _awake(problem: Problem, region: Region, draw: Draw, chains: int, batch_size: int | None) -> tuple[Tensor, Tensor]:
     """Starts at which every unmet constraint has a gradient: behind a ReLU that is off, no step leads anywhere.
 
     Starts that have none are drawn again, some times; then the objective may still wake them.
     """
     attempts = torch.zeros(chains, dtype=torch.int64)
-    codes = torch.stack([draw(chain, 0) for chain in range(chains)])
+    codes = problem.bound(torch.stack([draw(chain, 0) for chain in range(chains)]))
     asleep = torch.arange(chains)
     for _ in range(WAKING_ATTEMPTS):
-        asleep = asleep[_without_gradient(problem, region, codes[asleep])]
+        asleep = asleep[_without_gradient(problem, region, codes[asleep], batch_size)]
         if not len(asleep):
             break
         for chain in asleep.tolist():
             attempts[chain] += 1
-            codes[chain] = draw(chain, int(attempts[chain]))
+            codes[chain] = problem.bound(draw(chain, int(attempts[chain])))
     return codes, attempts
 
 
-def _without_gradient(problem: Problem, region: Region, codes: Tensor) -> Tensor:
+def _without_gradient(problem: Problem, region: Region, codes: Tensor, batch_size: int | None) -> Tensor:
     """(k,) bool, on the CPU: some constraint is violated and its activation does not depend on the code."""
     asleep = torch.zeros(len(codes), dtype=torch.bool, device=codes.device)
     for constraint in range(len(region.lower)):
-        evaluation, pull_back = problem.linearise(codes)
+        evaluation, pull_back = problem.linearise(codes, batch_size=batch_size, keep_images=False)
         one = torch.zeros_like(evaluation.activations)
         one[:, constraint] = 1
         gradient = pull_back(torch.zeros_like(evaluation.encodings), one)

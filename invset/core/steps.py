@@ -22,6 +22,7 @@ FIRST_RADIUS = 0.05  # of the distance between unrelated codes
 LARGEST_RADIUS = 0.25
 
 ADAPTATION = 0.3  # how fast log(radius) follows acceptance
+ADRIFT = 0.25  # damping below which the objective lets go of a chain
 
 
 class Aim(NamedTuple):
@@ -68,6 +69,14 @@ def adapted(steps: Steps, violation: Tensor, feasible: Tensor, aim: Aim) -> Step
         torch.where(was_feasible, torch.ones_like(damping), damping),
         violation,
     )
+
+
+def adrift(steps: Steps) -> Tensor:
+    """(k,) bool: chains outside whose violation grows however short their steps: the objective outweighs μ.
+
+    Their damping would go to 0 and leave them there for good; without the objective they come back.
+    """
+    return steps.damping < ADRIFT
 
 
 def lengths(

@@ -32,6 +32,8 @@ class Tally(NamedTuple):
         sampling_steps: steps from the seeds on, not counting the seeds themselves.
         forward: codes that went forward through generator and network.
         backward: codes whose gradient was taken.
+        tried: codes that sampling looked at, not counting the seeds.
+        accepted: those of them that lay in range.
         checked: saved images that went forward through the network.
         seconds: time spent stepping and writing.
     """
@@ -40,6 +42,8 @@ class Tally(NamedTuple):
     candidates: int = 0
     seed_steps: int = -1
     sampling_steps: int = 0
+    tried: int = 0
+    accepted: int = 0
     forward: int = 0
     backward: int = 0
     checked: int = 0
@@ -130,8 +134,8 @@ class Recorder:
             kept += good
         good_rows = torch.tensor(inside)
         self.codes.append(info.codes[torch.tensor(rows)[good_rows].to(info.codes.device)])
-        self._encodings.append(encodings[good_rows])
         self.activations.append(lines)
+        self._encodings.append(encodings[good_rows])  # last: now they count
         return kept
 
     @property

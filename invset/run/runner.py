@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from torch import Tensor
@@ -44,13 +44,22 @@ class Runner:
         problem: the method's problem, whose passes are counted.
         recorder: of the folder; if it holds a checkpoint, the run goes on from there.
         wanted: n, the number of samples.
+        on_seeds: is given the step with which sampling begins, before that step's checkpoint.
     """
 
-    def __init__(self, method: Method, problem: Problem, recorder: Recorder, wanted: int) -> None:
+    def __init__(
+        self,
+        method: Method,
+        problem: Problem,
+        recorder: Recorder,
+        wanted: int,
+        on_seeds: Callable[[StepInfo], None] | None = None,
+    ) -> None:
         self.method = method
         self.problem = problem
         self.recorder = recorder
         self.wanted = wanted
+        self.on_seeds = on_seeds
         self.seeds: StepInfo | None = None
         self.last: StepInfo | None = None
         self.state: State | None = recorder.state
@@ -75,6 +84,8 @@ class Runner:
             if info.phase == "sampling" and tally.seed_steps < 0:
                 self.seeds = info
             taken = recorder.record(info, room)
+            if info is self.seeds and self.on_seeds is not None:
+                self.on_seeds(info)
             now = time.perf_counter()
             tally = _counted(tally, info, taken, recorder.count, problem, now - clock)
             clock = now
@@ -96,11 +107,14 @@ class Runner:
 def _counted(tally: Tally, info: StepInfo, taken: int, samples: int, problem: Problem, seconds: float) -> Tally:
     sampling = info.phase == "sampling"
     first = sampling and tally.seed_steps < 0
+    after = sampling and not first
     return tally._replace(
         samples=samples,
         candidates=tally.candidates + taken,
         seed_steps=info.step if first else tally.seed_steps,
-        sampling_steps=tally.sampling_steps + int(sampling and not first),
+        sampling_steps=tally.sampling_steps + int(after),
+        tried=tally.tried + len(info.feasible) * after,
+        accepted=tally.accepted + len(info.samples) * after,
         forward=problem.forward_passes,
         backward=problem.backward_passes,
         checked=tally.checked + taken,

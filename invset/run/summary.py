@@ -59,7 +59,7 @@ def summarise(
     if state is not None:
         chains = len(state.codes)
         summary["minimum_sampling_steps"] = max(0, -(-(wanted - chains) // chains))
-        summary["acceptance"] = _acceptance(tally, chains)
+        summary["acceptance"] = tally.accepted / tally.tried if tally.tried else math.nan
         summary["outer_iterations"] = state.outer + (1 if state.inner and tally.seed_steps < 0 else 0)
         summary["closest"] = {
             "activations": state.closest.tolist(),
@@ -72,7 +72,7 @@ def summarise(
 def write_codes(recorder: Recorder, code_size: int) -> None:
     """codes.safetensors: `codes` (n, c), float32, in the order of the samples."""
     paths = recorder.folder.paths
-    codes = read_codes(paths.code_journal, code_size)
+    codes = read_codes(paths.code_journal, code_size)[: recorder.count]
     write_atomically(paths.codes, to_safetensors({"codes": codes}))
 
 
@@ -109,14 +109,9 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _acceptance(tally: Tally, chains: int) -> float:
-    tried = tally.sampling_steps * chains
-    return min(1.0, max(0, tally.candidates - chains) / tried) if tried else math.nan
-
-
 def _code_range(recorder: Recorder) -> dict[str, float]:
     journal = recorder.folder.paths.code_journal
-    codes = read_codes(journal, recorder.codes.code_size) if recorder.count else torch.empty(0, 1)
+    codes = read_codes(journal, recorder.codes.code_size)[: recorder.count] if recorder.count else torch.empty(0, 1)
     if not len(codes):
         return {}
     tenth = max(1, len(codes) // 10)

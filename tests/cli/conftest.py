@@ -1,0 +1,113 @@
+"""Runs commands in this process, as a user would in an empty folder, and keeps a few finished runs to look at."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from invset.cli.main import run
+
+LINEAR = ("sample", "experiment=linear", "n=22", "schedule.K=4")
+MINI = ("sample", "neuron=fc8:goldfish", "range=[100,120]", "n=14", "schedule.K=4")
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Result]
+
+
+def call(*arguments: str) -> Result:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run([str(argument) for argument in arguments])
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working folder; after the test, nothing that a command may have changed is."""
+    monkeypatch.chdir(tmp_path)
+    argv = list(sys.argv)
+    yield tmp_path
+    assert sys.argv == argv
+    assert Path.cwd() == tmp_path
+
+
+@pytest.fixture
+def invset(here: Path) -> Call:
+    return call
+
+
+def _finished(folder: Path, *arguments: str) -> Path:
+    before = Path.cwd()
+    os.chdir(folder.parent)
+    try:
+        result = call(*arguments, f"hydra.run.dir={folder}")
+    finally:
+        os.chdir(before)
+    assert result.code == 0, result.err
+    return folder
+
+
+@pytest.fixture(scope="session")
+def linear_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be read, not written."""
+    return _finished(tmp_path_factory.mktemp("linear") / "run", *LINEAR)
+
+
+@pytest.fixture(scope="session")
+def mini_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be read, not written."""
+    return _finished(tmp_path_factory.mktemp("mini") / "run", *MINI)
+
+
+@pytest.fixture
+def copied(here: Path) -> Callable[[Path], Path]:
+    def copy(folder: Path) -> Path:
+        return Path(shutil.copytree(folder, here / "copied"))
+
+    return copy
+
+
+@pytest.fixture
+def linear() -> tuple[str, ...]:
+    return LINEAR
+
+
+@pytest.fixture
+def mini() -> tuple[str, ...]:
+    return MINI
+
+
+@pytest.fixture
+def rows() -> Callable[[Path], list[dict[str, str]]]:
+    def read(path: Path) -> list[dict[str, str]]:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    return read
+
+
+@pytest.fixture
+def results() -> Callable[[Path], dict[str, bytes]]:
+    """What two equal runs have in common, byte for byte."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        names = ["activations.csv", "trace.csv", "codes.safetensors", "codes.bin", "seeds.png", "samples.png"]
+        files = [folder / name for name in names] + sorted((folder / "images").iterdir())
+        return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+    return read

@@ -1,0 +1,136 @@
+"""Every config composes; every setting is explained; Hydra's own features work."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from invset.cli import schema
+from invset.cli.app import config_folder
+from invset.cli.main import HELP
+
+GROUPS = ("network", "generator", "encoder", "schedule", "experiment")
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((config_folder() / group).glob("*.yaml"))]
+
+
+def composed(invset, *arguments: str) -> dict:
+    result = invset(*arguments, "--cfg", "job", "--resolve")
+    assert result.code == 0, result.err
+    return yaml.safe_load(result.out)
+
+
+def test_there_are_configs():
+    assert {group for group, _ in OPTIONS} == set(GROUPS)
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_of_sample_composes_to_the_schema(invset, group, option):
+    config = composed(invset, "sample", f"{group}={option}")
+    merged = OmegaConf.merge(OmegaConf.structured(schema.SampleConfig), config)
+    schema.check_sample(OmegaConf.to_object(merged))
+
+
+@pytest.mark.parametrize(("group", "option"), [pair for pair in OPTIONS if pair[0] in ("network", "generator")])
+def test_every_option_of_probe_composes_to_the_schema(invset, group, option):
+    config = composed(invset, "probe", f"{group}={option}")
+    merged = OmegaConf.merge(OmegaConf.structured(schema.ProbeConfig), config)
+    schema.check_probe(OmegaConf.to_object(merged))
+
+
+@pytest.mark.parametrize("form", ["experiment=linear", "+experiment=linear"])
+def test_an_experiment_overrides_the_defaults_and_is_overridden(invset, form):
+    config = composed(invset, "sample", form, "range=[0.2,0.3]", "network.options.shape=[3,4,4]")
+    assert config["neuron"] == "output:1"
+    assert config["range"] == [0.2, 0.3]
+    assert config["network"]["name"] == "linear"
+    assert config["encoder"]["network"] == "none"
+    assert config["generator"] == {"name": "pixels", "options": {"shape": [3, 4, 4]}}
+
+
+@pytest.mark.parametrize("command", schema.SCHEMAS)
+def test_the_defaults_give_every_setting_a_value(invset, command):
+    config = OmegaConf.create(composed(invset, command))
+    for key in schema.keys(schema.SCHEMAS[command]):
+        group, _, name = key.rpartition(".")
+        assert name in (OmegaConf.select(config, group) if group else config), key
+
+
+@pytest.mark.parametrize("command", schema.SCHEMAS)
+def test_help_explains_every_setting(command):
+    text = HELP[command]
+    for key in schema.keys(schema.SCHEMAS[command]):
+        group, _, name = key.rpartition(".")
+        # A group's own keys are in the config that the group's name leads to.
+        assert re.search(rf"\b{name}\b", text) or (group in GROUPS and re.search(rf"\b{group}\b", text)), key
+
+
+def test_help_states_the_defaults(invset):
+    defaults = composed(invset, "sample")
+    for key in ("n", "method", "constraint", "starts", "pixels", "position"):
+        line = next(line for line in HELP["sample"].splitlines() if re.match(rf"  {key} ", line))
+        assert line.endswith(f"[{defaults[key]}]")
+    low, high = defaults["range"]
+    assert f"[[{low},{high}]]" in HELP["sample"]
+
+
+def test_choices_are_all_in_help():
+    for key, choices in schema.CHOICES.items():
+        if key != "schedule.stop":  # in configs/schedule/paper.yaml
+            assert all(choice in HELP["sample"] for choice in choices), key
+
+
+def test_cfg_job_prints_and_writes_nothing(invset, here):
+    plain = invset("sample", "experiment=linear", "--cfg", "job")
+    assert "${network.options.shape}" in plain.out
+    resolved = invset("sample", "experiment=linear", "--cfg", "job", "--resolve")
+    assert "${" not in resolved.out
+    assert list(here.iterdir()) == []
+
+
+def test_info_says_how_the_config_was_made(invset, here):
+    result = invset("sample", "experiment=linear", "--info")
+    assert result.code == 0
+    assert "experiment/linear" in result.out
+    assert list(here.iterdir()) == []
+
+
+def test_a_folder_of_ones_own_configs(invset, here):
+    mine = here / "mine"
+    (mine / "experiment").mkdir(parents=True)
+    (mine / "schedule").mkdir()
+    (mine / "schedule" / "short.yaml").write_text("K: 3\n")
+    (mine / "experiment" / "own.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - linear\n  - override /schedule: short\nn: 5\n"
+    )
+    config = composed(invset, "sample", "--config-dir", "mine", "experiment=own")
+    assert (config["n"], config["schedule"]["K"], config["network"]["name"]) == (5, 3, "linear")
+    assert config["schedule"]["alpha"] == 10, "what the file leaves out is the schema's"
+    result = invset("sample", "--config-dir", "mine", "experiment=own", "hydra.run.dir=run")
+    assert result.code == 0, result.err
+    assert len(list((here / "run" / "images").iterdir())) == 5
+
+
+def test_a_sweep_runs_every_job_and_ends_with_the_worst_code(invset, here, linear):
+    result = invset(*linear, "n=5", "-m", "range=[0.6,0.7],[0.9,0.1],[1.5,2],[0.8,0.9]")
+    assert result.code == 3
+    assert [line for line in result.err.splitlines() if line.startswith("invset:")] == result.err.splitlines()
+    assert result.err.count("[0.9, 0.1]") >= 1
+    (sweep,) = (here / "multirun").glob("*/*")
+    assert (sweep / "multirun.yaml").is_file()
+    counts = {
+        job.name: len(list((job / "images").glob("*.png"))) for job in sweep.iterdir() if (job / "images").is_dir()
+    }
+    assert counts == {"0": 5, "2": 0, "3": 5}
+    assert {path.name for path in sweep.iterdir()} == {"0", "2", "3", "multirun.yaml"}
+
+
+def test_the_run_folder_is_timestamped(invset, here, linear):
+    assert invset(*linear, "n=4").code == 0
+    (folder,) = Path(here / "outputs").glob("*/*")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d", str(folder.relative_to(here / "outputs")))
+    assert os.path.isfile(folder / "config.yaml")

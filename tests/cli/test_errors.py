@@ -1,0 +1,158 @@
+"""A wrong setting: one line that says what, exit code 2, and nothing left behind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+CASES = [
+    # unknown keys
+    ("nn=12", "there is no setting 'nn': did you mean n?"),
+    ("K=4", "did you mean schedule.K?"),
+    ("+foo=1", "there is no setting 'foo'"),
+    ("~n", "n: taken away"),
+    ("hydra.foo=1", "hydra.foo"),
+    ("network.options.path=x", "+network.options.path="),
+    ("+network.options.foo=1", "network mini has no option 'foo': it has path, classes"),
+    # ranges
+    ("range=[60,50]", "two finite numbers in order"),
+    ("range=50", "two numbers in order"),
+    ("range=[nan,60]", "two finite numbers"),
+    ("range=[[50,60],[1,2]]", "2 in all, for one neuron"),
+    ("neuron=[fc8:2,fc8:3]", "give 2 of them"),
+    # units
+    ("neuron=fc8:volcan", "did you mean volcano (981)"),
+    ("neuron=fc8:1001", "has units 1 to 1000"),
+    ("neuron=fc8:0", "counted from 1"),
+    ("neuron=fc9:1", "no layer 'fc9': did you mean fc8"),
+    ("neuron=fc8", "'fc8' is not a unit"),
+    ("neuron=conv5:97:99:99", "outside the 16x16 map"),
+    ("neuron=[fc8:2,fc8:goldfish] range=[[1,2],[1,2]]", "names of the same unit"),
+    # counts
+    ("n=3", "n=3 is less than schedule.K=10"),
+    # names
+    ("network=minni", "network=minni: did you mean mini?"),
+    ("network.name=minni", "there is no network 'minni': did you mean mini?"),
+    ("generator=foo", "generator=foo: there are mini, pixels"),
+    ("encoder=fc7", "encoder=fc7: did you mean fc6?"),
+    ("encoder.layer=fc66", "no layer 'fc66': did you mean fc6?"),
+    ("encoder.network=foo", "there is no network 'foo'"),
+    ("experiment=linaer", "experiment=linaer: did you mean linear?"),
+    ("schedule=foo", "schedule=foo: there are paper"),
+    ("starts=foo", "starts=foo: there are codes, common, normal, random_images"),
+    # numbers
+    ("n=abc", "n=abc: Value 'abc'"),
+    ("n=1.5", "n=1.5: Value '1.5'"),
+    ("n=null", "n=null: "),
+    # overrides that cannot be read
+    ("fc8[980]", "fc8[980]: cannot be read; write key=value"),
+    ("neuron=fc8[980]", "neuron=fc8[980]: cannot be read; write key=value"),
+    ("range", "range: cannot be read; write key=value"),
+    ("n==4", "n==4: cannot be read"),
+    # what does not fit
+    ("folder=pictures", "folder=pictures is only used with starts=codes"),
+    ("starts=codes folder=pictures", "there is no such folder of images"),
+    ("starts=random_images encoder=none", "use the encoder that the generator was trained to invert"),
+    ("experiment=linear neuron=fc8:1", "network linear has no layer 'fc8'"),
+    ("encoder.layer=null", "needs a layer"),
+    ("device=foo", "device=foo: not to be had here"),
+    ("--config-dir missing", "not found"),
+    ("resume=nowhere", "there is no run here to continue"),
+    ("resume=a resume=b", "one folder"),
+    ("resume=a -m n=20,30", "no -m"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), CASES)
+def test_a_wrong_setting_is_one_line(invset, here, arguments, told):
+    result = invset("sample", *arguments.split())
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.count("\n") == 1, result.err
+    assert result.err.startswith("invset: ")
+    assert told in result.err
+    assert "Traceback" not in result.err
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("neuron=fc8:volcan", "did you mean volcano (981)"),
+        ("n=12", "there is no setting 'n'"),
+        ("codes=1", "codes=1: give 2 or more"),
+        ("chains=0", "chains=0: give 1 or more"),
+        ("steps=0", "steps=0: give 1 or more"),
+        ("codes=many", "codes=many: Value 'many'"),
+        ("folder=missing", "there is no such folder of images"),
+        ("network=linear", "network linear has no layer 'fc8'"),
+    ],
+)
+def test_a_wrong_setting_of_probe(invset, here, arguments, told):
+    result = invset("probe", *arguments.split())
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.count("\n") == 1, result.err
+    assert result.err.startswith("invset: ")
+    assert told in result.err
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("command", ["sample", "probe"])
+def test_no_gpu(invset, here, command):
+    result = invset(command, "device=cuda")
+    assert result.code == 2
+    assert "device=cuda: not to be had here" in result.err
+    assert "Use device=cpu" in result.err
+    assert list(here.iterdir()) == []
+
+
+def test_an_unknown_flag(invset, here):
+    result = invset("sample", "-x")
+    assert result.code == 2
+    assert "unrecognized arguments: -x" in result.err
+    assert list(here.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(invset, here):
+    (here / "file").write_text("")
+    result = invset("sample", "experiment=linear", "n=12", "hydra.run.dir=file/run")
+    assert result.code == 1
+    assert result.err.count("\n") == 1, result.err
+    assert "file/run" in result.err
+
+
+def test_a_folder_that_holds_a_run(invset, linear_run, copied, linear):
+    folder = copied(linear_run)
+    before = sorted(path.name for path in folder.iterdir())
+    result = invset(*linear, f"hydra.run.dir={folder}")
+    assert result.code == 1
+    assert result.err == (
+        f"invset: {folder}: holds a run already. Continue it with resume={folder}, or choose another folder.\n"
+    )
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_other_files_in_the_folder_are_left_alone(invset, here):
+    (here / "run").mkdir()
+    (here / "run" / "notes.txt").write_text("mine")
+    assert invset("sample", "n=3", "hydra.run.dir=run").code == 2
+    assert (here / "run" / "notes.txt").read_text() == "mine"
+
+
+def test_an_empty_outputs_folder_goes_only_if_it_was_made_for_the_run(invset, here):
+    (here / "outputs" / "earlier").mkdir(parents=True)
+    assert invset("sample", "n=3").code == 2
+    assert [path.name for path in (here / "outputs").iterdir()] == ["earlier"]
+
+
+def test_a_mistake_of_the_program_is_no_setting(invset, here, monkeypatch):
+    from invset.cli import sample
+
+    def broken(config: object) -> int:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(sample, "task", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        invset("sample", "n=12")

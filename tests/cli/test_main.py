@@ -1,0 +1,100 @@
+"""The commands, their help, and completion; what needs no Hydra loads none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from invset import __version__
+from invset.cli.main import COMMANDS
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
+def test_help_lists_the_commands(invset, arguments):
+    result = invset(*arguments)
+    assert result.code == 0
+    assert result.err == ""
+    assert all(f"\n  {command} " in result.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_of_a_command(invset, command, flag):
+    result = invset(command, "n=12", flag)
+    assert result.code == 0
+    assert result.out.startswith(f"invset {command}: ")
+
+
+def test_version(invset):
+    assert invset("--version") == (0, f"invset {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [("smaple", "did you mean sample?"), ("prob", "did you mean probe?"), ("xyz", "there are sample, probe")],
+)
+def test_unknown_command(invset, typed, advice):
+    result = invset(typed, "n=12")
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.count("\n") == 1
+    assert result.err.startswith(f"invset: there is no command '{typed}': {advice}")
+
+
+def test_help_loads_neither_torch_nor_hydra_and_is_quick():
+    program = (
+        "import sys; from invset.cli.main import run; run(['--help']); run(['sample', '--help']); run(['--version'])\n"
+        "heavy = {'torch', 'hydra', 'omegaconf', 'rich', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    best = float("inf")
+    for _ in range(3):  # the machine may be busy
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, capture_output=True)
+        best = min(best, time.perf_counter() - begin)
+    assert best < 0.5
+
+
+def test_a_process_can_run_several_commands(invset, linear):
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert invset(*linear, "n=4", "hydra.run.dir=first").code == 0
+    assert invset("sample", "n=abc").code == 2
+    assert invset("probe", "experiment=none").code == 2
+    assert invset(*linear, "n=5", "hydra.run.dir=second").code == 0
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert not os.path.exists("outputs")
+
+
+def _offered(invset, monkeypatch, line: str) -> list[str]:
+    monkeypatch.setenv("COMP_LINE", line)
+    result = invset("-sc", "query=bash")
+    assert result.code == 0
+    assert result.err == ""
+    return result.out.split()
+
+
+@pytest.mark.parametrize("line", ["invset", "invset ", "invset sam", "invset sample"])
+def test_completion_offers_commands(invset, monkeypatch, line):
+    assert "sample" in _offered(invset, monkeypatch, line)
+
+
+def test_completion_offers_settings_and_configs(invset, monkeypatch):
+    assert {"neuron=", "network="} <= set(_offered(invset, monkeypatch, "invset sample ne"))
+    assert {"network=mini", "network=linear"} <= set(_offered(invset, monkeypatch, "invset sample network="))
+    assert "experiment=linear" in _offered(invset, monkeypatch, "invset sample n=3 experiment=")
+    assert "schedule.K=" in _offered(invset, monkeypatch, "invset sample schedule.")
+    assert {"chains=", "codes="} <= set(_offered(invset, monkeypatch, "invset probe "))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_installs(invset, monkeypatch, shell):
+    monkeypatch.delenv("COMP_LINE", raising=False)
+    result = invset("-sc", f"install={shell}")
+    assert result.code == 0
+    assert "invset" in result.out
+    assert "complete" in result.out or "compdef" in result.out

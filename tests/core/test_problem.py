@@ -1,0 +1,220 @@
+"""From codes to images, encodings and activations, and gradients back (eqs. 1, 5, 6, 14, 15)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from invset.core.problem import Problem, round_to_eight_bits
+from invset.errors import NonFiniteError
+
+OBJECTIVES = ["encodings", "images", "codes", "none"]
+
+
+def smooth_generate(codes: Tensor) -> Tensor:
+    """(k, 5) -> (k, 3, 1, 2), curved, inside [0, 1]."""
+    mix = torch.linspace(-1, 1, 30, dtype=codes.dtype).reshape(5, 6)
+    return torch.sigmoid(codes @ mix).view(-1, 3, 1, 2)
+
+
+def smooth_read(images: Tensor) -> tuple[Tensor, Tensor]:
+    """-> (k, 4), (k, 2), curved."""
+    x = images.flatten(1)
+    mix = torch.cos(torch.arange(24, dtype=x.dtype)).reshape(6, 4)
+    encodings = torch.tanh(x @ mix)
+    return encodings, torch.stack([encodings.square().sum(dim=1), x.prod(dim=1) + x[:, 0]], dim=1)
+
+
+def smooth(**options) -> Problem:
+    return Problem(smooth_generate, smooth_read, **options)
+
+
+def codes(k: int = 7, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(k, 5, generator=torch.Generator().manual_seed(k), dtype=dtype)
+
+
+def pulls(evaluation) -> tuple[Tensor, Tensor]:
+    randomness = torch.Generator().manual_seed(0)
+    return tuple(
+        torch.randn(x.shape, generator=randomness, dtype=x.dtype)
+        for x in (evaluation.encodings, evaluation.activations)
+    )
+
+
+def test_every_8_bit_value_is_kept_to_the_bit() -> None:
+    levels = torch.arange(256, dtype=torch.uint8)
+    as_read = levels.float() / 255
+    assert torch.equal(round_to_eight_bits(as_read), as_read)
+
+
+def test_rounding_is_that_of_a_file_read_back() -> None:
+    """Written as numpy rounds (half to even) into a uint8, and read as uint8 / 255; out of range goes to the edge."""
+    randomness = torch.Generator().manual_seed(0)
+    ties = (torch.arange(255).float() + 0.5) / 255
+    edges = torch.tensor([-1e30, -3.0, -1e-9, -0.0, 0.0, 1.0, 1 + 1e-7, 1.5, 1e30])
+    values = torch.cat([torch.rand(20_000, generator=randomness) * 1.4 - 0.2, ties, edges])
+    saved = np.rint(np.clip(values.numpy(), 0, 1) * np.float32(255)).astype(np.uint8)
+    read = torch.from_numpy(saved.astype(np.float32) / np.float32(255))
+    ours = round_to_eight_bits(values)
+    assert torch.equal(ours, read)
+    assert torch.equal(round_to_eight_bits(ours), ours)
+    assert (ours - values.clamp(0, 1)).abs().max() <= 0.5 / 255 + 1e-7
+
+
+def test_rounding_leaves_its_argument_alone_and_passes_the_gradient_straight_through() -> None:
+    values = torch.tensor([-2.0, 0.1234, 0.5, 3.0], requires_grad=True)
+    weights = torch.tensor([1.0, -2.0, 3.0, 4.0])
+    rounded = round_to_eight_bits(values)
+    (gradient,) = torch.autograd.grad((rounded * weights).sum(), values)
+    assert torch.equal(gradient, weights)
+    assert torch.equal(values.detach(), torch.tensor([-2.0, 0.1234, 0.5, 3.0]))
+
+
+def test_activations_are_those_of_the_rounded_image_and_the_gradient_is_taken_there() -> None:
+    """Straight through: ∂L/∂c = (∂x/∂c)ᵀ ∂L/∂x with ∂L/∂x at the 8-bit image."""
+    c = codes(dtype=torch.float32)
+    evaluation, pull_back = smooth().linearise(c)
+    images = smooth_generate(c)
+    assert torch.equal((evaluation.images * 255).round() / 255, evaluation.images)
+    assert not torch.equal(evaluation.images, images)
+    rounded = evaluation.images.clone().requires_grad_()
+    e, f = smooth_read(rounded)
+    torch.testing.assert_close(evaluation.activations, f.detach())
+    torch.testing.assert_close(evaluation.encodings, e.detach())
+    de, df = pulls(evaluation)
+    (dx,) = torch.autograd.grad([e, f], rounded, [de, df])
+    leaf = c.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(smooth_generate(leaf), leaf, dx)
+    torch.testing.assert_close(pull_back(de, df), expected)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_pulled_back_gradient_is_the_central_difference(objective: str) -> None:
+    """Of the weighted sum of encodings (eqs. 5, 6, 14) and activations; with eq. 15, of activations alone."""
+    c = codes(3)
+    problem = smooth(objective=objective, eight_bit=False)
+    evaluation, pull_back = problem.linearise(c)
+    de, df = pulls(evaluation)
+    gradient = pull_back(de, df)
+
+    def total(at: Tensor) -> float:
+        e = problem.evaluate(at)
+        pull = 0 if objective == "none" else (e.encodings * de).sum()
+        return float((e.activations * df).sum() + pull)
+
+    for i in range(3):
+        for j in range(5):
+            ahead, behind = c.clone(), c.clone()
+            ahead[i, j] += 1e-5
+            behind[i, j] -= 1e-5
+            assert float(gradient[i, j]) == pytest.approx((total(ahead) - total(behind)) / 2e-5, rel=1e-6, abs=1e-8)
+
+
+def test_what_the_objective_compares() -> None:
+    c = codes()
+    images = smooth_generate(c)
+    compared = {o: smooth(objective=o, eight_bit=False).evaluate(c).encodings for o in OBJECTIVES}
+    torch.testing.assert_close(compared["encodings"], smooth_read(images)[0])
+    torch.testing.assert_close(compared["images"], images.flatten(1))
+    torch.testing.assert_close(compared["codes"], c)
+    torch.testing.assert_close(compared["none"], smooth_read(images)[0])
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("batch_size", [1, 3, 6, 7, 8])
+def test_micro_batches_give_what_one_batch_gives(objective: str, batch_size: int) -> None:
+    c = codes(7)
+    problem = smooth(objective=objective, eight_bit=False)
+    whole, whole_back = problem.linearise(c)
+    parts, parts_back = problem.linearise(c, batch_size=batch_size)
+    for ours, expected in zip(parts, whole, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-13, atol=1e-14)
+    pull = pulls(whole)
+    torch.testing.assert_close(parts_back(*pull), whole_back(*pull), rtol=1e-12, atol=1e-14)
+
+
+def test_images_that_are_not_wanted_are_not_kept() -> None:
+    evaluation, _ = smooth().linearise(codes(7), batch_size=3, keep_images=False)
+    assert evaluation.images.shape == (0, 3, 1, 2)
+    assert len(evaluation.encodings) == len(evaluation.activations) == 7
+
+
+def test_passes_are_counted_in_codes() -> None:
+    problem = smooth()
+    problem.evaluate(codes(7))
+    assert (problem.forward_passes, problem.backward_passes) == (7, 0)
+    evaluation, pull_back = problem.linearise(codes(7))
+    assert (problem.forward_passes, problem.backward_passes) == (14, 0)
+    pull_back(*pulls(evaluation))
+    assert (problem.forward_passes, problem.backward_passes) == (14, 7)
+    evaluation, pull_back = problem.linearise(codes(7), batch_size=3)
+    pull_back(*pulls(evaluation))
+    assert (problem.forward_passes, problem.backward_passes) == (28, 14)
+
+
+def test_codes_are_bounded_to_the_nearest_within() -> None:
+    c = torch.tensor([[-1.0, 0.5, 31.0]])
+    assert smooth(code_bounds=(0.0, 30.0)).bound(c).tolist() == [[0, 0.5, 30]]
+    assert torch.equal(smooth().bound(c), c)
+
+
+def test_nothing_of_a_graph_is_left_on_what_is_returned() -> None:
+    c = codes()
+    for objective in OBJECTIVES:
+        evaluation, pull_back = smooth(objective=objective).linearise(c)
+        gradient = pull_back(*pulls(evaluation))
+        assert not any(tensor.requires_grad for tensor in (*evaluation, gradient, c))
+
+
+def broken(where: str, chains: tuple[int, ...], value: float) -> Problem:
+    """Chains are told by their codes' first entry, which is their number."""
+
+    def spoil(values: Tensor, codes_: Tensor) -> Tensor:
+        bad = torch.isin(codes_[:, :1].detach().round(), torch.tensor(chains, dtype=codes_.dtype))
+        return torch.where(bad, value, values)
+
+    numbers: dict[str, Tensor] = {}
+
+    def generate(c: Tensor) -> Tensor:
+        numbers["codes"] = c
+        if where == "gradient":  # finite where it is, infinite slope: the root of 0
+            root = (c[:, 1:2] - spoil(torch.full_like(c[:, :1], -10.0), c)).sqrt()
+            return (c[:, :3] + root)[:, :, None, None]
+        return c[:, :3, None, None]
+
+    def read(images: Tensor) -> tuple[Tensor, Tensor]:
+        x = images.flatten(1)
+        e, f = x.clone(), x[:, :1].clone()
+        return (
+            spoil(e, numbers["codes"]) if where == "encodings" else e,
+            spoil(f, numbers["codes"]) if where == "activations" else f,
+        )
+
+    return Problem(generate, read, eight_bit=False)
+
+
+def numbered(k: int) -> Tensor:
+    c = torch.zeros(k, 3, dtype=torch.float64)
+    c[:, 0] = torch.arange(k)
+    return c
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("where", ["activations", "encodings"])
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_what_is_not_finite_is_caught_where_it_arises(where: str, value: float, batch_size: int | None) -> None:
+    problem = broken(where, (3, 5), value)
+    with pytest.raises(NonFiniteError, match=rf"^the {where} of chain 3{', 5' if batch_size is None else ''} became"):
+        problem.linearise(numbered(7), batch_size=batch_size)
+    problem.linearise(numbered(3), batch_size=batch_size)
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_a_gradient_that_is_not_finite_is_caught(batch_size: int | None) -> None:
+    problem = broken("gradient", (3,), 0.0)
+    evaluation, pull_back = problem.linearise(numbered(7), batch_size=batch_size)
+    assert all(tensor.isfinite().all() for tensor in evaluation)
+    with pytest.raises(NonFiniteError, match=r"^the gradient of chain 3 became"):
+        pull_back(torch.ones(7, 3, dtype=torch.float64), torch.ones(7, 1, dtype=torch.float64))
