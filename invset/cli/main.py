@@ -114,6 +114,9 @@ def _launch(command: str, arguments: list[str]) -> int:
     from invset.cli import app, signals
     from invset.errors import InvsetError
 
+    # torch's threads spin while they wait for each other. On a machine with anything else to do, a step then takes
+    # ten times as long; asleep they cost nothing on an idle one. It has to be said before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with signals.as_exceptions():
         try:
             if command == "sample":

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from invset.cli.schema import SampleConfig
-from invset.errors import ConfigError
+from invset.errors import ConfigError, RunFolderError
 from invset.run.files import read_json
 from invset.run.layout import Layout
 
@@ -38,7 +40,9 @@ def arguments(given: list[str]) -> list[str]:
     new = {_key(argument) for argument in given if "=" in argument}
     kept = [override for override in saved if _key(override) not in new]
     # Hydra's own output goes nowhere: the folder has what it wrote the first time.
-    return [*kept, *given, f"hydra.run.dir={_quoted(str(folder))}", "hydra.output_subdir=null"]
+    others = [argument for argument in given if not argument.startswith("resume=")]
+    quoted = _quoted(str(folder))
+    return [*kept, *others, f"resume={quoted}", f"hydra.run.dir={quoted}", "hydra.output_subdir=null"]
 
 
 def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
@@ -46,8 +50,10 @@ def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
 
     Raises:
         ConfigError: with the differences.
+        RunFolderError: the run's config cannot be read.
     """
-    new, saved = _lines(OmegaConf.structured(config)), _lines(OmegaConf.create(saved_text))
+    values = _loaded(saved_text, folder)
+    new, saved = _lines(OmegaConf.structured(config)), _lines(values)
     difference = [
         line
         for line in difflib.unified_diff(saved, new, "the run", "now", n=0, lineterm="")
@@ -58,9 +64,19 @@ def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
             f"{folder} is a run with another config ('-' the run's, '+' yours): {'; '.join(difference)}. "
             "Leave these settings out, or start a new run."
         )
-    before = OmegaConf.create(saved_text).n
+    before = values.get("n", 0)
     if config.n < before:
         raise ConfigError(f"{folder} is a run of n={before} samples: n may grow, not shrink to {config.n}.")
+
+
+def _loaded(text: str, folder: Path) -> DictConfig:
+    try:
+        values = OmegaConf.create(text)
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise RunFolderError(f"{folder}/config.yaml: not YAML ({' '.join(f'{error}'.split())}). Mend it.") from error
+    if not isinstance(values, DictConfig):
+        raise RunFolderError(f"{folder}/config.yaml: holds no settings. Put it back as the run left it.")
+    return values
 
 
 def _lines(config: object) -> list[str]:

@@ -47,7 +47,7 @@ class Paper:
         aim = steps.SEEDING if state.phase == "seeding" else steps.SAMPLING
         state, view = descent.look(problem, region, state, aim, schedule.batch_size)
         if state.phase == "seeding" and seeding.arrived(state, schedule, view):
-            state = state._replace(phase="sampling", inner=0)
+            state = state._replace(phase="sampling", inner=0, steps=steps.at_least(state.steps, steps.SAMPLING))
         if state.phase == "seeding":
             state, samples = seeding.recorded(state, view), sampling.nothing(state)
         else:

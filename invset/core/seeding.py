@@ -138,7 +138,7 @@ def advanced(state: State, schedule: Schedule, problem: Problem, region: Region,
         lagrangian.updated(view.evaluation.activations, state.multipliers, region, state.scales),
         state.multipliers.penalty * schedule.growth,
     )
-    stuck = view.total > PROGRESS * state.outer_violation
+    stuck = (view.total > PROGRESS * state.outer_violation) & (state.outer_violation > 0)
     exhausted = state.outer + 1 >= schedule.outer_iterations
     hopeless = state.outer > 0 and not view.feasible.any() and bool(stuck.all())
     phase: Phase = state.phase

@@ -1,6 +1,8 @@
 """How far to step: lengths that need no tuning (the paper's β, which it does not give).
 
-The direction is always the gradient of L. Its length is set per chain, in one of two ways:
+The direction is the gradient of L, but for a chain whose violation grows however short its steps: L itself points
+outwards there, for λ and μ stay as the seeds left them while the objective grows. Such a chain follows the constraints
+alone until it is back. The length is set per chain, in one of two ways:
 
 - A chain outside its ranges takes the length that would solve the constraints if they were linear. Along the gradient
   g of L that is β = Σ_j (r_j ∂L/∂f_j)² / (μ ‖g‖²): for one constraint Newton's step, since g is then ∂L/∂f · ∇f. It
@@ -20,7 +22,6 @@ from torch import Tensor
 
 FIRST_RADIUS = 0.05  # of the distance between unrelated codes
 LARGEST_RADIUS = 0.25
-
 ADAPTATION = 0.3  # how fast log(radius) follows acceptance
 ADRIFT = 0.25  # damping below which the objective lets go of a chain
 
@@ -77,6 +78,11 @@ def adrift(steps: Steps) -> Tensor:
     Their damping would go to 0 and leave them there for good; without the objective they come back.
     """
     return steps.damping < ADRIFT
+
+
+def at_least(steps: Steps, aim: Aim) -> Steps:
+    """The same with no radius below the aim's smallest: sampling begins where seeding made radii small."""
+    return steps._replace(radius=steps.radius.clamp(min=aim.smallest))
 
 
 def lengths(

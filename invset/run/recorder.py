@@ -10,6 +10,7 @@ from torch import Tensor
 
 from invset.core.region import Region
 from invset.core.state import State, StepInfo
+from invset.errors import NonFiniteError
 from invset.run import checkpoint, states
 from invset.run.codes import CodeJournal
 from invset.run.folder import RunFolder, extent
@@ -90,6 +91,10 @@ class Recorder:
         """Write one step: its samples, `room` at most, and its lines in the trace. Returns how many candidates fitted.
 
         A candidate whose saved image does not lie in the region leaves a line in activations.csv, and nothing else.
+
+        Raises:
+            NonFiniteError: a saved image gave NaN or infinity; this step is not in the folder's checkpoint.
+            RunFolderError: the disk.
         """
         samples = info.samples.tolist()
         taken = 0
@@ -147,6 +152,11 @@ class Recorder:
         images = torch.stack([load_png(self.folder.paths.image(number)) for number in numbers])
         with torch.no_grad():
             encodings, activations = self.read(images.to(self.device))
+        if not (encodings.isfinite().all() and activations.isfinite().all()):
+            raise NonFiniteError(
+                f"images {numbers[0]:04d} to {numbers[-1]:04d} as saved gave NaN or infinity: the weights are beyond "
+                "what the network can compute; check the weights"
+            )
         return encodings.cpu(), activations.cpu()
 
 

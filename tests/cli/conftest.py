@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import logging
 import os
 import shutil
 import sys
@@ -41,7 +42,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working folder; after the test, nothing that a command may have changed is."""
     monkeypatch.chdir(tmp_path)
     argv = list(sys.argv)
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
     yield tmp_path
+    root.setLevel(level)  # Hydra's --info sets these for good
+    root.handlers[:] = handlers
     assert sys.argv == argv
     assert Path.cwd() == tmp_path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -103,13 +102,14 @@ def test_a_folder_of_ones_own_configs(invset, here):
     mine = here / "mine"
     (mine / "experiment").mkdir(parents=True)
     (mine / "schedule").mkdir()
-    (mine / "schedule" / "short.yaml").write_text("K: 3\n")
+    (mine / "schedule" / "short.yaml").write_text("inner_steps: 7\n")
     (mine / "experiment" / "own.yaml").write_text(
-        "# @package _global_\ndefaults:\n  - linear\n  - override /schedule: short\nn: 5\n"
+        "# @package _global_\ndefaults:\n  - linear\n  - override /schedule: short\nn: 5\nschedule:\n  K: 3\n"
     )
     config = composed(invset, "sample", "--config-dir", "mine", "experiment=own")
-    assert (config["n"], config["schedule"]["K"], config["network"]["name"]) == (5, 3, "linear")
-    assert config["schedule"]["alpha"] == 10, "what the file leaves out is the schema's"
+    schedule = config["schedule"]
+    assert (config["n"], schedule["K"], schedule["inner_steps"], config["network"]["name"]) == (5, 3, 7, "linear")
+    assert schedule["alpha"] == 10, "what the file leaves out is the schema's"
     result = invset("sample", "--config-dir", "mine", "experiment=own", "hydra.run.dir=run")
     assert result.code == 0, result.err
     assert len(list((here / "run" / "images").iterdir())) == 5
@@ -133,4 +133,4 @@ def test_the_run_folder_is_timestamped(invset, here, linear):
     assert invset(*linear, "n=4").code == 0
     (folder,) = Path(here / "outputs").glob("*/*")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d", str(folder.relative_to(here / "outputs")))
-    assert os.path.isfile(folder / "config.yaml")
+    assert (folder / "config.yaml").is_file()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_a_process_can_run_several_commands(invset, linear):
     assert invset("probe", "experiment=none").code == 2
     assert invset(*linear, "n=5", "hydra.run.dir=second").code == 0
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
-    assert not os.path.exists("outputs")
+    assert not Path("outputs").exists()
 
 
 def _offered(invset, monkeypatch, line: str) -> list[str]:

@@ -67,6 +67,7 @@ class ByHand:
 
         if not self.sampling and all(feasible):
             self.sampling, self.inner = True, 0
+            self.radius = np.maximum(self.radius, 0.06)
         accepted = [i for i in range(K) if feasible[i]] if self.sampling else []
         if accepted:
             self.C0 = E[accepted]
@@ -100,7 +101,7 @@ class ByHand:
         if self.inner == self.inner_steps:
             self.lam, self.mu = self.lam - self.mu * (f - s) / self.r, self.mu * self.alpha
             for i in range(K):
-                if total[i] > 0.9 * self.outer_total[i]:
+                if total[i] > 0.9 * self.outer_total[i] > 0:
                     self.attempts[i] += 1
                     self.C[i], self.lam[i] = self.toy.draw(i, int(self.attempts[i])).numpy(), 0
                     self.radius[i], self.damping[i], self.last[i] = 0.05, 1, np.inf

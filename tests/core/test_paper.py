@@ -113,7 +113,7 @@ def test_samples_become_c0_and_lambda_and_mu_stay(linear: type, walk: Callable) 
     toy = linear(ranges=TWO_RANGES, random_seed=2)
     paper = toy.paper(chains=3, inner_steps=4)
     state = paper.begin()
-    multipliers, rejected = None, 0
+    multipliers, rejected, count = None, 0, 0
     for _ in range(60):
         before = state
         state, info = paper.step(before)
@@ -122,6 +122,8 @@ def test_samples_become_c0_and_lambda_and_mu_stay(linear: type, walk: Callable) 
             assert state.previous.size == 0
             continue
         multipliers = multipliers or info.multipliers
+        count += 1
+        assert state.inner == count
         assert torch.equal(info.multipliers.values, multipliers.values)
         assert info.multipliers.penalty == multipliers.penalty
         assert info.samples.tolist() == info.feasible.nonzero().flatten().tolist()

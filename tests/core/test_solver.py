@@ -139,6 +139,9 @@ def test_stop_optimised_takes_the_methods_own_steps_to_the_maximum(ellipsoid: ty
         paper = ellipsoid(q, h, region, start, 2.0).paper(chains=2, stop=stop)
         _, infos = walk(paper, 2000)
         seeds = next(info for info in infos if info.phase == "sampling")
+        if stop == "optimised":  # judged where an outer iteration ends
+            assert seeds.outer > 0
+            assert seeds.step % 100 == 0
         return float(Moments.of(seeds.codes).pairwise())
 
     assert spread("feasible") < 0.1 * most

@@ -1,0 +1,118 @@
+"""Which activations a unit reaches, and which ranges are suggested from them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+import torch
+
+from invset.cli.probe import SUGGESTED, Survey, suggested_ranges
+from invset.models import mini
+
+FEW = ("codes=16", "chains=4", "steps=8")
+
+
+@pytest.fixture(autouse=True)
+def _small_bank(monkeypatch):
+    """Real codes are many; a few will do."""
+    real = mini.load_code_statistics
+
+    def load(path=None):
+        statistics = real(path)
+        return statistics._replace(bank=statistics.bank[:24])
+
+    monkeypatch.setattr(mini, "load_code_statistics", load)
+
+
+def suggestions(out: str) -> list[tuple[float, float]]:
+    found = re.findall(r"^  invset sample neuron=\S+ 'range=\[(\S+),(\S+)\]'$", out, re.MULTILINE)
+    return [(float(low), float(high)) for low, high in found]
+
+
+@pytest.mark.parametrize("neuron", ["fc8:goldfish", "conv5:97"])
+def test_suggestions_are_ranges_in_order(invset, here, neuron):
+    result = invset("probe", f"neuron={neuron}", *FEW)
+    assert (result.code, result.err) == (0, "")
+    found = suggestions(result.out)
+    assert found
+    assert all(low < high for low, high in found)
+    assert found == sorted(found)
+    assert [high for _, high in found[:-1]] == [low for low, _ in found[1:]]
+    title = {"fc8:goldfish": "fc8:2 goldfish", "conv5:97": "conv5:97 at 8:8 of 16x16"}[neuron]
+    assert result.out.startswith(title)
+    assert "16 random codes" in result.out
+    assert "4 ascents" in result.out
+    assert list(here.iterdir()) == []
+
+
+def test_what_it_suggests_is_what_sample_takes(invset, here):
+    low, high = suggestions(invset("probe", "neuron=conv5:97", *FEW).out)[0]
+    result = invset("sample", "neuron=conv5:97", f"range=[{low:g},{high:g}]", "n=2", "schedule.K=2")
+    assert result.code == 0, result.out
+
+
+def test_a_folder_of_images(invset, here, mini_run):
+    shutil.copytree(mini_run / "images", here / "pictures")
+    result = invset("probe", "folder=pictures", *FEW)
+    assert (result.code, result.err) == (0, "")
+    (line,) = [line for line in result.out.splitlines() if "the folder's images" in line]
+    assert line.startswith("14 the folder's images") or line.startswith("the folder's 14 images")
+    lowest, *_, highest = map(float, line.split()[-5:])
+    assert 100 <= lowest <= highest <= 120
+
+
+def test_a_dead_unit_has_nothing_to_suggest(invset, monkeypatch):
+    from invset.models.linear import LinearModel
+
+    monkeypatch.setattr(LinearModel, "forward", lambda self, images: self.output(self.logit(images.flatten(1)) * 0))
+    result = invset("probe", "network=linear", "generator=pixels", "generator.options.shape=[3,8,8]",
+                    "neuron=output:1", *FEW)  # fmt: skip
+    assert (result.code, result.err) == (3, "")
+    assert "no range to suggest: ascent does not get above usual activations." in result.out
+    assert suggestions(result.out) == []
+
+
+def _survey(random: list[float], ascents: list[float], real: list[float] | None = None) -> Survey:
+    return Survey(
+        torch.tensor(random), None if real is None else torch.tensor(real), None, torch.tensor(ascents)
+    )  # fmt: skip
+
+
+def test_suggested_ranges_lie_between_usual_and_reachable():
+    found = suggested_ranges(_survey([0.0, 1.0], [100.0, 101.0, 102.0]))
+    assert found == [(20, 40), (40, 60), (60, 80)]
+    assert found[0][0] >= 0.95
+    assert found[-1][1] <= 0.95 + 0.8 * (102 - 0.95)
+    widths = {round(high - low, 6) for low, high in found}
+    assert len(widths) == 1
+
+
+def test_real_codes_count_before_random_ones():
+    assert suggested_ranges(_survey([500.0] * 3, [100.0, 101.0, 102.0], real=[0.0, 1.0]))
+    assert suggested_ranges(_survey([0.0] * 3, [100.0, 101.0, 102.0], real=[500.0] * 3)) == []
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 37.0, 1e6])
+@pytest.mark.parametrize("shift", [-3.0, 0.0, 0.7])
+def test_suggested_ranges_at_any_scale(scale, shift):
+    random = [(shift + value) * scale for value in (0.0, 0.1, 0.2)]
+    ascents = [(shift + value) * scale for value in (4.0, 5.0, 6.0)]
+    found = suggested_ranges(_survey(random, ascents))
+    assert 2 <= len(found) <= SUGGESTED
+    for low, high in found:
+        assert (shift + 0.1) * scale < low < high < (shift + 6) * scale
+
+
+@pytest.mark.parametrize(
+    ("random", "ascents"),
+    [([0.0, 0.0], [0.0, 0.0]), ([5.0, 6.0], [1.0, 2.0]), ([float("nan")] * 2, [1.0, 2.0])],
+)
+def test_nothing_to_suggest(random, ascents):
+    assert suggested_ranges(_survey(random, ascents)) == []
+
+
+def test_chains_that_never_moved_do_not_count():
+    assert suggested_ranges(_survey([0.0, 0.0], [0.0, 0.0, 0.0, 10.0, 10.0]))
+    assert suggested_ranges(_survey([0.0, 0.0], [10.0]))

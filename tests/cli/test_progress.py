@@ -1,0 +1,66 @@
+"""What is shown while a run goes."""
+
+from __future__ import annotations
+
+import io
+from typing import NamedTuple
+
+import pytest
+import torch
+from rich.console import Console
+
+from invset.cli.progress import Display, acceptance, seeding_note
+from invset.run.recorder import Tally
+from invset.run.runner import Progress
+
+
+class Info(NamedTuple):
+    """What is shown of a step."""
+
+    phase: str
+    outer: int
+    feasible: torch.Tensor
+    violation: torch.Tensor
+
+
+def progress(phase: str, feasible: list[bool], violation: list[list[float]], tally: Tally, samples: int) -> Progress:
+    info = Info(phase, 1, torch.tensor(feasible), torch.tensor(violation))
+    return Progress(info, tally, samples, 20)  # type: ignore[arg-type]
+
+
+SEEDING = progress("seeding", [True, False], [[0.0, 0.0], [3.25, 0.0]], Tally(), 0)
+SAMPLING = progress(
+    "sampling", [True, True], [[0.0, 0.0]] * 2, Tally(samples=6, candidates=7, seconds=2.0, tried=8, accepted=6), 6
+)
+
+
+def shown(terminal: bool) -> str:
+    out = io.StringIO()
+    with Display(Console(file=out, force_terminal=terminal, width=160), ["fc8:981", "conv5:97"]) as display:
+        for step in (SEEDING, SAMPLING):
+            display.show(step)
+            display._progress.refresh()
+    return out.getvalue()
+
+
+def test_nothing_without_a_terminal():
+    assert shown(terminal=False) == ""
+
+
+def test_counts_on_a_terminal():
+    text = shown(terminal=True)
+    assert "seeds" in text
+    assert "1 of 2" in text
+    assert "outer 2, fc8:981 off by 3.25, conv5:97 met" in text
+    assert "samples" in text
+    assert "6 of 20" in text
+    assert "75% accepted, 3/s" in text
+
+
+def test_seeding_note():
+    assert seeding_note(SEEDING, ["a", "b"]) == "outer 2, a off by 3.25, b met"
+
+
+@pytest.mark.parametrize(("tally", "share"), [(Tally(), 1.0), (Tally(tried=10, accepted=4, candidates=2), 0.4)])
+def test_acceptance(tally, share):
+    assert acceptance(progress("sampling", [True] * 2, [[0.0]] * 2, tally, 2)) == share

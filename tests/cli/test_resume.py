@@ -1,0 +1,287 @@
+"""A run that was interrupted, killed or finished goes on to the bytes of one that was left alone (issue, sec. 4)."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+CALLS = ("write", "replace", "truncate", "unlink", "ftruncate", "mkdir", "rename")
+# A narrow range, so that there is seeding to be killed in.
+SLOW = ("sample", "experiment=linear", "n=26", "schedule.K=4", "range=[0.85,0.852]", "seed=3")
+VARYING = ("seconds", "peak_memory_bytes")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: after it the process does nothing more."""
+
+
+def deadly(monkeypatch: pytest.MonkeyPatch, folder: Path, fatal: int) -> list[int]:
+    """The call of that number to the operating system, once the run's folder is there, is the last that works."""
+    count = [0]
+
+    def wrap(name: str) -> None:
+        real = getattr(os, name)
+
+        def call(*args: object, **options: object) -> object:
+            if folder.is_dir():
+                count[0] += 1
+            if count[0] == fatal and name == "write":
+                real(args[0], bytes(args[1])[: len(args[1]) // 2])  # type: ignore[arg-type]
+            if count[0] >= fatal > 0:
+                raise Killed
+            return real(*args, **options)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in CALLS:
+        wrap(name)
+    return count
+
+
+def summary(folder: Path) -> dict:
+    values = json.loads((folder / "summary.json").read_text())
+    return {key: value for key, value in values.items() if key not in VARYING}
+
+
+def test_killed_at_ten_random_moments(invset, here, monkeypatch, results):
+    whole = here / "whole"
+    with monkeypatch.context() as patch:
+        total = deadly(patch, whole, -1)
+        assert invset(*SLOW, f"hydra.run.dir={whole}").code == 0
+    seeds = summary(whole)["seed_steps"]
+    assert seeds > 5
+    dice = random.Random(0)
+    share = total[0] // 10
+    moments = [dice.randint(2, 6), *(dice.randint(share * i, share * (i + 1)) for i in range(1, 10))]
+    for moment in moments:
+        folder = here / f"killed{moment}"
+        with monkeypatch.context() as patch:
+            deadly(patch, folder, moment)
+            with pytest.raises(Killed):
+                invset(*SLOW, f"hydra.run.dir={folder}")
+        if (folder / "config.yaml").exists():
+            if dice.random() < 0.5:  # killed again on the way back
+                with monkeypatch.context() as patch:
+                    deadly(patch, folder, dice.randint(1, 20))
+                    with pytest.raises(Killed):
+                        invset("sample", f"resume={folder}")
+            result = invset("sample", f"resume={folder}")
+        else:
+            refused = invset("sample", f"resume={folder}")
+            assert refused.code == 2
+            assert "started anew" in refused.err
+            result = invset(*SLOW, f"hydra.run.dir={folder}")
+        assert (result.code, result.err) == (0, ""), f"killed at call {moment}"
+        assert results(folder) == results(whole), f"killed at call {moment}"
+        assert summary(folder) == summary(whole), f"killed at call {moment}"
+        assert not list(folder.rglob("*.tmp"))
+
+
+def started(folder: Path, arguments: tuple[str, ...]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", "from invset.cli.main import main; main()", *arguments,
+         f"hydra.run.dir={folder}"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.003)
+
+
+def images(folder: Path) -> int:
+    return len(list((folder / "images").glob("[0-9]*.png")))
+
+
+def test_three_processes_killed(invset, here, results):
+    arguments = (*SLOW, "n=120")
+    whole = here / "whole"
+    assert invset(*arguments, f"hydra.run.dir={whole}").code == 0
+    moments: dict[str, Callable[[Path], bool]] = {
+        "start": lambda folder: (folder / "config.yaml").exists(),
+        "seeding": lambda folder: (folder / "checkpoint.safetensors").exists(),
+        "sampling": lambda folder: images(folder) > 40,
+    }
+    processes = {name: started(here / name, arguments) for name in moments}
+    for name, moment in moments.items():
+        folder, process = here / name, processes[name]
+        wait_for(lambda moment=moment, folder=folder: moment(folder), process)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        assert invset("sample", f"resume={folder}").code == 0
+        assert results(folder) == results(whole), name
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted(invset, here, results, number, code):
+    folder = here / "run"
+    process = started(folder, (*SLOW, "n=3000"))
+    wait_for(lambda: images(folder) >= 8, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert err == ""
+    assert "to go on: invset sample resume=run" in out or f"to go on: invset sample resume={folder}" in out
+    written = summary(folder)
+    assert written["status"] == "interrupted"
+    assert 8 <= written["samples"] <= images(folder)
+    assert (folder / "samples.png").is_file()
+    assert (folder / "codes.safetensors").is_file()
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["n"] == 3000
+
+
+def test_interrupted_and_resumed_in_a_process_is_the_same_run(invset, here, monkeypatch, results, linear_run, linear):
+    """At every step of the way, the signal comes where it can do most harm: within the writing of a sample."""
+    from invset.cli.signals import Interrupted
+    from invset.run.journal import Journal
+
+    real = Journal.append
+    for fatal in (1, 6, 9, 10):
+        count = [0]
+
+        def append(self, lines, count=count, fatal=fatal):
+            count[0] += 1
+            if count[0] == fatal:
+                raise Interrupted(signal.SIGTERM)
+            real(self, lines)
+
+        folder = here / str(fatal)
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "append", append)
+            result = invset(*linear, f"hydra.run.dir={folder}")
+        assert (result.code, result.err) == (143, "")
+        assert f"to go on: invset sample resume={fatal}" in result.out
+        assert invset("sample", f"resume={folder}").code == 0
+        assert results(folder) == results(linear_run), fatal
+
+
+def test_extending_a_finished_run_equals_a_longer_one(invset, here, copied, linear_run, linear, results):
+    folder = copied(linear_run)
+    assert invset(*linear, "n=41", "hydra.run.dir=fresh").code == 0
+    result = invset("sample", f"resume={folder}", "n=41")
+    assert (result.code, result.err) == (0, "")
+    assert "41 of 41 samples" in result.out
+    assert results(folder) == results(here / "fresh")
+    assert summary(folder) == summary(here / "fresh")
+    assert (folder / "config.yaml").read_bytes() == (here / "fresh" / "config.yaml").read_bytes()
+
+
+def test_an_extension_that_is_killed_goes_on_by_itself(invset, here, copied, linear_run, linear, monkeypatch, results):
+    folder = copied(linear_run)
+    assert invset(*linear, "n=41", "hydra.run.dir=fresh").code == 0
+    with monkeypatch.context() as patch:
+        deadly(patch, folder, 40)
+        with pytest.raises(Killed):
+            invset("sample", f"resume={folder}", "n=41")
+    assert images(folder) < 41
+    result = invset("sample", f"resume={folder}")
+    assert result.code == 0
+    assert "41 of 41 samples" in result.out
+    assert results(folder) == results(here / "fresh")
+
+
+def test_an_extended_mini_run_keeps_its_samples(invset, copied, mini_run):
+    folder = copied(mini_run)
+    assert invset("sample", f"resume={folder}", "n=16").code == 0
+    assert images(folder) == 16
+    for image in (mini_run / "images").iterdir():
+        assert image.read_bytes() == (folder / "images" / image.name).read_bytes()
+
+
+def test_a_finished_run_is_left_as_it_is(invset, copied, linear_run):
+    folder = copied(linear_run)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    result = invset("sample", f"resume={folder}")
+    assert (result.code, result.err) == (0, "")
+    assert "this run has all its 22 samples; nothing to do" in result.out
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (("seed=1",), "-seed=0; +seed=1"),
+        (("range=[0.5,0.6]",), "-range=[0.7, 0.9]; +range=[0.5, 0.6]"),
+        (("schedule.K=5", "n=30"), "-schedule.K=4; +schedule.K=5"),
+        (("n=21",), "n may grow, not shrink to 21"),
+    ],
+)
+def test_another_config_is_refused(invset, copied, linear_run, changes, told):
+    folder = copied(linear_run)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    result = invset("sample", f"resume={folder}", *changes)
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert told in result.err
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_the_same_config_may_be_repeated(invset, copied, linear_run):
+    folder = copied(linear_run)
+    assert invset("sample", f"resume={folder}", "seed=0", "range=[0.7,0.9]", "n=24").code == 0
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "told"),
+    [
+        (lambda folder: shutil.rmtree(folder), 2, "there is no run here to continue"),
+        (lambda folder: (folder / "config.yaml").unlink(), 2, "there is no run here to continue"),
+        (lambda folder: (folder / "manifest.json").unlink(), 1, "manifest.json: cannot be read"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), 1, "manifest.json: not JSON"),
+        (lambda folder: (folder / "checkpoint.safetensors").write_text("x"), 1, "cannot be read, or is damaged"),
+        (lambda folder: (folder / "images" / "0003.png").unlink(), 1, "0003.png: missing"),
+        (lambda folder: (folder / "trace.csv").write_text("step\n"), 1, "its end was lost"),
+        (lambda folder: (folder / "config.yaml").write_text("n: [\n"), 1, "config.yaml: not YAML"),
+        (lambda folder: (folder / "config.yaml").write_text("- 3\n"), 1, "config.yaml: holds no settings"),
+        (lambda folder: (folder / "config.yaml").write_text("seed: 0\n"), 2, "another config"),
+    ],
+)
+def test_a_folder_that_is_none_or_damaged(invset, copied, linear_run, damage, code, told):
+    folder = copied(linear_run)
+    damage(folder)
+    result = invset("sample", f"resume={folder}", "n=30")
+    assert result.err.count("\n") == 1, result.err
+    assert told in result.err
+    assert result.code == code
+
+
+def test_a_folder_with_an_awkward_name(invset, here, linear_run):
+    folder = here / "it's a (run), no. 1=2"
+    shutil.copytree(linear_run, folder)
+    result = invset("sample", f"resume={folder}", "n=24")
+    assert (result.code, result.err) == (0, "")
+    assert images(folder) == 24
+
+
+def test_a_run_that_is_being_written(invset, copied, linear_run):
+    from invset.run.folder import RunFolder
+
+    folder = copied(linear_run)
+    with RunFolder.reopen(folder):
+        result = invset("sample", f"resume={folder}", "n=30")
+    assert result.code == 1
+    assert "another process is writing this run" in result.err
+
+
+def test_probe_has_no_resume(invset):
+    assert "there is no setting 'resume'" in invset("probe", "resume=x").err
