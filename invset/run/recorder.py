@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -122,6 +123,17 @@ class Recorder:
         image = self.folder.paths.image
         first = self.count + 1
         numbers = range(first, first + len(rows))
+        try:
+            return self._record_images(info, rows, numbers)
+        except BaseException:
+            for number in numbers:
+                if number > self.count:  # not measured to the end: it is no sample
+                    with suppress(OSError):
+                        image(number).unlink(missing_ok=True)
+            raise
+
+    def _record_images(self, info: StepInfo, rows: Sequence[int], numbers: range) -> int:
+        image, first = self.folder.paths.image, numbers.start
         for number, row in zip(numbers, rows, strict=True):
             save_png(image(number), info.evaluation.images[row])
         encodings, activations = self._saved(numbers)

@@ -90,7 +90,7 @@ def test_killed_at_ten_random_moments(invset, here, monkeypatch, results):
 
 def started(folder: Path, arguments: tuple[str, ...]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", "from invset.cli.main import main; main()", *arguments,
+        [sys.executable, "-c", "from invset.cli.main import main; main()", *arguments,
          f"hydra.run.dir={folder}"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -112,7 +112,7 @@ def images(folder: Path) -> int:
 
 
 def test_three_processes_killed(invset, here, results):
-    arguments = (*SLOW, "n=120")
+    arguments = (*SLOW, "n=400")
     whole = here / "whole"
     assert invset(*arguments, f"hydra.run.dir={whole}").code == 0
     moments: dict[str, Callable[[Path], bool]] = {
@@ -120,9 +120,9 @@ def test_three_processes_killed(invset, here, results):
         "seeding": lambda folder: (folder / "checkpoint.safetensors").exists(),
         "sampling": lambda folder: images(folder) > 40,
     }
-    processes = {name: started(here / name, arguments) for name in moments}
     for name, moment in moments.items():
-        folder, process = here / name, processes[name]
+        folder = here / name
+        process = started(folder, arguments)
         wait_for(lambda moment=moment, folder=folder: moment(folder), process)
         process.kill()
         process.communicate()
@@ -143,7 +143,7 @@ def test_interrupted(invset, here, results, number, code):
     assert "to go on: invset sample resume=run" in out or f"to go on: invset sample resume={folder}" in out
     written = summary(folder)
     assert written["status"] == "interrupted"
-    assert 8 <= written["samples"] <= images(folder)
+    assert 0 < written["samples"] == images(folder), "what was not measured to the end is no sample"
     assert (folder / "samples.png").is_file()
     assert (folder / "codes.safetensors").is_file()
     config = yaml.safe_load((folder / "config.yaml").read_text())

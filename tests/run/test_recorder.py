@@ -143,6 +143,7 @@ def test_nan_of_a_saved_image_is_no_sample_out_of_range(recorder, folder, bad):
         recorder.record(step([0.5, 0.6]), room=10)
     assert recorder.count == 0
     assert lines(folder.paths.activations) == []
+    assert list(folder.paths.images.iterdir()) == []
 
 
 @pytest.mark.parametrize("journal", ["activations", "trace", "codes"])
@@ -159,6 +160,7 @@ def test_after_a_failed_write_what_counts_is_whole(recorder, folder, monkeypatch
     assert set(range(1, recorder.count + 1)) <= numbers
     assert len(read_codes(folder.paths.code_journal, 3)) >= recorder.count
     assert len(recorder.encodings) == recorder.count
+    assert len(list(folder.paths.images.iterdir())) == recorder.count
 
 
 def test_the_tally_of_a_new_run(recorder):
