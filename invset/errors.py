@@ -21,5 +21,9 @@ class NonFiniteError(InvsetError):
     """A network or generator gave NaN or infinity."""
 
 
+class OutOfMemoryError(InvsetError):
+    """The device has no memory left for a batch."""
+
+
 class RunFolderError(InvsetError):
     """A run folder cannot be written, read or continued."""

@@ -69,14 +69,16 @@ def _row(network: Network, generator: Generator, chains: int, repeats: int, devi
         outputs = reader(generator.module(leaf))
         torch.autograd.grad(outputs, leaf, [torch.ones_like(output) for output in outputs])
 
+    samples = 0
+
     def step() -> None:
         nonlocal state, samples
         state, info = method.step(state)
         samples += len(info.samples)
 
-    samples = 0
     for _ in range(3):
-        bare(), step()
+        bare()
+        step()
     samples = 0
     pairs = [(_seconds(step, device), _seconds(bare, device)) for _ in range(repeats)]
     ratio = statistics.median(ours / theirs for ours, theirs in pairs)

@@ -16,6 +16,7 @@ from pathlib import Path
 from invset.cli import build, main, probe
 from invset.cli.schema import ModelConfig, ProbeConfig
 from invset.models.reader import Reader
+from invset.models.registry import build_network
 
 COLUMNS = (
     "unit", "low", "high", "samples", "wanted", "seed_steps", "outer_iterations", "sampling_steps", "acceptance",
@@ -43,7 +44,7 @@ def run() -> None:
         while pairs < arguments.pairs:
             config = ProbeConfig(network=ModelConfig("mini"), generator=ModelConfig("mini"), seed=arguments.seed)
             layer = arguments.layers[pairs % len(arguments.layers)]
-            unit = drawn.randint(1, build.build_network("mini").units(layer))
+            unit = drawn.randint(1, build_network("mini").units(layer))
             models = build.models(config, (f"{layer}:{unit}",))
             (survey,) = probe.survey(config, models, Reader(models.network, models.units))
             ranges = probe.suggested_ranges(survey)

@@ -14,7 +14,8 @@ from invset.errors import ConfigError, RunFolderError
 from invset.run.files import read_json
 from invset.run.layout import Layout
 
-MAY_DIFFER = ("n", "resume")  # what a run that goes on may change
+# What a run that goes on may change: how far it goes, and where and in what portions it is computed.
+MAY_DIFFER = ("n", "resume", "batch_size", "device", "threads")
 
 
 def arguments(given: list[str]) -> list[str]:

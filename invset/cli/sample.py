@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import platform
 import time
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,11 +12,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from invset import __version__
 from invset.cli import resume
+from invset.cli.manifest import manifest, require_same_weights
+from invset.cli.report import report, shown, title
 from invset.cli.schema import SampleConfig, Targets, check_sample
 from invset.cli.signals import Interrupted
-from invset.errors import InvsetError
+from invset.errors import InvsetError, OutOfMemoryError
 
 if TYPE_CHECKING:
     from invset.cli.build import Sampling
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from invset.run.recorder import Recorder
     from invset.run.runner import Runner
 
-PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "pillow", "numpy", "safetensors")
 NOT_REACHED = 3  # exit code
 
 
@@ -46,7 +43,7 @@ def task(composed: DictConfig) -> int:
 
     console = Console(stderr=False)
     sampling = build.sampling(config, targets)
-    with _created(config, sampling) if config.resume is None else _reopened(config, Path(config.resume)) as folder:
+    with _created(config, sampling) if config.resume is None else _reopened(config, sampling, console) as folder:
         return _run(config, targets, sampling, folder, console)
 
 
@@ -56,15 +53,20 @@ def _created(config: SampleConfig, sampling: Sampling) -> RunFolder:
     hydra_config = HydraConfig.get()
     path = Path(hydra_config.runtime.output_dir)
     text = OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
-    return RunFolder.create(path, text, _manifest(config, sampling, list(hydra_config.overrides.task)))
+    return RunFolder.create(path, text, manifest(config, sampling, list(hydra_config.overrides.task)))
 
 
-def _reopened(config: SampleConfig, path: Path) -> RunFolder:
+def _reopened(config: SampleConfig, sampling: Sampling, console: Console) -> RunFolder:
     from invset.run.folder import RunFolder
 
+    path = Path(config.resume or "")
     folder = RunFolder.reopen(path)
     try:
         resume.require_same(config, path, folder.config_text)
+        differences = require_same_weights(path, folder.manifest, manifest(config, sampling, []))
+        if differences:
+            note = f"the last bits of samples may differ: {'; '.join(differences)}"
+            console.print(note, highlight=False, markup=False, soft_wrap=True)
         _extend(config, folder)
     except BaseException:
         folder.close()
@@ -93,34 +95,6 @@ def _is_complete(config: SampleConfig, folder: RunFolder) -> bool:
     return summary.get("status") == "complete" and summary.get("wanted") == config.n
 
 
-def _manifest(config: SampleConfig, sampling: Sampling, overrides: list[str]) -> dict[str, Any]:
-    import torch
-
-    models = sampling.models
-    device = models.device
-    files = [*models.network.files, *models.generator.files]
-    return {
-        "invset": __version__,
-        "overrides": overrides,
-        "units": [unit.describe() for unit in models.units],
-        "random_seed": config.seed,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "weights": [{"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in files],
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
 def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: RunFolder, console: Console) -> int:
     from invset.cli.progress import Display
     from invset.run import summary
@@ -129,20 +103,19 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
 
     models = sampling.models
     units = [str(unit) for unit in models.units]
-    title = _title(sampling, targets, config)
-    console.print(title, highlight=False, markup=False)
+    heading = title(sampling, targets, config)
+    console.print(heading, highlight=False, markup=False)
     if _is_complete(config, folder):
-        shown = _shown(folder.paths.root)
         console.print(
             f"this run has all its {config.n} samples; nothing to do. "
-            f"For more: invset sample resume={shown} n={2 * config.n}",
+            f"For more: invset sample resume={shown(folder.paths.root)} n={2 * config.n}",
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
         return 0
     recorder = Recorder(folder, units, models.generator.code_size, sampling.reader, sampling.region, models.device)
 
     def write_seeds(seeds: StepInfo) -> None:
-        summary.write_seeds(recorder, seeds, f"{title}\nseeds")
+        summary.write_seeds(recorder, seeds, f"{heading}\nseeds")
 
     runner = Runner(sampling.method, sampling.problem, recorder, config.n, write_seeds)
     if recorder.state is not None:
@@ -155,31 +128,35 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
                 display.show(progress)
     except (Interrupted, InvsetError) as error:
         ended = error
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        ended = OutOfMemoryError("out of memory: go on with a batch_size below schedule.K, or with device=cpu.")
     finally:
         status = runner.status if ended is None else _status(ended)
         try:
-            outcome = _finish(config, sampling, recorder, runner, status, title)
+            outcome = _finish(config, sampling, recorder, runner, status, heading)
         finally:
             recorder.close()
-    _report(console, outcome, sampling, folder, targets)
+    report(console, outcome, sampling, folder, targets)
     if ended is not None:
         raise ended
     return 0 if outcome["status"] == "complete" else NOT_REACHED
 
 
 def _finish(
-    config: SampleConfig, sampling: Sampling, recorder: Recorder, runner: Runner, status: str, title: str
+    config: SampleConfig, sampling: Sampling, recorder: Recorder, runner: Runner, status: str, heading: str
 ) -> dict[str, Any]:
     from invset.run import summary
 
     units = [str(unit) for unit in sampling.models.units]
     if runner.seeds is None and runner.last is not None and not recorder.count:
-        summary.write_seeds(recorder, runner.last, f"{title}\nas far as the chains came")
+        summary.write_seeds(recorder, runner.last, f"{heading}\nas far as the chains came")
     state = runner.state
     distance = state.distances.encodings if state is not None else math.nan
     outcome = summary.summarise(recorder, state, runner.tally, config.n, status, distance)
     summary.write_codes(recorder, sampling.models.generator.code_size)
-    summary.write_samples(recorder, units, title)
+    summary.write_samples(recorder, units, heading)
     recorder.folder.write_summary(outcome)
     recorder.folder.update_manifest(ended=time.strftime("%Y-%m-%dT%H:%M:%S%z"), seconds=outcome["seconds"])
     return outcome
@@ -189,54 +166,7 @@ def _status(ended: BaseException) -> str:
     return "interrupted" if isinstance(ended, Interrupted) else "failed"
 
 
-def _title(sampling: Sampling, targets: Targets, config: SampleConfig) -> str:
-    parts = [
-        f"{unit.describe()} in [{low:g}, {high:g}]" if config.constraint == "range" else f"{unit.describe()} >= {low:g}"
-        for unit, (low, high) in zip(sampling.models.units, targets.ranges, strict=True)
-    ]
-    return " and ".join(parts)
-
-
-def _report(console: Console, outcome: dict[str, Any], sampling: Sampling, folder: RunFolder, targets: Targets) -> None:
-    root = folder.paths.root
-    shown = _shown(root)
-    lines = [
-        f"{outcome['samples']} of {outcome['wanted']} samples in range as saved, {outcome['seconds']:.1f} s "
-        f"({_seed_steps(outcome)} steps for the seeds, {outcome['sampling_steps']} for the samples; "
-        f"at least {outcome.get('minimum_sampling_steps', 0)} needed)"
-    ]
-    if outcome["samples"] > 1:
-        lines.append(
-            f"mean distance {outcome['mean_pairwise_distance']:.2f}, of unrelated images "
-            f"{outcome['unrelated_distance']:.2f}; near-duplicates {outcome['near_duplicates']} "
-            f"({outcome['near_duplicate_share']:.1%})"
-        )
-    if outcome["status"] in ("unreachable", "incomplete"):
-        what = "not reached" if outcome["status"] == "unreachable" else "too seldom reached"
-        closest = ", ".join(
-            f"{unit.describe()} {value:.4g} (wanted [{low:g}, {high:g}])"
-            for unit, value, (low, high) in zip(
-                sampling.models.units, outcome["closest"]["activations"], targets.ranges, strict=True
-            )
-        )
-        names = ",".join(str(unit) for unit in sampling.models.units)
-        lines.append(f"the range was {what}: the closest code gave {closest}")
-        lines.append(f"to see what can be reached: invset probe 'neuron=[{names}]'")
-    if outcome["status"] in ("interrupted", "failed"):
-        lines.append(f"to go on: invset sample resume={shown}")
-    picture = folder.paths.samples if outcome["samples"] else folder.paths.seeds
-    lines.append(f"{shown}/{picture.name}" if picture.exists() else f"{shown}")
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _seed_steps(outcome: dict[str, Any]) -> int:
-    steps = outcome["seed_steps"] if outcome["seed_steps"] is not None else outcome["gradient_steps"]
-    return int(steps)
-
-
-def _shown(path: Path) -> Path:
-    try:
-        return path.resolve().relative_to(Path.cwd())
-    except ValueError:
-        return path
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch or Python says that memory ran out, on whatever device."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

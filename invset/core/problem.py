@@ -69,8 +69,8 @@ class Problem:
         of the evaluation are empty.
         """
         if batch_size is None or len(codes) <= batch_size:
-            evaluation, pull_back = self._linearise(codes)
-            return evaluation if keep_images else evaluation._replace(images=evaluation.images[:0]), pull_back
+            evaluation, whole = self._linearise(codes)
+            return evaluation if keep_images else evaluation._replace(images=evaluation.images[:0]), whole
         batches, firsts = codes.split(batch_size), range(0, len(codes), batch_size)
         parts = [self.evaluate(batch, first) for batch, first in zip(batches, firsts, strict=True)]
         if not keep_images:

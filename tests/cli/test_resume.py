@@ -285,3 +285,42 @@ def test_a_run_that_is_being_written(invset, copied, linear_run):
 
 def test_probe_has_no_resume(invset):
     assert "there is no setting 'resume'" in invset("probe", "resume=x").err
+
+
+def test_other_weights_are_refused_and_other_threads_are_said(invset, here):
+    folder = here / "run"
+    assert invset("sample", "n=6", "schedule.K=3", "range=[20,30]", f"hydra.run.dir={folder}").code == 0
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert len(manifest["weights"]) == 2
+    whole = manifest | {"threads": manifest["threads"] + 1}
+    (folder / "manifest.json").write_text(json.dumps(whole))
+    longer = invset("sample", f"resume={folder}", "n=7", "batch_size=2")
+    assert longer.code == 0
+    assert "the last bits of samples may differ: threads" in longer.out
+    manifest["weights"][1]["sha256"] = "0" * 64
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    refused = invset("sample", f"resume={folder}", "n=8")
+    assert refused.code == 2
+    assert "other weights (generator.safetensors" in refused.err
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory. Tried"), MemoryError()])
+def test_out_of_memory_keeps_what_there_is(invset, here, monkeypatch, error):
+    from invset.core.paper import Paper
+
+    step, folder = Paper.step, here / "run"
+
+    def failing(self: Paper, state):
+        if state.step == 12:
+            raise error
+        return step(self, state)
+
+    arguments = ("sample", "experiment=linear", "n=40", "schedule.K=4", f"hydra.run.dir={folder}")
+    with monkeypatch.context() as patch:
+        patch.setattr(Paper, "step", failing)
+        result = invset(*arguments)
+    assert result.code == 1
+    assert "out of memory" in result.err
+    assert "to go on: invset sample resume=" in result.out
+    assert invset("sample", f"resume={folder}").code == 0
+    assert summary(folder)["samples"] == 40

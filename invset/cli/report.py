@@ -1,0 +1,69 @@
+"""What a run is called, and what is said of it at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from invset.cli.schema import SampleConfig, Targets
+
+if TYPE_CHECKING:
+    from invset.cli.build import Sampling
+    from invset.run.folder import RunFolder
+
+
+def title(sampling: Sampling, targets: Targets, config: SampleConfig) -> str:
+    """Units with labels and ranges: `fc8:981 volcano in [50, 60]`."""
+    parts = [
+        f"{unit.describe()} in [{low:g}, {high:g}]" if config.constraint == "range" else f"{unit.describe()} >= {low:g}"
+        for unit, (low, high) in zip(sampling.models.units, targets.ranges, strict=True)
+    ]
+    return " and ".join(parts)
+
+
+def report(console: Console, outcome: dict[str, Any], sampling: Sampling, folder: RunFolder, targets: Targets) -> None:
+    """Print what came out, how varied it is, what to do if it is not what was wanted, and where the picture is."""
+    where = shown(folder.paths.root)
+    lines = [
+        f"{outcome['samples']} of {outcome['wanted']} samples in range as saved, {outcome['seconds']:.1f} s "
+        f"({_seed_steps(outcome)} steps for the seeds, {outcome['sampling_steps']} for the samples; "
+        f"at least {outcome.get('minimum_sampling_steps', 0)} needed)"
+    ]
+    if outcome["samples"] > 1:
+        lines.append(
+            f"mean distance {outcome['mean_pairwise_distance']:.2f}, of unrelated images "
+            f"{outcome['unrelated_distance']:.2f}; near-duplicates {outcome['near_duplicates']} "
+            f"({outcome['near_duplicate_share']:.1%})"
+        )
+    if outcome["status"] in ("unreachable", "incomplete"):
+        what = "not reached" if outcome["status"] == "unreachable" else "too seldom reached"
+        closest = ", ".join(
+            f"{unit.describe()} {value:.4g} (wanted [{low:g}, {high:g}])"
+            for unit, value, (low, high) in zip(
+                sampling.models.units, outcome["closest"]["activations"], targets.ranges, strict=True
+            )
+        )
+        names = ",".join(str(unit) for unit in sampling.models.units)
+        lines.append(f"the range was {what}: the closest code gave {closest}")
+        lines.append(f"to see what can be reached: invset probe 'neuron=[{names}]'")
+    if outcome["status"] in ("interrupted", "failed"):
+        lines.append(f"to go on: invset sample resume={where}")
+    picture = folder.paths.samples if outcome["samples"] else folder.paths.seeds
+    lines.append(f"{where}/{picture.name}" if picture.exists() else f"{where}")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _seed_steps(outcome: dict[str, Any]) -> int:
+    steps = outcome["seed_steps"] if outcome["seed_steps"] is not None else outcome["gradient_steps"]
+    return int(steps)
+
+
+def shown(path: Path) -> Path:
+    """The path from where the user is, if it lies below."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path
