@@ -169,9 +169,10 @@ def test_same_seed_same_bytes_and_another_seed_differs(invset, here, linear, lin
 
 
 def test_batches_change_nothing(invset, here, linear, linear_run, mini, rows):
-    """But for last bits, which a convolution in another batch rounds otherwise and every step makes more of.
+    """But for last bits, which a convolution in another batch rounds otherwise.
 
-    With 8-bit pixels one of them may tip a pixel, so that mini's chains part after a few steps: raw ones show more.
+    In mini such a bit may tip a pixel of 8, a ReLU or the winner of a maximum, and with it a thousandth of a gradient:
+    there the first step is the same, and later ones part. In float64 the gradients are the same to 3e-16.
     """
     assert invset(*linear, "batch_size=3", "hydra.run.dir=linear").code == 0
     codes = [load_file(folder / "codes.safetensors")["codes"] for folder in (linear_run, here / "linear")]
@@ -179,9 +180,9 @@ def test_batches_change_nothing(invset, here, linear, linear_run, mini, rows):
     traces = []
     for folder, batch in (("whole", "null"), ("threes", "3")):
         invset(*mini, "n=4", "pixels=raw", f"batch_size={batch}", f"hydra.run.dir={folder}")
-        traces.append(rows(here / folder / "trace.csv")[: 4 * 6])
+        traces.append(rows(here / folder / "trace.csv")[:4])
     for one, other in zip(*traces, strict=True):
-        assert float(one["fc8:2 activation"]) == pytest.approx(float(other["fc8:2 activation"]), abs=1e-2)
+        assert float(one["fc8:2 activation"]) == pytest.approx(float(other["fc8:2 activation"]), abs=1e-3)
 
 
 def test_raw_pixels_count_only_as_saved(invset, here, rows):
