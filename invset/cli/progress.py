@@ -50,7 +50,7 @@ class Display:
         if self._progress.disable:
             return
         info, tally = progress.info, progress.tally
-        if info.phase == "seeding" or self._seeds is None:
+        if info.phase == "seeding" or self._samples is None:
             if self._seeds is None:
                 self._seeds = self._progress.add_task("seeds", total=len(info.feasible), note="")
             note = seeding_note(progress, self.units)
