@@ -137,6 +137,9 @@ def _in_words(error: Exception, command: str) -> str:
             f"{given}: cannot be read; write key=value, as n=100, neuron=fc8:981 or 'range=[50,60]' "
             "(in quotes, so that the shell leaves the brackets alone)."
         )
+    if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*?)'", text):
+        key, values = several[1], several[2]
+        return f"{key}={values}: write a list as '{key}=[{values}]' (in quotes), or add -m to sweep over the values."
     if unknown := re.match(r"(?:Could not override|Error merging override) '?([^'=\s]+)", text):
         name = unknown[1]
         known = schema.keys(schema.SCHEMAS[command])

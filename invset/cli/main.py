@@ -34,7 +34,7 @@ usage: invset sample [key=value ...]
 
   invset sample                                     a good default: goldfish, 100 to 120
   invset sample neuron=fc8:volcano 'range=[40,50]'  a unit by its label; by number, from 1: fc8:981
-  invset sample 'neuron=[conv5:97,fc8:862]' 'range=[[5,9],[40,50]]'   an intersection
+  invset sample 'neuron=[conv5:97,fc8:goldfish]' 'range=[[2,3.5],[80,100]]'   an intersection
   invset sample -m 'range=[40,50],[50,60]'          a sweep: one run for each value
   invset sample resume=outputs/DATE/TIME            go on after an interruption; with n=700: extend
 
@@ -62,7 +62,7 @@ of Hydra:
   hydra.run.dir=DIR                        where to write [outputs/DATE/TIME]
 
 exit codes: 0 all samples delivered, 2 a wrong setting, 3 the range was not reached or not often enough,
-1 anything else that failed, 130 interrupted.
+1 anything else that failed, 130 or 143 interrupted.
 """,
     "probe": """\
 invset probe: which activations does a neuron reach, and which ranges make sense?

@@ -108,7 +108,8 @@ def survey(config: ProbeConfig, models: Models, reader: Reader) -> Iterator[Surv
 def suggested_ranges(one: Survey) -> list[tuple[float, float]]:
     """Ranges side by side, of round numbers, from what real codes seldom exceed to what ascents can be relied on for.
 
-    Reliable is what half of the ascents that moved at all reach, less a margin. Empty if that is no more than usual.
+    Reliable is what half of the ascents reach, less a margin; without the lowest and those level with it, which behind
+    a ReLU that is off have stayed where they began. Empty if that is no more than usual.
     """
     usual = (one.random if one.real is None else one.real).quantile(SHARES[3])
     moved = one.ascents[one.ascents > one.ascents.min()] if len(one.ascents) > 1 else one.ascents

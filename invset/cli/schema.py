@@ -142,7 +142,8 @@ def check_sample(config: SampleConfig) -> Targets:
     _positive("schedule.mu", schedule.mu)
     if not (math.isfinite(schedule.alpha) and schedule.alpha > 1):
         raise ConfigError(f"schedule.alpha={schedule.alpha}: the penalty has to grow; give a number above 1, as 10.")
-    if config.n < schedule.K:
+    at_least("n", config.n, 1)
+    if config.method == "paper" and config.n < schedule.K:
         raise ConfigError(
             f"n={config.n} is less than schedule.K={schedule.K}: the K seeds are the first samples; "
             f"give n={schedule.K} or more, or a smaller schedule.K."
@@ -202,7 +203,9 @@ def near_names(name: str, names: Iterable[str]) -> str:
     """'did you mean …?' or the list of what there is."""
     known = sorted(names)
     close = difflib.get_close_matches(name, known, n=3)
-    return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}."
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"there are {', '.join(known[:20])}{' …' if len(known) > 20 else ''}."
 
 
 def keys(schema: type, prefix: str = "") -> list[str]:

@@ -1,7 +1,8 @@
 """`method=full`: eq. 16, the exact problem, with all n samples optimised together.
 
 It is eq. 6 with n codes for K. The sum over pairs needs of the others only their moments, so the n codes go through
-the networks in micro-batches: one pass for the moments, one for the gradient, in memory that does not grow with n.
+the networks in micro-batches: one pass for the moments, one for the gradient. The networks' memory does
+not grow with n; beside it there are some tensors of n codes and n encodings.
 """
 
 from __future__ import annotations

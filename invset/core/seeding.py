@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from invset.core import lagrangian, scales
+from invset.core import lagrangian, scales, steps
 from invset.core.diversity import Moments
 from invset.core.lagrangian import Multipliers
 from invset.core.problem import Problem
@@ -150,6 +150,8 @@ def advanced(state: State, schedule: Schedule, problem: Problem, region: Region,
         inner=0,
         multipliers=multipliers,
     )
+    if phase == "sampling":
+        state = state._replace(steps=steps.at_least(state.steps, steps.SAMPLING))
     return state if phase == "unreachable" else _restarted(state, problem, draw, stuck)
 
 

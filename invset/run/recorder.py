@@ -181,7 +181,7 @@ def activation_header(units: Sequence[str]) -> list[str]:
 
 
 def trace_header(units: Sequence[str]) -> list[str]:
-    """Columns of trace.csv."""
+    """Columns of trace.csv; `accepted`: the code lay in range, which while seeding makes it no sample yet."""
     per_unit = [f"{unit} {what}" for what in ("activation", "violation", "lambda") for unit in units]
     return ["step", "phase", "outer", "chain", *per_unit, "mu", "length", "accepted"]
 
@@ -200,7 +200,7 @@ def _trace_rows(info: StepInfo) -> list[list[str | int | float]]:
             row[-1],
             bool(feasible),
         ]
-        for chain, (row, feasible) in enumerate(zip(numbers, info.feasible.tolist(), strict=True))
+        for chain, row, feasible in zip(info.chains.tolist(), numbers, info.feasible.tolist(), strict=True)
     ]
 
 

@@ -92,7 +92,12 @@ def write_samples(recorder: Recorder, units: Sequence[str], title: str) -> None:
 
 
 def write_seeds(recorder: Recorder, info: StepInfo, title: str) -> None:
-    """seeds.png: the codes with which sampling began, or that a run ended with which never reached its ranges."""
+    """seeds.png: the codes with which sampling began, or that a run ended with which never reached its ranges.
+
+    A step that kept no images, as those of eq. 16, leaves no picture.
+    """
+    if not len(info.evaluation.images):
+        return
     activations = info.evaluation.activations.tolist()
     captions = [
         f"chain {chain + 1}  {_written(values)}{'' if inside else ' (outside)'}"

@@ -156,3 +156,11 @@ def test_a_mistake_of_the_program_is_no_setting(invset, here, monkeypatch):
     monkeypatch.setattr(sample, "task", broken)
     with pytest.raises(ValueError, match="a bug"):
         invset("sample", "n=12")
+
+
+def test_two_numbers_without_brackets(invset, here):
+    result = invset("sample", "range=50,60")
+    assert result.code == 2
+    assert result.err == (
+        "invset: range=50,60: write a list as 'range=[50,60]' (in quotes), or add -m to sweep over the values.\n"
+    )
