@@ -115,8 +115,10 @@ def _launch(command: str, arguments: list[str]) -> int:
     from invset.errors import InvsetError
 
     # torch's threads spin while they wait for each other. On a machine with anything else to do, a step then takes
-    # ten times as long; asleep they cost nothing on an idle one. It has to be said before torch is imported.
+    # ten times as long, so they are to go to sleep, in GNU's OpenMP after a moment: at once would cost a fifth on an
+    # idle machine (BENCHMARKS.md). It has to be said before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     with signals.as_exceptions():
         try:
             if command == "sample":
