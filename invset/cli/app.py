@@ -15,7 +15,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from invset.cli import schema
+from invset.cli import check, schema
 from invset.errors import ConfigError, InvsetError, RunFolderError
 from invset.run.layout import Layout
 
@@ -125,7 +125,7 @@ def _advice(name: str, known: list[str]) -> str:
         return f"an option of a model is added with a plus: +{name}=…"
     last = name.rsplit(".", 1)[-1]
     close = [key for key in known if key.rsplit(".", 1)[-1] == last]
-    return f"did you mean {' or '.join(close)}?" if close else schema.near_names(name, known)
+    return f"did you mean {' or '.join(close)}?" if close else check.near_names(name, known)
 
 
 def _in_words(error: Exception, command: str) -> str:
@@ -149,7 +149,7 @@ def _in_words(error: Exception, command: str) -> str:
         r"(?:In '[^']*': )?Could not find '([^']+)/([^'/]+)'.*?Available options in '[^']*': (.*?)(?: Config|$)",
         text,
     ):
-        return f"{group[1]}={group[2]}: {schema.near_names(group[2], group[3].split())}"
+        return f"{group[1]}={group[2]}: {check.near_names(group[2], group[3].split())}"
     detail = " ".join(f"{cause}".split("\n")[0].split()) if isinstance(cause, OmegaConfBaseException) else ""
     if merging := re.match(r"Error merging override (\S+)$", text):
         return f"{merging[1]}: {detail}"

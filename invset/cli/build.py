@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from invset.cli.schema import CodeConfig, EncoderConfig, ModelConfig, ProbeConfig, SampleConfig, Targets
+from invset.cli.check import Targets
+from invset.cli.schema import CodeConfig, EncoderConfig, ModelConfig, ProbeConfig, SampleConfig
 from invset.core.full import Full
 from invset.core.paper import Paper
 from invset.core.problem import Problem

@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from invset.cli.schema import ProbeConfig, check_probe
+from invset.cli.check import check_probe
+from invset.cli.schema import ProbeConfig
 
 if TYPE_CHECKING:
     import torch

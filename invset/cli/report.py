@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from invset.cli.schema import SampleConfig, Targets
+from invset.cli.check import Targets
+from invset.cli.schema import SampleConfig
 
 if TYPE_CHECKING:
     from invset.cli.build import Sampling

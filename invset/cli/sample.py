@@ -13,9 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from invset.cli import resume
+from invset.cli.check import Targets, check_sample
 from invset.cli.manifest import manifest, require_same_weights
 from invset.cli.report import report, shown, title
-from invset.cli.schema import SampleConfig, Targets, check_sample
+from invset.cli.schema import SampleConfig
 from invset.cli.signals import Interrupted
 from invset.errors import InvsetError, OutOfMemoryError
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from invset.cli import schema
+from invset.cli import check, schema
 from invset.cli.app import config_folder
 from invset.cli.main import HELP
 
@@ -31,14 +31,14 @@ def test_there_are_configs():
 def test_every_option_of_sample_composes_to_the_schema(invset, group, option):
     config = composed(invset, "sample", f"{group}={option}")
     merged = OmegaConf.merge(OmegaConf.structured(schema.SampleConfig), config)
-    schema.check_sample(OmegaConf.to_object(merged))
+    check.check_sample(OmegaConf.to_object(merged))
 
 
 @pytest.mark.parametrize(("group", "option"), [pair for pair in OPTIONS if pair[0] in ("network", "generator")])
 def test_every_option_of_probe_composes_to_the_schema(invset, group, option):
     config = composed(invset, "probe", f"{group}={option}")
     merged = OmegaConf.merge(OmegaConf.structured(schema.ProbeConfig), config)
-    schema.check_probe(OmegaConf.to_object(merged))
+    check.check_probe(OmegaConf.to_object(merged))
 
 
 @pytest.mark.parametrize("form", ["experiment=linear", "+experiment=linear"])
@@ -78,7 +78,7 @@ def test_help_states_the_defaults(invset):
 
 
 def test_choices_are_all_in_help():
-    for key, choices in schema.CHOICES.items():
+    for key, choices in check.CHOICES.items():
         if key != "schedule.stop":  # in configs/schedule/paper.yaml
             assert all(choice in HELP["sample"] for choice in choices), key
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
+from invset.cli.check import check_probe, check_sample
 from invset.cli.schema import (
     CodeConfig,
     ObjectiveConfig,
     ProbeConfig,
     SampleConfig,
     ScheduleConfig,
-    check_probe,
-    check_sample,
     keys,
 )
 from invset.errors import ConfigError

@@ -1,0 +1,148 @@
+"""Refuses settings that types cannot refuse, before any model is built: one message each."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from invset.cli.schema import ProbeConfig, SampleConfig
+from invset.errors import ConfigError
+
+CHOICES = {
+    "method": ("paper", "full"),
+    "constraint": ("range", "lower"),
+    "position": ("center", "max", "mean"),
+    "starts": ("normal", "codes", "random_images", "common"),
+    "pixels": ("eight_bit", "raw"),
+    "objective.between": ("encodings", "images", "codes", "none"),
+    "schedule.stop": ("feasible", "optimised"),
+}
+
+
+class Targets(NamedTuple):
+    """Units as texts, and a range for each."""
+
+    neurons: tuple[str, ...]
+    ranges: tuple[tuple[float, float], ...]
+
+
+def check_sample(config: SampleConfig) -> Targets:
+    """The units and ranges asked for, all settings checked as far as no model is needed.
+
+    Raises:
+        ConfigError: the first setting that is wrong.
+    """
+    _check_choices(config)
+    schedule = config.schedule
+    at_least("schedule.K", schedule.K, 1)
+    at_least("schedule.inner_steps", schedule.inner_steps, 1)
+    at_least("schedule.outer_iterations", schedule.outer_iterations, 1)
+    _positive("schedule.mu", schedule.mu)
+    if not (math.isfinite(schedule.alpha) and schedule.alpha > 1):
+        raise ConfigError(f"schedule.alpha={schedule.alpha}: the penalty has to grow; give a number above 1, as 10.")
+    at_least("n", config.n, 1)
+    if config.method == "paper" and config.n < schedule.K:
+        raise ConfigError(
+            f"n={config.n} is less than schedule.K={schedule.K}: the K seeds are the first samples; "
+            f"give n={schedule.K} or more, or a smaller schedule.K."
+        )
+    if config.batch_size is not None:
+        at_least("batch_size", config.batch_size, 1)
+    if config.threads is not None:
+        at_least("threads", config.threads, 1)
+    if config.objective.scale != "auto":
+        _positive("objective.scale", config.objective.scale, "auto, or a number above 0 (1 is the paper as printed)")
+    check_bounds(config.code.bounds)
+    if config.folder is not None and config.starts != "codes":
+        raise ConfigError(f"folder={config.folder} is only used with starts=codes: add that, or leave folder out.")
+    neurons = check_neurons(config.neuron)
+    return Targets(neurons, _ranges(config.range, len(neurons)))
+
+
+def check_probe(config: ProbeConfig) -> tuple[str, ...]:
+    """The units asked for, all settings checked as far as no model is needed.
+
+    Raises:
+        ConfigError: the first setting that is wrong.
+    """
+    _check_choices(config)
+    at_least("codes", config.codes, 2)
+    at_least("chains", config.chains, 1)
+    at_least("steps", config.steps, 1)
+    check_bounds(config.code.bounds)
+    return check_neurons(config.neuron)
+
+
+def check_neurons(neuron: Any) -> tuple[str, ...]:
+    """One unit or a list of them, as texts. Raises ConfigError."""
+    neurons = list(neuron) if isinstance(neuron, (list, tuple)) else [neuron]
+    if not neurons or not all(isinstance(text, str) and text for text in neurons):
+        raise ConfigError(f"neuron={neuron}: give layer:unit, as fc8:981, or a list, as '[conv5:97,fc8:862]'.")
+    if len(set(neurons)) < len(neurons):
+        raise ConfigError(f"neuron={neuron}: the same unit twice; give each once.")
+    return tuple(neurons)
+
+
+def check_bounds(bounds: Any) -> None:
+    """code.bounds: auto, null or two numbers in order. Raises ConfigError."""
+    if bounds is None or bounds == "auto":
+        return
+    if not (_is_pair(bounds) and bounds[0] < bounds[1]):
+        raise ConfigError(f"code.bounds={bounds}: give auto, null, or two numbers in order, as '[0,30]'.")
+
+
+def at_least(name: str, value: float, least: int) -> None:
+    """Raises ConfigError if a number is less than it may be."""
+    if value < least:
+        raise ConfigError(f"{name}={value}: give {least} or more.")
+
+
+def near_names(name: str, names: Iterable[str]) -> str:
+    """'did you mean …?' or the list of what there is."""
+    known = sorted(names)
+    close = difflib.get_close_matches(name, known, n=3)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"there are {', '.join(known[:20])}{' …' if len(known) > 20 else ''}."
+
+
+def _check_choices(config: object) -> None:
+    for name, choices in CHOICES.items():
+        value: Any = config
+        for part in name.split("."):
+            value = getattr(value, part, None)
+        if value is not None and value not in choices:
+            raise ConfigError(f"{name}={value}: {near_names(str(value), choices)}")
+
+
+def _ranges(value: Any, count: int) -> tuple[tuple[float, float], ...]:
+    ranges = [value] if count == 1 and not _is_nested(value) else value
+    if not isinstance(ranges, (list, tuple)) or not _is_nested(ranges):
+        wanted = "two numbers in order, as '[50,60]'" if count == 1 else f"{count} of them, as '[[5,9],[40,50]]'"
+        raise ConfigError(f"range={value}: give {wanted}.")
+    if len(ranges) != count:
+        neurons = "one neuron" if count == 1 else f"{count} neurons"
+        raise ConfigError(f"range={value}: {len(ranges)} in all, for {neurons}; give one range for each.")
+    for one in ranges:
+        if not (_is_pair(one) and one[0] < one[1]):
+            raise ConfigError(f"range={value}: {one} is not a range; give two finite numbers in order, as '[50,60]'.")
+    return tuple((float(low), float(high)) for low, high in ranges)
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(one, (list, tuple)) for one in value)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(_is_number(one) for one in value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _positive(name: str, value: Any, wanted: str = "a number above 0") -> None:
+    if not _is_number(value) or value <= 0:
+        raise ConfigError(f"{name}={value}: give {wanted}.")
