@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invset.errors import ConfigError
-from invset.models.mini import MiniGenerator, MiniNetwork
+from invset.models.mini import MiniGenerator, MiniNetwork, load_generator
 from invset.training.checkpoint import initialise
 from invset.training.data import ImageSet, augmented, random_rows, same_class_rows, scaled
-from invset.training.discriminator import Discriminator
-from invset.training.evaluate import reconstruction, relative_error
+from invset.training.discriminator import Discriminator, Scores
+from invset.training.evaluate import encode, reconstruction, relative_error
+from invset.training.unfold import unfold
 
 FEATURES = ("conv2", "conv3", "conv4", "conv5")  # not conv1: a loss there leaves a dotted grid
 
@@ -57,7 +58,8 @@ class GeneratorTraining:
         self.settings, self.data, self.device = settings, data, device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # layers draw their first weights from the global generator
-            self.generator, self.discriminator = MiniGenerator(norm=True), Discriminator()
+            self.generator, self.discriminator = MiniGenerator(norm=True), Discriminator(network.fc8.out_features)
+        self.classes = data.labels.unique().to(device)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.network = network.eval().requires_grad_(False)
         for module in (self.generator, self.discriminator, self.average, self.network):
@@ -73,8 +75,13 @@ class GeneratorTraining:
         return self.step_number * self.settings.batch >= self.settings.images
 
     def start_from(self, path: str) -> None:
-        """Continue another generator's training, with a new discriminator."""
-        initialise(self.generator, path, "average")
+        """Continue another generator's training, with a new discriminator; its weights may be folded."""
+        if path.endswith(".pt"):
+            initialise(self.generator, path, "average")
+        else:
+            rows = random_rows(len(self.data.labels), 256, self.rng)
+            codes = encode(self.network, self.data.images[rows])
+            unfold(load_generator(path), self.generator, codes.to(self.device))
         self.average.load_state_dict(self.generator.state_dict())
 
     def state(self) -> dict:
@@ -103,11 +110,12 @@ class GeneratorTraining:
         with self._autocast():
             with torch.no_grad():
                 features, codes = self._features(images)
-            all_codes = torch.cat([codes, self._mixed_codes(codes, labels)])
+            mixed = self._mixed_codes(codes, labels)
+            all_codes, all_labels = torch.cat([codes, mixed]), torch.cat([labels, self._read(mixed)])
             made = self.generator(all_codes)
             made_features, made_codes = self._features(made)
             seen = {name: value.detach() for name, value in made_features.items()}
-            discriminator_loss = self._discriminator_loss(images, features, made.detach(), seen, all_codes)
+            discriminator_loss = self._discriminator_loss(images, features, made.detach(), seen, all_codes, all_labels)
         self.discriminator_adam.zero_grad()
         discriminator_loss.backward()
         self.discriminator_adam.step()
@@ -115,7 +123,7 @@ class GeneratorTraining:
         with self._autocast():
             losses = self._similarity_losses(images, features, made, made_features)
             losses |= self._code_losses(made_codes, all_codes)
-            losses["adversarial"] = self._adversarial_loss(made, made_features, all_codes)
+            losses["adversarial"] = self._adversarial_loss(made, made_features, all_codes, all_labels)
             weights = self._weights()
             loss = torch.stack([weight * losses[name].float() for name, weight in weights.items()]).sum()
         self.generator_adam.zero_grad()
@@ -140,21 +148,28 @@ class GeneratorTraining:
         made: Tensor,
         made_features: dict[str, Tensor],
         codes: Tensor,
+        labels: Tensor,
     ) -> Tensor:
-        """Hinge losses without and with the code; a mixed code has no real image: without only."""
+        """Hinge losses of realism alone, and with label and code; of a mixed code there is no real image."""
         n = len(images)
-        real_alone, real = self.discriminator(images, features, codes[:n])
-        made_alone, made_with = self.discriminator(made, made_features, codes)
-        judged = torch.cat([made_with[:n], made_alone[n:]])
-        hinges = [F.relu(1 - real), F.relu(1 - real_alone), F.relu(1 + judged), F.relu(1 + made_alone)]
+        real = self.discriminator(images, features, codes[:n], labels[:n])
+        fake = self.discriminator(made, made_features, codes, labels)
+        hinges = [F.relu(1 - real.alone), F.relu(1 - real.alone - real.code - real.label)]
+        hinges += [F.relu(1 + fake.alone), F.relu(1 + self._judged(fake))]
         return torch.stack([hinge.mean() for hinge in hinges]).sum()
 
-    def _adversarial_loss(self, made: Tensor, made_features: dict[str, Tensor], codes: Tensor) -> Tensor:
-        n = self.settings.batch
+    def _adversarial_loss(
+        self, made: Tensor, made_features: dict[str, Tensor], codes: Tensor, labels: Tensor
+    ) -> Tensor:
         self.discriminator.requires_grad_(False)
-        alone, with_code = self.discriminator(made, made_features, codes)
+        fake = self.discriminator(made, made_features, codes, labels)
         self.discriminator.requires_grad_(True)
-        return -torch.cat([with_code[:n], alone[n:]]).mean()
+        return -self._judged(fake).mean()
+
+    def _judged(self, fake: Scores) -> Tensor:
+        """With label and, where an image has had that code, with code."""
+        has_image = torch.arange(len(fake.code), device=fake.code.device) < self.settings.batch
+        return fake.alone + fake.label + fake.code * has_image[:, None]
 
     def _similarity_losses(
         self, images: Tensor, features: dict[str, Tensor], made: Tensor, made_features: dict[str, Tensor]
@@ -218,6 +233,10 @@ class GeneratorTraining:
         (gradient,) = torch.autograd.grad(activation, mixed)
         step = far.to(self.device) * mixed.norm(dim=1, keepdim=True) * F.normalize(gradient, dim=1)
         return (mixed + step).relu().detach()
+
+    def _read(self, codes: Tensor) -> Tensor:
+        """The one of the classes with images that the network reads in each code."""
+        return self.classes[self.network.fc8(self.network.fc7(codes))[:, self.classes].argmax(1)]
 
     def _set_rates(self) -> None:
         s = self.settings
