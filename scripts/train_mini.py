@@ -1,25 +1,33 @@
-"""Train the built-in model: stage=network, then export, generator, export and evaluate.
+"""Train the built-in model: `python scripts/train_mini.py stage=all data=FOLDER`, or a stage at a time.
 
-`python scripts/train_mini.py stage=network data=FOLDER`; the settings are in configs/train. A run that is
-stopped, even by kill -9, goes on exactly when started again.
+The stages are network, generator, distil, export, evaluate and judge; their settings are in configs/train. A run
+that is stopped, even by kill -9, goes on exactly when started again.
 """
 
 import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 
 import hydra
 import torch
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from invset.errors import ConfigError, InvsetError
-from invset.models.mini import MiniGenerator, MiniNetwork, load_generator, load_network
-from invset.training.checkpoint import initialise
-from invset.training.data import ImageSet, join, load_images, named_folders, unit_folders
-from invset.training.evaluate import accuracy, encode, reconstruction
-from invset.training.export import export_generator, export_network
+from invset.models.mini import Dimensions, load_code_statistics, load_generator, load_network
+from invset.models.registry import build_generator, build_network
+from invset.models.unit import parse_unit
+from invset.training.compute import allow_speed, chosen_device, compiles, place
+from invset.training.critic import Critic
+from invset.training.data import ImageSet, join, load_images, named_folders, require_size, scaled, unit_folders
+from invset.training.distil import DistilSettings, DistilTraining
+from invset.training.evaluate import accuracy, encode, grid_of, reconstruction
+from invset.training.export import export_generator, export_network, trained_generator, trained_network, write
 from invset.training.generator import GeneratorSettings, GeneratorTraining
+from invset.training.judge import JudgeSettings, means, sampled, verdict
 from invset.training.loop import Evaluate, Training, save_png, train
 from invset.training.network import NetworkSettings, NetworkTraining, Teacher
 
@@ -28,10 +36,13 @@ log = logging.getLogger("train_mini")
 
 def network_stage(config: DictConfig) -> None:
     """Labels -> the network: checkpoint.pt in the folder `out`."""
+    where, dimensions = chosen_device(config.device), Dimensions(config.size, config.width, config.code)
+    compile = compiles(config.compile, where)
     units, images, held_out = read_images(config)
     teacher = Teacher(config.teacher, images.names) if config.teacher else None
+    images = images._replace(images=place(images.images, config.data_device, where))
     settings = NetworkSettings(**config.settings)
-    training = NetworkTraining(images, len(units), settings, config.seed, device(config), teacher)
+    training = NetworkTraining(images, len(units), settings, config.seed, where, teacher, dimensions, compile)
     if config.init:
         training.start_from(config.init)
     run(config, training, (lambda: (training.evaluate(held_out), None)) if held_out else None)
@@ -39,14 +50,19 @@ def network_stage(config: DictConfig) -> None:
 
 def generator_stage(config: DictConfig) -> None:
     """The network's fc6 -> the generator: checkpoint.pt in the folder `out`."""
+    where = chosen_device(config.device)
+    compile = compiles(config.compile, where)
+    network = load_network(config.network).to(where)
+    require_size(config.size, network)
     units, images, held_out = read_images(config)
-    network = load_network(config.network).to(device(config))
+    images = images._replace(images=place(images.images, config.data_device, where))
     settings = GeneratorSettings(**config.settings)
     if settings.raise_up_to and network.fc8.out_features != len(units):
         found = f"the network has {network.fc8.out_features} units, and the folder {len(units)} classes"
         hint = "Train a network on them (stage=network), or take settings.raise_up_to=0."
         raise ConfigError(f"{config.data}: {found}. {hint}")
-    training = GeneratorTraining(network, images, settings, config.seed, device(config))
+    critic = critic_of(config, images, where) if config.critic.name else None
+    training = GeneratorTraining(network, images, settings, config.seed, where, config.width, compile, critic)
     if config.init:
         training.start_from(config.init)
     if held_out is None:
@@ -56,39 +72,109 @@ def generator_stage(config: DictConfig) -> None:
         run(config, training, lambda: training.evaluate(held_out, codes))
 
 
+def distil_stage(config: DictConfig) -> None:
+    """The teacher's answers to what units ask the generator for -> the network: checkpoint.pt in the folder `out`."""
+    where = chosen_device(config.device)
+    network, generator = load_network(config.network), load_generator(config.generator)
+    require_size(config.size, network)
+    labeller = build_network(config.labeller.name, **config.labeller.options)
+    units, images, held_out = read_images(config)
+    if not network.fc8.out_features == labeller.units("fc8") == len(units):
+        found = f"{network.fc8.out_features} units, the labeller {labeller.units('fc8')}, the folder {len(units)}"
+        raise ConfigError(f"stage=distil needs the same units in all: the network has {found}. Take another labeller.")
+    table = Teacher(config.teacher, images.names) if config.teacher else None
+    images = images._replace(images=place(images.images, config.data_device, where))
+    statistics = load_code_statistics(config.generator)
+    settings = DistilSettings(**config.settings)
+    training = DistilTraining(network, generator, statistics, labeller, images, table, settings, config.seed, where)
+    run(config, training, (lambda: (training.evaluate(held_out), None)) if held_out else None)
+    write(training.network.state_dict(), config.size, Path(config.out) / "network.safetensors")
+
+
 def export_stage(config: DictConfig) -> None:
     """Checkpoints -> network.safetensors and generator.safetensors, as `invset.models.mini` loads them."""
     units = unit_folders(config.data)
     out = Path(config.out)
     if config.network_checkpoint:
-        network = MiniNetwork(len(units), norm=True)
-        initialise(network, config.network_checkpoint, "network")
-        export_network(network, units, out)
+        export_network(trained_network(config.network_checkpoint, len(units)), units, out)
     if config.generator_checkpoint:
-        generator = MiniGenerator(norm=True)
-        initialise(generator, config.generator_checkpoint, "average")
-        _, images, _ = read_images(config)
+        generator = trained_generator(config.generator_checkpoint)
         written = out / "network.safetensors"
         network = load_network(config.network or (written if written.exists() else None))
+        require_size(config.size, network)
+        _, images, _ = read_images(config)
         export_generator(generator, network, images, out, config.bank, config.seed)
     log.info("exported to %s", out)
 
 
 def evaluate_stage(config: DictConfig) -> None:
     """Exported weights on the images of `data`: the figures as JSON, and grid.png in the folder `out`."""
-    units, images, _ = read_images(config)
     network, generator = load_network(config.network), load_generator(config.generator)
-    metrics = accuracy(network, load_images(config.data, units))
+    require_size(config.size, network)
+    units, images, _ = read_images(config)
+    metrics = accuracy(network, load_images(config.data, units, size=config.size))
     measured, grid = reconstruction(generator, network, images, encode(network, images.images))
     save_png(grid, Path(config.out) / "grid.png")
     log.info(json.dumps({name: round(value, 4) for name, value in (metrics | measured).items()}))
 
 
+def judge_stage(config: DictConfig) -> None:
+    """Samples of each unit, and how often the judges see its class: judge.json and samples.png in the folder `out`."""
+    where = chosen_device(config.device)
+    network = build_network("mini", path=config.network, classes=config.names)
+    generator = build_generator("mini", path=config.generator)
+    judges = {name: build_network(name, **options) for name, options in config.judges.items()}
+    for module in (network.module, generator.module, *(judge.module for judge in judges.values())):
+        module.to(where)
+    rows = [parse_unit(f"fc8:{name}", network).index for name in config.units or config.classes]
+    out, lines, verdicts = Path(config.out), [], {}
+    for samples in sampled(network, generator, "fc8", rows, JudgeSettings(**config.settings), config.seed):
+        name = network.labels["fc8"][samples.row]
+        verdicts[name] = verdict(samples, judges)
+        lines.append(scaled(samples.images[:: max(1, len(samples.images) // 12)][:12]))
+        log.info("%s: %s", name, json.dumps(verdicts[name]._asdict()))
+    save_png(grid_of([line for line in lines if len(line)]), out / "samples.png")
+    summary = {name: dict(zip(("top1", "top5"), means(verdicts.values(), name), strict=True)) for name in judges}
+    units = {name: given._asdict() for name, given in verdicts.items()}
+    (out / "judge.json").write_text(json.dumps({"means": summary, "units": units}, indent=1), encoding="utf-8")
+    log.info("means of %d units: %s", len(rows), json.dumps(summary))
+
+
+def all_stage(config: DictConfig) -> None:
+    """Every stage in turn, each in a folder of its own under `out`; the weights end in model/."""
+    out = Path(config.out)
+    network, model = out / "network", out / "model"
+    exported, made = f"network={model}/network.safetensors", f"generator={model}/generator.safetensors"
+    checkpoint = f"generator_checkpoint={out}/generator/checkpoint.pt"
+    steps = [
+        ("network", "network", []),
+        ("export", "model", [f"network_checkpoint={network}/checkpoint.pt"]),
+        ("generator", "generator", [exported]),
+        ("export", "model", [exported, checkpoint]),
+        ("distil", "distil", [exported, made]),
+        ("export", "model", [exported, checkpoint]),
+        ("evaluate", "evaluate", [f"data={config.val}", "more.data=null", exported, made]),
+        ("judge", "judge", [exported, made]),
+    ]
+    given = [text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in ("stage", "out")]
+    for stage, folder, settings in steps:
+        if folder == "evaluate" and config.val is None:
+            continue
+        log.info("stage=%s, in %s", stage, out / folder)
+        own = [f"++{key}={value}" for key, value in (config.steps.get(stage) or {}).items()]
+        STAGES[stage](compose("mini", [f"stage={stage}", *given, *own, *settings, f"out={out / folder}"]))
+        if stage == "distil":
+            shutil.copyfile(out / "distil" / "network.safetensors", model / "network.safetensors")
+
+
 STAGES = {
     "network": network_stage,
     "generator": generator_stage,
+    "distil": distil_stage,
     "export": export_stage,
     "evaluate": evaluate_stage,
+    "judge": judge_stage,
+    "all": all_stage,
 }
 
 
@@ -96,24 +182,27 @@ def read_images(config: DictConfig) -> tuple[tuple[str, ...], ImageSet, ImageSet
     """The class folder of each unit, the images to train on, and the held-out ones if there are any."""
     units = unit_folders(config.data)
     classes = None if config.classes is None else named_folders(config.classes, units)
-    images = load_images(config.data, units, classes)
+    images = load_images(config.data, units, classes, size=config.size)
     if config.more.data:
         more = None if config.more.classes is None else named_folders(config.more.classes, units)
-        images = join(images, load_images(config.more.data, units, more, config.more.crops, config.seed))
+        images = join(images, load_images(config.more.data, units, more, config.more.crops, config.seed, config.size))
     log.info("%d images of %d classes", len(images.labels), len(images.labels.unique()))
-    return units, images, load_images(config.val, units, classes) if config.val else None
+    held_out = load_images(config.val, units, classes, size=config.size) if config.val else None
+    return units, images, held_out
+
+
+def critic_of(config: DictConfig, images: ImageSet, where: str) -> Critic:
+    """The network whose maps the config names, on some of the images."""
+    network = build_network(config.critic.name, **config.critic.options)
+    network.module.to(where)
+    some = images.images[:: max(1, len(images.images) // 256)]
+    return Critic(network, config.critic.layers, scaled(some.to(where)))
 
 
 def run(config: DictConfig, training: Training, evaluate: Evaluate | None) -> None:
     """The loop, with the budget and the intervals of the config."""
+    allow_speed(chosen_device(config.device))
     train(training, Path(config.out), evaluate=evaluate, say=log.info, **config.loop)
-
-
-def device(config: DictConfig) -> str:
-    """`auto` is cuda where there is one."""
-    if config.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return config.device
 
 
 @hydra.main(version_base="1.3", config_path="../configs/train", config_name="mini")

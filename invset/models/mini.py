@@ -1,12 +1,16 @@
-"""The built-in model: a small AlexNet-like network for 64x64 images, and a generator that inverts its fc6.
+"""The built-in model: a small AlexNet-like network, and a generator that inverts its fc6.
 
-Both are trained with BatchNorm and used without it: `fold` merges each normalisation into the layer before.
+The shipped one is for 64x64 images; others of 32 to 256 pixels, wider or with other codes, can be trained. Both are
+trained with BatchNorm and used without it: `fold` merges each normalisation into the layer before.
 The shipped fc8 is four times the trained logits, so that a good image of a class reaches 50 to 60, the ranges
 of the paper; softmax is of fc8 / 4.
 """
 
 import copy
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
@@ -16,20 +20,55 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from invset.errors import WeightsError
+from invset.errors import ConfigError, WeightsError
 
 Module = TypeVar("Module", bound=nn.Module)
 
 DATA = Path(__file__).parents[1] / "data" / "mini"
-SIZE = 64  # pixels a side
-CODE = 512  # units of fc6
+SIZES = (32, 64, 128, 256)  # pixels a side
+WIDTHS = (1 / 8, 8)
+CODES = (8, 8192)
+UNITS = 100_000  # of fc8, at most
 LOGIT_SCALE = 4.0  # shipped fc8 / trained logits
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """What networks and generators may differ in; the defaults are the shipped model's.
+
+    size: pixels a side. width: a factor on the numbers of channels, a multiple of 1/8. code: units of fc6.
+    Raises ConfigError where there is no such model.
+    """
+
+    size: int = 64
+    width: float = 1.0
+    code: int = 512
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.size, int) or self.size not in SIZES:
+            raise ConfigError(f"size is {self.size}, and may be {', '.join(map(str, SIZES))}: pixels a side.")
+        low, high = WIDTHS
+        if not isinstance(self.width, int | float) or not low <= self.width <= high or self.width * 8 % 1:
+            raise ConfigError(f"width is {self.width}, and may be a multiple of 1/8 from {low} to {high}.")
+        low, high = CODES
+        if not isinstance(self.code, int) or not low <= self.code <= high:
+            raise ConfigError(f"code is {self.code}, and may be a whole number from {low} to {high}.")
+
+    def __str__(self) -> str:
+        return f"size={self.size}, width={self.width}, code={self.code}"
+
+    def channels(self, count: int) -> int:
+        """That many, by the width."""
+        return int(count * self.width)
+
+
+SHIPPED = Dimensions()
 
 
 class CodeStatistics(NamedTuple):
     """What fc6 codes of real images look like.
 
-    mean (512,); deviation (512,), per dimension; bank (m, 512), codes of training images; float32, >= 0.
+    mean (c,); deviation (c,), per dimension; bank (m, c), codes of training images; float32, >= 0.
     """
 
     mean: Tensor
@@ -43,25 +82,40 @@ class MiniNetwork(nn.Module):
     The names and groups are CaffeNet's, the widths are not. With `norm`, each layer but fc8 has a BatchNorm.
     """
 
-    def __init__(self, classes: int = 1000, norm: bool = False):
+    def __init__(self, classes: int = 1000, norm: bool = False, dimensions: Dimensions = SHIPPED):
         super().__init__()
-        self.conv1 = _convolution(3, 32, 5, norm=norm)
-        self.conv2 = _convolution(32, 64, 5, groups=2, norm=norm)
-        self.conv3 = _convolution(64, 128, 3, norm=norm)
-        self.conv4 = _convolution(128, 128, 3, groups=2, norm=norm)
-        self.conv5 = _convolution(128, 128, 3, groups=2, norm=norm)
-        self.fc6 = _linear(128 * 4 * 4, CODE, norm=norm)
-        self.fc7 = _linear(CODE, CODE, norm=norm)
-        self.fc8 = nn.Linear(CODE, classes)
+        self.dimensions = dimensions
+        c1, c2, c3 = (dimensions.channels(count) for count in (32, 64, 128))
+        self.conv1 = _convolution(3, c1, 5, norm=norm)
+        self.conv2 = _convolution(c1, c2, 5, groups=2, norm=norm)
+        self.conv3 = _convolution(c2, c3, 3, norm=norm)
+        self.conv4 = _convolution(c3, c3, 3, groups=2, norm=norm)
+        self.conv5 = _convolution(c3, c3, 3, groups=2, norm=norm)
+        self.fc6 = _linear(c3 * 4 * 4, dimensions.code, norm=norm)
+        self.fc7 = _linear(dimensions.code, dimensions.code, norm=norm)
+        self.fc8 = nn.Linear(dimensions.code, classes)
+        early = _halvings(dimensions.size, 16)  # conv3 to conv5 see 16x16 maps at any size, as cheap and as wide
+        self.pools = {"conv1": (early + 1) // 2, "conv2": early // 2, "conv5": 2}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (b, 3, 64, 64), RGB in [0, 1] -> activations of fc8 (b, classes)."""
+        """Images (b, 3, size, size), RGB in [0, 1] -> activations of fc8 (b, classes)."""
+        return self.layers(images, ("fc8",))["fc8"]
+
+    def layers(self, images: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        """The outputs of the children of these names, from one forward pass that ends at the deepest of them."""
+        outputs: dict[str, Tensor] = {}
         x = (images - 0.45) / 0.26
-        x = _pool(self.conv1(x))
-        x = _pool(self.conv2(x))
-        x = self.conv5(self.conv4(self.conv3(x)))
-        x = _pool(_pool(x)).flatten(1)
-        return self.fc8(self.fc7(self.fc6(x)))
+        for name, child in self.named_children():
+            x = child(x)
+            if name in names:
+                outputs[name] = x
+                if len(outputs) == len(names):
+                    break
+            for _ in range(self.pools.get(name, 0)):
+                x = F.max_pool2d(x, 3, 2, 1)
+            if name == "conv5":
+                x = x.flatten(1)
+        return outputs
 
 
 class MiniGenerator(nn.Module):
@@ -70,28 +124,33 @@ class MiniGenerator(nn.Module):
     Nearest upsampling and convolutions rather than transposed convolutions, which leave a dotted grid.
     """
 
-    def __init__(self, norm: bool = False):
+    def __init__(self, norm: bool = False, dimensions: Dimensions = SHIPPED):
         super().__init__()
-        self.low = nn.Linear(CODE, 3 * 8 * 8)
+        self.dimensions = dimensions
+        doublings = _halvings(dimensions.size, 4)  # the pixel shuffle's is the last
+        first, *others = [dimensions.channels(count) for count in (256, 160, 96, 64, 48, 32)[:doublings]]
+        tail = dimensions.channels(48)
+        self.low = nn.Linear(dimensions.code, 3 * 8 * 8)
         self.fc = nn.Sequential(
-            *_normed(nn.Linear(CODE, 256 * 4 * 4, bias=not norm), norm),
+            *_normed(nn.Linear(dimensions.code, first * 4 * 4, bias=not norm), norm),
             nn.LeakyReLU(0.2),
-            nn.Unflatten(1, (256, 4, 4)),
-            _Residual(256, norm),
+            nn.Unflatten(1, (first, 4, 4)),
+            _Residual(first, norm),
         )
         self.up = nn.Sequential(
-            _upsampling(256, 160, norm),
-            _upsampling(160, 96, norm),
-            _upsampling(96, 64, norm, residual=False),
-            *_normed(nn.Conv2d(64, 48, 3, padding=1, bias=not norm), norm),
+            *(
+                _upsampling(inputs, outputs, norm, residual=number < doublings - 2)
+                for number, (inputs, outputs) in enumerate(pairwise((first, *others)))
+            ),
+            *_normed(nn.Conv2d(others[-1], tail, 3, padding=1, bias=not norm), norm),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(48, 12, 3, padding=1),
+            nn.Conv2d(tail, 12, 3, padding=1),
             nn.PixelShuffle(2),
         )
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Codes (b, 512), those of real images >= 0 -> images (b, 3, 64, 64), RGB in [0, 1]."""
-        low = F.interpolate(self.low(codes).view(-1, 3, 8, 8), size=(SIZE, SIZE), mode="bilinear")
+        """Codes (b, c), those of real images >= 0 -> images (b, 3, size, size), RGB in [0, 1]."""
+        low = F.interpolate(self.low(codes).view(-1, 3, 8, 8), size=(self.dimensions.size,) * 2, mode="bilinear")
         return torch.sigmoid(low + self.up(self.fc(codes)))
 
 
@@ -101,10 +160,13 @@ def load_network(path: str | Path | None = None) -> MiniNetwork:
     Raises:
         WeightsError: the file is missing, damaged or holds other tensors.
     """
-    path, state = _read(path, "network.safetensors")
-    head = state.get("fc8.weight")
-    classes = 1000 if head is None or head.ndim != 2 else head.shape[0]
-    return _filled(MiniNetwork(classes), state, path)
+    path, state, size = _read(path, "network.safetensors")
+    classes = _length(state, "fc8.weight", 0, 1000)
+    if not 0 < classes <= UNITS:
+        raise WeightsError(f"{path}: fc8 has {classes} units, and may have 1 to {UNITS}. Export the network again.")
+    width = _length(state, "conv1.0.weight", 0, 32) / 32
+    dimensions = _dimensions(path, size, width, _length(state, "fc6.0.weight", 0))
+    return _filled(lambda: MiniNetwork(classes, dimensions=dimensions), state, path)
 
 
 def load_generator(path: str | Path | None = None) -> MiniGenerator:
@@ -113,9 +175,11 @@ def load_generator(path: str | Path | None = None) -> MiniGenerator:
     Raises:
         WeightsError: the file is missing, damaged or holds other tensors.
     """
-    path, state = _read(path, "generator.safetensors")
+    path, state, size = _read(path, "generator.safetensors")
     state = {name: value for name, value in state.items() if not name.startswith("codes.")}
-    return _filled(MiniGenerator(), state, path)
+    width = _length(state, "fc.0.weight", 0, 256 * 16) / (256 * 16)
+    dimensions = _dimensions(path, size, width, _length(state, "fc.0.weight", 1))
+    return _filled(lambda: MiniGenerator(dimensions=dimensions), state, path)
 
 
 def load_code_statistics(path: str | Path | None = None) -> CodeStatistics:
@@ -124,14 +188,15 @@ def load_code_statistics(path: str | Path | None = None) -> CodeStatistics:
     Raises:
         WeightsError: the file is missing, damaged or carries no such statistics.
     """
-    path, state = _read(path, "generator.safetensors")
+    path, state, _ = _read(path, "generator.safetensors")
+    code = _length(state, "fc.0.weight", 1)
     values: list[Tensor] = []
     for field, ndim in (("mean", 1), ("deviation", 1), ("bank", 2)):
         value = state.get(f"codes.{field}")
-        if value is None or value.ndim != ndim or value.shape[-1] != CODE:
+        if value is None or value.ndim != ndim or value.shape[-1] != code:
             found = "no tensor" if value is None else f"shape {tuple(value.shape)}"
             raise WeightsError(
-                f"{path}: codes.{field} should end in {CODE} numbers, found {found}. "
+                f"{path}: codes.{field} should end in {code} numbers, found {found}. "
                 "Export the generator again (scripts/train_mini.py stage=export)."
             )
         values.append(value)
@@ -187,8 +252,8 @@ class _Residual(nn.Module):
         return x + self.body(x)
 
 
-def _pool(x: Tensor) -> Tensor:
-    return F.max_pool2d(x, 3, 2, 1)
+def _halvings(size: int, smaller: int) -> int:
+    return (size // smaller).bit_length() - 1
 
 
 def _normed(layer: nn.Conv2d | nn.Linear, norm: bool) -> list[nn.Module]:
@@ -217,21 +282,43 @@ def _upsampling(inputs: int, outputs: int, norm: bool, residual: bool = True) ->
     return nn.Sequential(*layers, *([_Residual(outputs, norm)] if residual else []))
 
 
-def _read(path: str | Path | None, shipped: str) -> tuple[Path, dict[str, Tensor]]:
+def _read(path: str | Path | None, shipped: str) -> tuple[Path, dict[str, Tensor], int]:
+    """The path, the tensors, and the size that the metadata give: no tensor's shape depends on the network's."""
     path = DATA / shipped if path is None else Path(path)
     try:
         with safe_open(path, framework="pt") as file:
             names = file.keys()
-            return path, {name: file.get_tensor(name).float() for name in names}
+            state = {name: file.get_tensor(name).float() for name in names}
+            size = (file.metadata() or {}).get("size", "64")
     except FileNotFoundError as error:
         hint = "Give the path of a file that scripts/train_mini.py stage=export has written."
         raise WeightsError(f"{path}: there is no such file of weights. {hint}") from error
     except (SafetensorError, OSError) as error:
         hint = "The file is cut short or no safetensors file: copy, download or export it again."
         raise WeightsError(f"{path}: cannot be read as safetensors ({error}). {hint}") from error
+    if size not in map(str, SIZES):
+        raise WeightsError(
+            f"{path}: says that its size is {size[:20]!r}, and it may be {', '.join(map(str, SIZES))}: export it again."
+        )
+    return path, state, int(size)
 
 
-def _filled(module: Module, state: dict[str, Tensor], path: Path) -> Module:
+def _length(state: dict[str, Tensor], name: str, dimension: int, default: int = SHIPPED.code) -> int:
+    """Of a matrix or kernel, if it is there: if not, `_filled` says so."""
+    value = state.get(name)
+    return default if value is None or value.ndim < 2 else value.shape[dimension]
+
+
+def _dimensions(path: Path, size: int, width: float, code: int) -> Dimensions:
+    try:
+        return Dimensions(size, width, code)
+    except ConfigError as error:
+        raise WeightsError(f"{path}: no weights of this model: {error}") from error
+
+
+def _filled(build: Callable[[], Module], state: dict[str, Tensor], path: Path) -> Module:
+    with torch.device("meta"):  # shapes alone, so that a file cannot ask for more memory than it fills
+        module = build()
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in state.items()}
     for name in sorted(expected.keys() | found.keys()):
@@ -241,7 +328,7 @@ def _filled(module: Module, state: dict[str, Tensor], path: Path) -> Module:
                 f"These are not the folded weights of a {type(module).__name__}; export them with "
                 "scripts/train_mini.py stage=export."
             )
-    module.load_state_dict(state)
+    module.load_state_dict(state, assign=True)
     return module.eval().requires_grad_(False)
 
 

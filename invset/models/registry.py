@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from invset.errors import ConfigError
 from invset.models import mini
+from invset.models.efficientnet import BUILDERS as EFFICIENTNETS
 from invset.models.linear import linear_network
 from invset.models.names import hint
 from invset.models.network import Generator, Network
@@ -40,7 +41,7 @@ def build_generator(name: str, **options: Any) -> Generator:
 
 
 def mini_network(path: str | Path | None = None, classes: str | Path | None = None) -> Network:
-    """The built-in network for 64x64 images.
+    """The built-in network, or one trained like it: for 64x64 images, or what its file says.
 
     Args:
         path: its weights; None for the shipped ones.
@@ -53,7 +54,7 @@ def mini_network(path: str | Path | None = None, classes: str | Path | None = No
         "mini",
         module,
         {layer: layer for layer in MINI_LAYERS},
-        (3, mini.SIZE, mini.SIZE),
+        (3, module.dimensions.size, module.dimensions.size),
         labels,
         (_file(path, "network"),),
     )
@@ -65,14 +66,17 @@ def mini_generator(path: str | Path | None = None) -> Generator:
     Its bounds, [0, the largest entry of a real code], are an offer: codes need not keep to them.
     """
     statistics = mini.load_code_statistics(path)
-    bounds = (0.0, float(statistics.bank.max()))
+    bounds = (0.0, float(statistics.bank.max())) if len(statistics.bank) else None
     module = mini.load_generator(path)
-    return Generator(
-        "mini", module, mini.CODE, (3, mini.SIZE, mini.SIZE), statistics, bounds, (_file(path, "generator"),)
-    )
+    code, shape = module.dimensions.code, (3, module.dimensions.size, module.dimensions.size)
+    return Generator("mini", module, code, shape, statistics, bounds, (_file(path, "generator"),))
 
 
-NETWORKS: Mapping[str, Callable[..., Network]] = {"mini": mini_network, "linear": linear_network}
+NETWORKS: Mapping[str, Callable[..., Network]] = {
+    "mini": mini_network,
+    **EFFICIENTNETS,
+    "linear": linear_network,
+}
 GENERATORS: Mapping[str, Callable[..., Generator]] = {"mini": mini_generator, "pixels": pixel_generator}
 
 

@@ -10,7 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from invset.errors import WeightsError
+from invset.errors import ConfigError, WeightsError
+from invset.models.mini import Dimensions
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -37,19 +38,47 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path}: not a checkpoint of this script ({error}). Remove it to start again.") from error
 
 
-def initialise(module: nn.Module, path: str | Path, key: str) -> None:
+def initialise(module: nn.Module, path: str | Path, key: str, fitting: bool = False) -> None:
     """Fill an unfolded module from a checkpoint's `key` or a safetensors file; what is absent stays.
 
+    fitting: whether what the module does not have, or has in another shape, is passed over.
+
     Raises:
-        WeightsError: the file is missing, damaged, or holds a tensor that the module does not have.
+        WeightsError: the file is missing, damaged, or holds a tensor that does not fit.
     """
     path = Path(path)
     try:
         state = load_checkpoint(path)["training"][key] if path.suffix == ".pt" else load_file(path)
+        if fitting:
+            own = module.state_dict()
+            state = {name: v for name, v in state.items() if name in own and own[name].shape == v.shape}
         if unknown := module.load_state_dict({k: v.float() for k, v in state.items()}, strict=False).unexpected_keys:
             raise WeightsError(f"{path}: {type(module).__name__} has no {unknown[0]}. Give unfolded weights.")
-    except (FileNotFoundError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, AttributeError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise WeightsError(f"{path}: cannot start a {type(module).__name__} from it ({error}).") from error
+
+
+def trained_dimensions(path: str | Path) -> Dimensions:
+    """Of the model in a checkpoint.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+        ConfigError: there is no such model.
+    """
+    try:
+        return _dimensions(load_checkpoint(Path(path))["training"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{path}: not a checkpoint of this script ({error}).") from error
+
+
+def require_dimensions(state: dict[str, Any], dimensions: Dimensions) -> None:
+    """Raises ConfigError where a checkpoint's training has others: shapes alone do not tell sizes apart."""
+    if (found := _dimensions(state)) != dimensions:
+        raise ConfigError(f"the run to go on with has {found}, and the config {dimensions}: take another out=.")
+
+
+def _dimensions(state: dict[str, Any]) -> Dimensions:
+    return Dimensions(**state.get("dimensions", {}))  # checkpoints of before there were others have none
 
 
 def append_metrics(path: Path, metrics: dict[str, float]) -> None:

@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from invset.compat import import_torchvision
 from invset.errors import ConfigError
-from invset.models.mini import SIZE, class_folders, class_names
+from invset.models.mini import SHIPPED, MiniNetwork, class_folders, class_names
+from invset.training.compute import send
 
 
 class ImageSet(NamedTuple):
     """Images and what they show.
 
-    images: (n, 3, 64, 64) uint8, RGB. labels: (n,), rows of fc8. names: n or none, "<class folder>/<file>".
+    images: (n, 3, size, size) uint8, RGB, on any device. labels: (n,), rows of fc8, on the CPU. names: n or none,
+    "<class folder>/<file>".
     """
 
     images: Tensor
@@ -57,10 +58,11 @@ def load_images(
     classes: Sequence[str] | None = None,
     crops: int = 0,
     seed: int = 0,
+    size: int = SHIPPED.size,
 ) -> ImageSet:
     """Read an ImageFolder (`<class folder>/<file>`), the given classes of it or all.
 
-    Each image is resized to 64 on its shorter side and cut in the middle; with `crops`, that many random
+    Each image is resized to `size` on its shorter side and cut in the middle; with `crops`, that many random
     crops of 30 to 100% of its area are read instead.
 
     Raises:
@@ -71,26 +73,31 @@ def load_images(
     from torchvision import transforms
     from torchvision.datasets import ImageFolder
 
-    middle = transforms.Compose([transforms.Resize(SIZE), transforms.CenterCrop(SIZE)])
-    random = transforms.RandomResizedCrop(SIZE, scale=(0.3, 1.0))
+    middle = transforms.Compose([transforms.Resize(size), transforms.CenterCrop(size)])
+    random = transforms.RandomResizedCrop(size, scale=(0.3, 1.0))
     files = ImageFolder(str(folder))
     wanted = set(files.classes if classes is None else classes)
     if unknown := sorted(wanted - (set(files.classes) & set(units))):
         raise ConfigError(f"{folder}: no class folder, or no unit of the network, for {', '.join(unknown)}.")
     row = {name: index for index, name in enumerate(units)}
-    images, labels, names = [], [], []
+    samples = [(path, files.classes[label]) for path, label in files.samples if files.classes[label] in wanted]
+    samples = [sample for sample in samples for _ in range(max(crops, 1))]
+    images = torch.empty(len(samples), 3, size, size, dtype=torch.uint8)  # at once: they may fill half the memory
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # torchvision's random crops know only the global generator
-        for path, label in files.samples:
-            if (name := files.classes[label]) not in wanted:
-                continue
-            image = files.loader(path)
-            for _ in range(max(crops, 1)):
-                cut = random(image) if crops else middle(image)
-                images.append(transforms.functional.pil_to_tensor(cut))
-                labels.append(row[name])
-                names.append(f"{name}/{Path(path).name}")
-    return ImageSet(torch.stack(images), torch.tensor(labels), tuple(names))
+        last = ""
+        for number, (path, _) in enumerate(samples):
+            if path != last:
+                image, last = files.loader(path), path
+            images[number] = transforms.functional.pil_to_tensor(random(image) if crops else middle(image))
+    names = tuple(f"{name}/{Path(path).name}" for path, name in samples)
+    return ImageSet(images, torch.tensor([row[name] for _, name in samples]), names)
+
+
+def require_size(size: int, network: MiniNetwork) -> None:
+    """Raises ConfigError where images of that size, in pixels a side, are not what the network takes."""
+    if size != (needed := network.dimensions.size):
+        raise ConfigError(f"size is {size}, and the network's is {needed}: take size={needed}, or another network.")
 
 
 def join(*sets: ImageSet) -> ImageSet:
@@ -105,16 +112,28 @@ def scaled(images: Tensor) -> Tensor:
 
 
 def augmented(images: Tensor, shift: int, rng: torch.Generator) -> Tensor:
-    """Each image flipped at random and moved by up to `shift` pixels a way, its edges mirrored."""
+    """Each image flipped at random and moved by up to `shift` pixels a way, its edges mirrored.
+
+    Drawn on the CPU by `rng`, done where the images are; in channels_last.
+    """
     n, _, height, width = images.shape
-    offset = torch.randint(0, 2 * shift + 1, (2, n, 1), generator=rng)
+    offset = torch.randint(-shift, shift + 1, (2, n, 1), generator=rng)
     flip = torch.rand(n, 1, generator=rng) < 0.5
-    rows = offset[0] + torch.arange(height)
-    columns = offset[1] + torch.where(flip, torch.arange(width).flip(0), torch.arange(width))
-    padded = F.pad(images.float(), (shift,) * 4, mode="reflect").to(images.dtype)
-    return padded.permute(0, 2, 3, 1)[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]].permute(
-        0, 3, 1, 2
-    )
+    rows = _mirrored(offset[0] + torch.arange(height), height)
+    columns = _mirrored(offset[1] + torch.where(flip, torch.arange(width).flip(0), torch.arange(width)), width)
+    number, rows, columns = (send(x, images.device) for x in (torch.arange(n), rows, columns))
+    moved = images.permute(0, 2, 3, 1)[number[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return moved.permute(0, 3, 1, 2)
+
+
+def _mirrored(index: Tensor, length: int) -> Tensor:
+    return length - 1 - (length - 1 - index.abs()).abs()
+
+
+def picked(data: ImageSet, rows: Tensor, shift: int, rng: torch.Generator, device: str) -> tuple[Tensor, Tensor]:
+    """Images (b, 3, size, size) in [0, 1], `augmented`, in channels_last, and labels (b,) of the rows, on `device`."""
+    images = augmented(data.images[send(rows, data.images.device)], shift, rng)
+    return scaled(send(images, device)), send(data.labels[rows], device)
 
 
 def random_rows(n: int, batch: int, rng: torch.Generator) -> Tensor:
@@ -122,11 +141,16 @@ def random_rows(n: int, batch: int, rng: torch.Generator) -> Tensor:
     return torch.randint(n, (batch,), generator=rng)
 
 
-def same_class_rows(labels: Tensor, rows: Tensor, rng: torch.Generator) -> Tensor:
-    """For each row, a random row with the same label."""
-    order = labels.argsort(stable=True)
-    first = torch.searchsorted(labels[order], labels[rows])
-    last = torch.searchsorted(labels[order], labels[rows], right=True)
+def same_class_rows(
+    labels: Tensor, rows: Tensor, rng: torch.Generator, by_class: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """For each row, a random row with the same label.
+
+    by_class: `labels.sort(stable=True)`, where it is at hand: of many labels it takes longer than all else.
+    """
+    values, order = by_class or labels.sort(stable=True)
+    first = torch.searchsorted(values, labels[rows])
+    last = torch.searchsorted(values, labels[rows], right=True)
     pick = first + (torch.rand(len(rows), generator=rng) * (last - first)).long()
     return order[pick]
 

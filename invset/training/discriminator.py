@@ -1,39 +1,43 @@
 """The discriminator of the generator's training: conditional, and gone once the generator is trained."""
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from invset.models.mini import CODE
+from invset.models.mini import MiniNetwork
+
+MAP = 128  # channels that a feature map is reduced to
+GAIN = 4.0  # of the scores; spectral norms alone keep them too close to tell real from made
 
 
 class Discriminator(nn.Module):
-    """Scores 8x8 patches of the image by its pixels, and its whole by the network's features.
+    """Scores 8x8 patches of the image by its pixels, and places of feature maps of another network.
 
-    The features see shapes from the first step on, which pixels alone take long to teach (Sauer et al. 2021).
-    classes: of the labels.
+    The maps see shapes from the first step on, which pixels alone take long to teach (Sauer et al. 2021).
+    The image's size, the codes and the labels are those of `network`; maps: name -> channels.
     """
 
-    def __init__(self, classes: int, width: int = 48):
+    def __init__(self, network: MiniNetwork, maps: dict[str, int], width: int = 48):
         super().__init__()
-        self.patches = nn.Sequential(_halving(3, width), _halving(width, 2 * width), _halving(2 * width, 4 * width))
-        self.whole = nn.Sequential(_halving(2 * 128, 2 * width), _halving(2 * width, 4 * width))
-        self.heads = nn.ModuleList([_Head(4 * width, 1, 4.0, classes), _Head(4 * width, 4, 1.0, classes)])
+        size, code, classes = network.dimensions.size, network.dimensions.code, network.fc8.out_features
+        halvings = (size // 8).bit_length() - 1
+        channels = [3] + [max(4 * width // 2**n, width) for n in reversed(range(halvings))]
+        self.patches = nn.Sequential(*(_halving(*ends) for ends in pairwise(channels)))
+        self.maps = nn.ModuleDict({name: _mapping(inputs) for name, inputs in maps.items()})
+        self.heads = nn.ModuleList([_Head(4 * width, code, classes), *(_Head(MAP, code, classes) for _ in maps)])
 
-    def forward(self, images: Tensor, features: dict[str, Tensor], codes: Tensor, labels: Tensor) -> "Scores":
-        """Scores, high for real, of images (b, 3, 64, 64) said to have these codes (b, 512) and labels (b,)."""
-        shapes = torch.cat([features["conv3"], features["conv5"]], 1)
-        patch = self.heads[0](self.patches(2 * images - 1), codes, labels)
-        whole = self.heads[1](self.whole(shapes), codes, labels)
-        return Scores(*(torch.cat([p, w.expand_as(p)], 1) for p, w in zip(patch, whole, strict=True)))
+    def forward(self, images: Tensor, maps: dict[str, Tensor], codes: Tensor, labels: Tensor) -> "list[Scores]":
+        """Scores, high for real, of images (b, 3, size, size) said to have these codes and labels (b,); one a head."""
+        seen = [self.patches(2 * images - 1), *(mapping(maps[name]) for name, mapping in self.maps.items())]
+        return [head(x, codes, labels) for head, x in zip(self.heads, seen, strict=True)]
 
 
 class Scores(NamedTuple):
-    """Each (b, 128), 64 patches' and the whole's as often: realism alone, and what code and label add to it."""
+    """Each (b, places): realism alone, and what code and label add to it."""
 
     alone: Tensor
     code: Tensor
@@ -41,25 +45,21 @@ class Scores(NamedTuple):
 
 
 class _Head(nn.Module):
-    """Scores x alone, and its inner products with projections of code and label (Miyato & Koyama 2018).
+    """Scores x alone, and its inner products with projections of code and label (Miyato & Koyama 2018)."""
 
-    gain: of the scores; spectral norms alone keep those of patches too close to tell real from made.
-    """
-
-    def __init__(self, channels: int, kernel: int, gain: float, classes: int):
+    def __init__(self, channels: int, code: int, classes: int):
         super().__init__()
-        self.gain = gain
-        self.features = spectral_norm(nn.Conv2d(channels, channels, kernel))
+        self.features = spectral_norm(nn.Conv2d(channels, channels, 1))
         self.alone = spectral_norm(nn.Conv2d(channels, 1, 1))
-        self.code = spectral_norm(nn.Linear(CODE, channels))
+        self.code = spectral_norm(nn.Linear(code, channels))
         self.label = nn.Embedding(classes, channels)
         nn.init.zeros_(self.label.weight)
 
     def forward(self, x: Tensor, codes: Tensor, labels: Tensor) -> Scores:
         x = F.leaky_relu(self.features(x), 0.2)
         alone = self.alone(x).flatten(1)
-        code = _inner(x, self.code(F.normalize(codes, dim=1) * math.sqrt(CODE)))
-        return Scores(self.gain * alone, self.gain * code, self.gain * _inner(x, self.label(labels)))
+        code = _inner(x, self.code(F.normalize(codes, dim=1) * math.sqrt(codes.shape[1])))
+        return Scores(GAIN * alone, GAIN * code, GAIN * _inner(x, self.label(labels)))
 
 
 def _inner(x: Tensor, direction: Tensor) -> Tensor:
@@ -68,3 +68,7 @@ def _inner(x: Tensor, direction: Tensor) -> Tensor:
 
 def _halving(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(spectral_norm(nn.Conv2d(inputs, outputs, 4, 2, 1)), nn.LeakyReLU(0.2))
+
+
+def _mapping(inputs: int) -> nn.Sequential:
+    return nn.Sequential(spectral_norm(nn.Conv2d(inputs, MAP, 3, padding=1)), nn.LeakyReLU(0.2))

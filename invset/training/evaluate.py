@@ -18,14 +18,12 @@ def accuracy(network: MiniNetwork, held_out: ImageSet, batch: int = 256) -> dict
 
 @torch.no_grad()
 def encode(network: MiniNetwork, images: Tensor, batch: int = 256) -> Tensor:
-    """Codes (n, 512), fc6 after its ReLU, of images (n, 3, 64, 64), uint8 or float in [0, 1]."""
-    codes: list[Tensor] = []
-    handle = network.fc6.register_forward_hook(lambda module, inputs, output: codes.append(output.cpu()))
-    try:
-        for part in images.to(network.fc8.weight.device).split(batch):
-            network(part if part.is_floating_point() else scaled(part))
-    finally:
-        handle.remove()
+    """Codes (n, c), fc6 after its ReLU, of images (n, 3, size, size), uint8 or float in [0, 1]."""
+    device = network.fc8.weight.device
+    codes = []
+    for part in images.split(batch):
+        part = part.to(device)
+        codes.append(network.layers(part if part.is_floating_point() else scaled(part), ("fc6",))["fc6"].cpu())
     return torch.cat(codes)
 
 
@@ -33,20 +31,20 @@ def encode(network: MiniNetwork, images: Tensor, batch: int = 256) -> Tensor:
 def reconstruction(
     generator: MiniGenerator, network: MiniNetwork, held_out: ImageSet, codes: Tensor, batch: int = 128
 ) -> tuple[dict[str, float], Tensor]:
-    """The generator on held-out images and their codes (n, 512).
+    """The generator on held-out images and their codes (n, c).
 
     Returns psnr, the images' mean in dB, and code_error, |E(G(c)) - c|^2 / |c|^2 over all of them; and a grid
     (3, h, w) in [0, 1]: an image of each class above its reconstruction.
     """
     device = generator.low.weight.device
     made = torch.cat([generator(part.to(device)).cpu() for part in codes.split(batch)])
-    error = (made - scaled(held_out.images)).square().mean((1, 2, 3))
+    error = (made - scaled(held_out.images.cpu())).square().mean((1, 2, 3))
     metrics = {
         "psnr": -10 * error.log10().mean().item(),
         "code_error": relative_error(encode(network, made, batch), codes).item(),
     }
     first = [(held_out.labels == label).nonzero()[0, 0] for label in held_out.labels.unique()]
-    rows = [row for part in torch.stack(first).split(12) for row in (scaled(held_out.images[part]), made[part])]
+    rows = [row for part in torch.stack(first).split(12) for row in (scaled(held_out.images[part]).cpu(), made[part])]
     return metrics, grid_of(rows)
 
 

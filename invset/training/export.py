@@ -8,17 +8,41 @@ from safetensors.torch import save
 from torch import Tensor
 
 from invset.models.mini import LOGIT_SCALE, MiniGenerator, MiniNetwork, class_folders, fold
+from invset.training.checkpoint import initialise, trained_dimensions
 from invset.training.data import ImageSet
 from invset.training.evaluate import encode
 
 Tensors = dict[str, Tensor]
 
 
-def write(tensors: Tensors, path: Path) -> None:
-    """Save in half precision, under a temporary name first."""
+def trained_network(checkpoint: str, classes: int) -> MiniNetwork:
+    """From a checkpoint.pt of stage=network.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another stage or number of classes.
+    """
+    network = MiniNetwork(classes, norm=True, dimensions=trained_dimensions(checkpoint))
+    initialise(network, checkpoint, "network")
+    return network
+
+
+def trained_generator(checkpoint: str) -> MiniGenerator:
+    """The average of the steps, from a checkpoint.pt of stage=generator.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another stage.
+    """
+    generator = MiniGenerator(norm=True, dimensions=trained_dimensions(checkpoint))
+    initialise(generator, checkpoint, "average")
+    return generator
+
+
+def write(tensors: Tensors, size: int, path: Path) -> None:
+    """Save in half precision, with the size of the images, in pixels a side; under a temporary name first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(save({name: value.detach().half().contiguous().cpu() for name, value in tensors.items()}))
+    halves = {name: value.detach().half().contiguous().cpu() for name, value in tensors.items()}
+    temporary.write_bytes(save(halves, {"size": str(size)}))
     temporary.replace(path)
 
 
@@ -42,7 +66,7 @@ def code_tensors(network: MiniNetwork, data: ImageSet, bank: int, rng: torch.Gen
 
 def export_network(network: MiniNetwork, units: Sequence[str], out: Path) -> None:
     """Write network.safetensors, and classes.txt with the names of its units if they are not ImageNet's."""
-    write(exported_network(network).state_dict(), out / "network.safetensors")
+    write(exported_network(network).state_dict(), network.dimensions.size, out / "network.safetensors")
     if tuple(units) != class_folders():
         (out / "classes.txt").write_text("".join(f"{name}\n" for name in units), encoding="utf-8")
 
@@ -52,4 +76,4 @@ def export_generator(
 ) -> None:
     """Write generator.safetensors, with the statistics of the codes that `network` gives the images."""
     codes = code_tensors(network, data, bank, torch.Generator().manual_seed(seed))
-    write(fold(generator).state_dict() | codes, out / "generator.safetensors")
+    write(fold(generator).state_dict() | codes, generator.dimensions.size, out / "generator.safetensors")

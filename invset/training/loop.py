@@ -51,7 +51,7 @@ def train(
     (earlier runs in the folder not counted), with a checkpoint.
     """
     out.mkdir(parents=True, exist_ok=True)
-    sums: dict[str, float] = {}
+    sums: dict[str, Tensor] = {}
     if (out / CHECKPOINT).exists():
         state = load_checkpoint(out / CHECKPOINT)
         training.load_state(state["training"])
@@ -64,10 +64,10 @@ def train(
 
     started = kept = time.monotonic()
     while not training.done and (minutes is None or time.monotonic() - started < 60 * minutes):
-        for name, value in training.step().items():
-            sums[name] = sums.get(name, 0.0) + float(value)
+        for name, value in training.step().items():  # as tensors: a number would wait for the device
+            sums[name] = value.double() + sums.get(name, 0.0)
         if training.step_number % report_every == 0:
-            metrics = {name: total / report_every for name, total in sums.items()}
+            metrics = {name: float(total) / report_every for name, total in sums.items()}
             sums = {}
             if evaluate is not None:
                 measured, grid = evaluate()

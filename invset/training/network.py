@@ -1,6 +1,7 @@
 """The network's training: cross-entropy with the labels and, where there is one, a teacher's soft labels."""
 
-from dataclasses import dataclass
+import copy
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from invset.errors import ConfigError
-from invset.models.mini import MiniNetwork
-from invset.training.checkpoint import initialise
-from invset.training.data import ImageSet, augmented, random_rows, scaled
+from invset.models.mini import LOGIT_SCALE, SHIPPED, Dimensions, MiniNetwork, load_network
+from invset.training.checkpoint import require_dimensions
+from invset.training.compute import autocast, compiled, send
+from invset.training.data import ImageSet, picked, random_rows, scaled
 from invset.training.evaluate import accuracy
+from invset.training.unfold import start
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class NetworkSettings:
     smoothing: float = 0.1
     shift: int = 6
     teacher_weight: float = 0.5
-    bf16: bool = False
+    bf16: bool | str = "auto"  # true, false; auto: on a GPU
 
 
 class Teacher:
@@ -53,7 +56,7 @@ class Teacher:
 
     def loss(self, rows: Tensor, logits: Tensor) -> Tensor:
         """Cross-entropy over the k units and "any other", the mean over the known images among `rows`."""
-        index, target, known = (x[rows].to(logits.device) for x in (self.index, self.target, self.known))
+        index, target, known = (send(x[rows], logits.device) for x in (self.index, self.target, self.known))
         log_p = logits.log_softmax(1)
         top = log_p.gather(1, index)
         other = log_p.scatter(1, index, -torch.inf).logsumexp(1, keepdim=True)
@@ -72,12 +75,15 @@ class NetworkTraining:
         seed: int,
         device: str,
         teacher: Teacher | None = None,
+        dimensions: Dimensions = SHIPPED,
+        compile: bool = False,
     ):
         self.settings, self.data, self.device, self.teacher = settings, data, device, teacher
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # layers draw their first weights from the global generator
-            self.network = MiniNetwork(classes, norm=True)
+            self.network = MiniNetwork(classes, norm=True, dimensions=dimensions)
         self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = compiled(self.network, compile)
         self.adam = torch.optim.AdamW(
             self.network.parameters(), settings.rate, weight_decay=settings.weight_decay, fused=True
         )
@@ -90,8 +96,13 @@ class NetworkTraining:
         return self.step_number * self.settings.batch >= self.settings.images
 
     def start_from(self, path: str) -> None:
-        """Continue another network's training."""
-        initialise(self.network, path, "network")
+        """Continue another network's training, or from exported weights ("shipped": the shipped ones).
+
+        Where those have another number of classes, fc8 starts anew.
+        """
+        rows = random_rows(len(self.data.labels), 256, self.rng)
+        images = scaled(self.data.images[rows.to(self.data.images.device)].to(self.device))
+        start(self.network, path, "network", self._exported, images)
 
     def state(self) -> dict:
         """What a checkpoint holds."""
@@ -100,10 +111,12 @@ class NetworkTraining:
             "adam": self.adam.state_dict(),
             "rng": self.rng.get_state(),
             "step": self.step_number,
+            "dimensions": asdict(self.network.dimensions),
         }
 
     def load_state(self, state: dict) -> None:
-        """Go on exactly from `state`."""
+        """Go on exactly from `state`. Raises ConfigError if it is of another size, width or code."""
+        require_dimensions(state, self.network.dimensions)
         self.network.load_state_dict(state["network"])
         self.adam.load_state_dict(state["adam"])
         self.rng.set_state(state["rng"])
@@ -116,10 +129,10 @@ class NetworkTraining:
             group["lr"] = s.rate * max(0.0, 1 - self.step_number * s.batch / s.images)
         self.network.train()
         rows = random_rows(len(self.data.labels), s.batch, self.rng)
-        images = scaled(augmented(self.data.images[rows], s.shift, self.rng).to(self.device))
-        with torch.autocast(self.device, torch.bfloat16, enabled=s.bf16):
-            logits = self.network(images).float()
-        label = F.cross_entropy(logits, self.data.labels[rows].to(self.device), label_smoothing=s.smoothing)
+        images, labels = picked(self.data, rows, s.shift, self.rng, self.device)
+        with autocast(self.device, s.bf16):
+            logits = self._network(images).float()
+        label = F.cross_entropy(logits, labels, label_smoothing=s.smoothing)
         losses, loss = {"label": label}, label
         if self.teacher is not None:
             losses["teacher"] = self.teacher.loss(rows, logits)
@@ -134,3 +147,12 @@ class NetworkTraining:
         """Top-1 and top-5 accuracy, as fractions."""
         self.network.eval()
         return accuracy(self.network, held_out)
+
+    def _exported(self, path: str | None) -> MiniNetwork:
+        """Folded weights, on the scale of training."""
+        network = load_network(path)
+        for tensor in (network.fc8.weight, network.fc8.bias):
+            tensor.div_(LOGIT_SCALE)
+        if network.fc8.out_features != self.network.fc8.out_features:
+            network.fc8 = copy.deepcopy(self.network.fc8)
+        return network

