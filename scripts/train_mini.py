@@ -6,20 +6,27 @@ that is stopped, even by kill -9, goes on exactly when started again.
 
 import json
 import logging
+import re
 import shutil
 import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import hydra
 import torch
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from invset.errors import ConfigError, InvsetError
-from invset.models.mini import Dimensions, load_code_statistics, load_generator, load_network
+from invset.models.mini import Dimensions, class_folders, load_code_statistics, load_generator, load_network
+from invset.models.network import Network
 from invset.models.registry import build_generator, build_network
 from invset.models.unit import parse_unit
+from invset.training.checkpoint import require_pair
 from invset.training.compute import allow_speed, chosen_device, compiles, place
 from invset.training.critic import Critic
 from invset.training.data import ImageSet, join, load_images, named_folders, require_size, scaled, unit_folders
@@ -34,7 +41,7 @@ from invset.training.network import NetworkSettings, NetworkTraining, Teacher
 log = logging.getLogger("train_mini")
 
 
-def network_stage(config: DictConfig) -> None:
+def network_stage(config: DictConfig) -> bool:
     """Labels -> the network: checkpoint.pt in the folder `out`."""
     where, dimensions = chosen_device(config.device), Dimensions(config.size, config.width, config.code)
     compile = compiles(config.compile, where)
@@ -45,10 +52,10 @@ def network_stage(config: DictConfig) -> None:
     training = NetworkTraining(images, len(units), settings, config.seed, where, teacher, dimensions, compile)
     if config.init:
         training.start_from(config.init)
-    run(config, training, (lambda: (training.evaluate(held_out), None)) if held_out else None)
+    return run(config, training, (lambda: (training.evaluate(held_out), None)) if held_out else None)
 
 
-def generator_stage(config: DictConfig) -> None:
+def generator_stage(config: DictConfig) -> bool:
     """The network's fc6 -> the generator: checkpoint.pt in the folder `out`."""
     where = chosen_device(config.device)
     compile = compiles(config.compile, where)
@@ -66,29 +73,36 @@ def generator_stage(config: DictConfig) -> None:
     if config.init:
         training.start_from(config.init)
     if held_out is None:
-        run(config, training, None)
-    else:
-        codes = encode(network, held_out.images)
-        run(config, training, lambda: training.evaluate(held_out, codes))
+        return run(config, training, None)
+    codes = encode(network, held_out.images)
+    return run(config, training, lambda: training.evaluate(held_out, codes))
 
 
-def distil_stage(config: DictConfig) -> None:
+def distil_stage(config: DictConfig) -> bool:
     """The teacher's answers to what units ask the generator for -> the network: checkpoint.pt in the folder `out`."""
     where = chosen_device(config.device)
     network, generator = load_network(config.network), load_generator(config.generator)
     require_size(config.size, network)
-    labeller = build_network(config.labeller.name, **config.labeller.options)
-    units, images, held_out = read_images(config)
-    if not network.fc8.out_features == labeller.units("fc8") == len(units):
-        found = f"{network.fc8.out_features} units, the labeller {labeller.units('fc8')}, the folder {len(units)}"
-        raise ConfigError(f"stage=distil needs the same units in all: the network has {found}. Take another labeller.")
+    require_pair(network, generator)
+    units = unit_folders(config.data)
+    labeller = labeller_of(config, len(units))
+    if network.fc8.out_features != len(units):
+        found = f"the network has {network.fc8.out_features} units, and the folder {len(units)} classes"
+        raise ConfigError(f"{config.data}: {found}. Train a network on them (stage=network).")
+    images = load_images(config.data, units, size=config.size)  # of all classes, lest it forget some
+    held_out = load_images(config.val, units, size=config.size) if config.val else None
     table = Teacher(config.teacher, images.names) if config.teacher else None
     images = images._replace(images=place(images.images, config.data_device, where))
     statistics = load_code_statistics(config.generator)
     settings = DistilSettings(**config.settings)
-    training = DistilTraining(network, generator, statistics, labeller, images, table, settings, config.seed, where)
-    run(config, training, (lambda: (training.evaluate(held_out), None)) if held_out else None)
+    names = [*(config.classes or ()), *(config.more.classes or ())]
+    climbed = torch.tensor([units.index(folder) for folder in named_folders(names, units)]) if names else None
+    training = DistilTraining(
+        network, generator, statistics, labeller, images, table, settings, config.seed, where, climbed
+    )
+    done = run(config, training, (lambda: (training.evaluate(held_out), None)) if held_out else None)
     write(training.network.state_dict(), config.size, Path(config.out) / "network.safetensors")
+    return done
 
 
 def export_stage(config: DictConfig) -> None:
@@ -111,6 +125,7 @@ def evaluate_stage(config: DictConfig) -> None:
     """Exported weights on the images of `data`: the figures as JSON, and grid.png in the folder `out`."""
     network, generator = load_network(config.network), load_generator(config.generator)
     require_size(config.size, network)
+    require_pair(network, generator)
     units, images, _ = read_images(config)
     metrics = accuracy(network, load_images(config.data, units, size=config.size))
     measured, grid = reconstruction(generator, network, images, encode(network, images.images))
@@ -123,17 +138,20 @@ def judge_stage(config: DictConfig) -> None:
     where = chosen_device(config.device)
     network = build_network("mini", path=config.network, classes=config.names)
     generator = build_generator("mini", path=config.generator)
-    judges = {name: build_network(name, **options) for name, options in config.judges.items()}
+    judges = judges_of(config, network.units("fc8"))
+    rows = judged_rows(config, network)
     for module in (network.module, generator.module, *(judge.module for judge in judges.values())):
         module.to(where)
-    rows = [parse_unit(f"fc8:{name}", network).index for name in config.units or config.classes]
     out, lines, verdicts = Path(config.out), [], {}
-    for samples in sampled(network, generator, "fc8", rows, JudgeSettings(**config.settings), config.seed):
-        name = network.labels["fc8"][samples.row]
+    names = {row: name for name, row in rows.items()}
+    for samples in sampled(network, generator, "fc8", list(names), JudgeSettings(**config.settings), config.seed):
+        name = names[samples.row]
         verdicts[name] = verdict(samples, judges)
         lines.append(scaled(samples.images[:: max(1, len(samples.images) // 12)][:12]))
         log.info("%s: %s", name, json.dumps(verdicts[name]._asdict()))
-    save_png(grid_of([line for line in lines if len(line)]), out / "samples.png")
+    out.mkdir(parents=True, exist_ok=True)
+    if any(map(len, lines)):
+        save_png(grid_of([line for line in lines if len(line)]), out / "samples.png")
     summary = {name: dict(zip(("top1", "top5"), means(verdicts.values(), name), strict=True)) for name in judges}
     units = {name: given._asdict() for name, given in verdicts.items()}
     (out / "judge.json").write_text(json.dumps({"means": summary, "units": units}, indent=1), encoding="utf-8")
@@ -146,6 +164,8 @@ def all_stage(config: DictConfig) -> None:
     network, model = out / "network", out / "model"
     exported, made = f"network={model}/network.safetensors", f"generator={model}/generator.safetensors"
     checkpoint = f"generator_checkpoint={out}/generator/checkpoint.pt"
+    units = unit_folders(config.data)
+    names = [] if units == class_folders() else [f"names={model}/classes.txt"]
     steps = [
         ("network", "network", []),
         ("export", "model", [f"network_checkpoint={network}/checkpoint.pt"]),
@@ -154,20 +174,46 @@ def all_stage(config: DictConfig) -> None:
         ("distil", "distil", [exported, made]),
         ("export", "model", [exported, checkpoint]),
         ("evaluate", "evaluate", [f"data={config.val}", "more.data=null", exported, made]),
-        ("judge", "judge", [exported, made]),
+        ("judge", "judge", [exported, made, *names]),
     ]
-    given = [text for text in HydraConfig.get().overrides.task if text.partition("=")[0] not in ("stage", "out")]
-    for stage, folder, settings in steps:
-        if folder == "evaluate" and config.val is None:
-            continue
-        log.info("stage=%s, in %s", stage, out / folder)
-        own = [f"++{key}={value}" for key, value in (config.steps.get(stage) or {}).items()]
-        STAGES[stage](compose("mini", [f"stage={stage}", *given, *own, *settings, f"out={out / folder}"]))
+    left_out = {stage for stage, own in config.steps.items() if own is None}
+    if config.val is None:
+        left_out.add("evaluate")
+    elif unit_folders(config.val) != units:
+        raise ConfigError(f"{config.val}: val needs the class folders of {config.data}, all of them and no others.")
+    composed = [
+        (stage, stage_config(config, stage, [*settings, f"out={out / folder}"]))
+        for stage, folder, settings in steps
+        if stage not in left_out
+    ]
+    of = dict(composed)
+    if "distil" in of:  # mistakes that would else show after hours
+        labeller_of(of["distil"], len(units))
+    if "judge" in of:
+        judges_of(of["judge"], len(units))
+    for stage, own in composed:
+        log.info("stage=%s, in %s", stage, own.out)
+        if STAGES[stage](own) is False:
+            log.info("stage=%s is not done yet; the same command goes on with it", stage)
+            return
         if stage == "distil":
             shutil.copyfile(out / "distil" / "network.safetensors", model / "network.safetensors")
 
 
-STAGES = {
+def stage_config(config: DictConfig, stage: str, settings: list[str]) -> DictConfig:
+    """What a stage alone would take: what was given to stage=all, what `steps` says of the stage, and `settings`."""
+    task = HydraConfig.get().overrides.task
+    given = [text for text in task if re.split(r"[.=@]", text.lstrip("+~"))[0] not in ("stage", "out", "steps")]
+    own = compose("mini", [f"stage={stage}", *given, *settings])
+    for key, value in (config.steps.get(stage) or {}).items():
+        try:
+            OmegaConf.update(own, key, value)
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"steps.{stage}: stage={stage} has no setting {key}, or it is no {value!r}.") from error
+    return own
+
+
+STAGES: dict[str, Callable[[DictConfig], bool | None]] = {
     "network": network_stage,
     "generator": generator_stage,
     "distil": distil_stage,
@@ -176,6 +222,51 @@ STAGES = {
     "judge": judge_stage,
     "all": all_stage,
 }
+
+
+def labeller_of(config: DictConfig, units: int) -> Network:
+    """The teacher of stage=distil. Raises ConfigError where it has not so many units."""
+    labeller = build_network(config.labeller.name, **config.labeller.options)
+    if labeller.units("fc8") != units:
+        found = f"{labeller.name} has {labeller.units('fc8')}, the folder {units} classes"
+        hint = "Take another, or leave the stage out (of stage=all by steps.distil=null)."
+        raise ConfigError(f"labeller: needs the units of the network and the classes of the folder. {found}. {hint}")
+    return labeller
+
+
+def judges_of(config: DictConfig, units: int) -> dict[str, Network]:
+    """The judges of stage=judge. Raises ConfigError where there are none, or one has not so many units."""
+    judges = {name: build_network(name, **(options or {})) for name, options in (config.judges or {}).items()}
+    if not judges:
+        raise ConfigError("judges: there are none. Name one, such as judges={efficientnet_lite2: {size: 160}}.")
+    for name, judge in judges.items():
+        if judge.units("fc8") != units:
+            found = f"{name} has {judge.units('fc8')} units, the network {units}"
+            hint = "Take it out (~judges.NAME), or leave the stage out (of stage=all by steps.judge=null)."
+            raise ConfigError(f"judges: {found}, so that it cannot know their classes. {hint}")
+    return judges
+
+
+def judged_rows(config: DictConfig, network: Network) -> dict[str, int]:
+    """Name -> row of fc8 of the config's units or, where it names none, of its classes or all that have a folder."""
+    labels = network.labels.get("fc8", ())
+    if config.units:
+        rows = [parse_unit(f"fc8:{name}", network).index for name in config.units]
+    else:
+        folders = unit_folders(config.data)
+        if len(folders) != network.units("fc8"):
+            found = f"the network has {network.units('fc8')} units, and the folder {len(folders)} classes"
+            raise ConfigError(f"{config.data}: {found}. Take the folder it was trained on, or name units.")
+        own = {entry.name for entry in Path(config.data).iterdir() if entry.is_dir()}
+        wanted = own if config.classes is None else named_folders(config.classes, folders)
+        rows = [row for row, folder in enumerate(folders) if folder in wanted]
+        labels = labels or folders
+    if not rows:
+        raise ConfigError("units: there are none to judge. Name some, or give data= with a folder for each class.")
+    number = {row: str(row + 1) for row in rows}
+    names = {row: labels[row] if labels else number[row] for row in rows}
+    twice = [name for name, count in Counter(names.values()).items() if count > 1]  # ImageNet has two cranes
+    return {f"{name} {number[row]}" if name in twice else name: row for row, name in names.items()}
 
 
 def read_images(config: DictConfig) -> tuple[tuple[str, ...], ImageSet, ImageSet | None]:
@@ -199,10 +290,11 @@ def critic_of(config: DictConfig, images: ImageSet, where: str) -> Critic:
     return Critic(network, config.critic.layers, scaled(some.to(where)))
 
 
-def run(config: DictConfig, training: Training, evaluate: Evaluate | None) -> None:
-    """The loop, with the budget and the intervals of the config."""
+def run(config: DictConfig, training: Training, evaluate: Evaluate | None) -> bool:
+    """The loop, with the budget and the intervals of the config; whether the budget is spent."""
     allow_speed(chosen_device(config.device))
     train(training, Path(config.out), evaluate=evaluate, say=log.info, **config.loop)
+    return training.done
 
 
 @hydra.main(version_base="1.3", config_path="../configs/train", config_name="mini")
@@ -215,6 +307,9 @@ def main(config: DictConfig) -> None:
     except InvsetError as error:
         log.error("%s", error)
         sys.exit(error.exit_code)
+    except (OmegaConfBaseException, HydraException) as error:  # such as no data=
+        log.error("%s", str(error).partition("\n")[0])
+        sys.exit(ConfigError.exit_code)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from invset.errors import ConfigError, WeightsError
-from invset.models.mini import Dimensions
+from invset.models.mini import Dimensions, MiniGenerator, MiniNetwork
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -75,6 +75,14 @@ def require_dimensions(state: dict[str, Any], dimensions: Dimensions) -> None:
     """Raises ConfigError where a checkpoint's training has others: shapes alone do not tell sizes apart."""
     if (found := _dimensions(state)) != dimensions:
         raise ConfigError(f"the run to go on with has {found}, and the config {dimensions}: take another out=.")
+
+
+def require_pair(network: MiniNetwork, generator: MiniGenerator) -> None:
+    """Raises ConfigError where the generator was not made for codes and images of such a network."""
+    ours, theirs = network.dimensions, generator.dimensions
+    if (ours.size, ours.code) != (theirs.size, theirs.code):
+        found = f"the network has size={ours.size}, code={ours.code}, the generator size={theirs.size}, "
+        raise ConfigError(f"{found}code={theirs.code}: take the network= and the generator= of one training.")
 
 
 def _dimensions(state: dict[str, Any]) -> Dimensions:

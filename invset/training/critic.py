@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from invset.errors import ConfigError
 from invset.models.network import Network
 
 
@@ -21,12 +22,16 @@ class Critic:
         images: photographs (n, 3, h, w) in [0, 1].
 
     Raises:
-        ConfigError: there is no such layer.
+        ConfigError: there is no such layer, or it is no map.
     """
 
     def __init__(self, network: Network, layers: Sequence[str], images: Tensor):
         self.network, self.layers = network, tuple(layers)
         self.channels = {layer: network.units(layer) for layer in self.layers}
+        vectors = [layer for layer in self.layers if len(network.shape(layer)) < 3]
+        if vectors or not self.layers:
+            found = f"{', '.join(vectors)} of {network.name} is no map" if vectors else "there are none"
+            raise ConfigError(f"critic.layers: {found}. Name some that are maps, or take critic.name=null.")
         self._scale = dict.fromkeys(self.layers, 1.0)
         with torch.no_grad():
             self._scale = {layer: 1 / value.square().mean().sqrt().item() for layer, value in self(images).items()}
@@ -34,6 +39,7 @@ class Critic:
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """Images (b, 3, h, w) in [0, 1] -> layer -> (b, channels, h', w')."""
         kind = images.device.type
-        with torch.autocast(kind, enabled=kind != "cpu"):  # a CPU's depthwise convolutions are slower in half precision
-            maps = self.network.read(self.layers, images if kind != "cpu" else images.float())
+        on = kind != "cpu" and torch.is_autocast_enabled(kind)  # a CPU's depthwise convolutions are slower in bfloat16
+        with torch.autocast(kind, enabled=on):
+            maps = self.network.read(self.layers, images if on else images.float())
         return {layer: value * self._scale[layer] for layer, value in maps.items()}

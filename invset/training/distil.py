@@ -5,15 +5,17 @@ them and show nothing. Here chains of codes climb the network's units as it is a
 images on their way, and the network learns the labels, so that what misled it stops doing so.
 """
 
+import copy
 from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from invset.errors import ConfigError
 from invset.models.mini import LOGIT_SCALE, CodeStatistics, MiniGenerator, MiniNetwork
 from invset.models.network import Network
-from invset.training.checkpoint import require_dimensions
+from invset.training.checkpoint import require_dimensions, require_pair
 from invset.training.compute import autocast
 from invset.training.data import ImageSet, picked, random_rows
 from invset.training.evaluate import accuracy, relative_error
@@ -24,17 +26,18 @@ from invset.training.network import Teacher
 class DistilSettings:
     """How to distil.
 
-    batch: images of chains, and as many photographs, a step. known: share of the chains that climb a unit whose class
-    has photographs; the others climb any. longest: steps of a chain, at most, from a real code or a normal one.
+    batch: images of chains, and as many photographs, a step. known: share of the chains that climb one of the
+    classes; the others climb any unit. longest: steps of a chain, at most, from a real code or a normal one.
     shortest_step, longest_step: of a chain, in lengths of its code. moves: of each chain between two batches.
     rate: of fc7 and fc8; trunk_rate: of what lies before, where a code comes from; both rise for `warmup` steps.
+    photographs: the weight of what is learned from them, beside 1 for the chains' images.
     code: the weight of keeping fc6 where it was, since the generator's codes are of it.
     """
 
     batch: int = 64
     images: int = 64_000
-    rate: float = 1e-3
-    trunk_rate: float = 2e-5
+    rate: float = 5e-4
+    trunk_rate: float = 5e-5
     warmup: int = 50
     weight_decay: float = 0.02
     smoothing: float = 0.1
@@ -44,8 +47,18 @@ class DistilSettings:
     shortest_step: float = 0.02
     longest_step: float = 0.08
     moves: int = 2
+    photographs: float = 2.0
     code: float = 2.0
-    bf16: bool = False
+    bf16: bool | str = "auto"  # true, false; auto: on a GPU
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError where there would be no chains."""
+        for name in ("longest", "moves"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"settings.{name} is {getattr(self, name)}, and may be 1 or more.")
+        if not 0 <= self.shortest_step <= self.longest_step:
+            steps = f"{self.shortest_step} and {self.longest_step}"
+            raise ConfigError(f"settings.shortest_step and longest_step are {steps}: take two in order, from 0.")
 
 
 class DistilTraining:
@@ -55,8 +68,12 @@ class DistilTraining:
         network: folded, as shipped; is trained.
         generator: folded; stays as it is.
         statistics: of real codes, from which chains start.
-        judge: a teacher whose fc8 has the network's units in the same order.
+        teacher: a network whose fc8 has the network's units in the same order.
         data, table: photographs, and what a teacher says of them.
+        classes: (k,), rows that chains climb, such as those the generator knows; None for those of the photographs.
+
+    Raises:
+        ConfigError: the generator is not of this network, or carries no real codes.
     """
 
     def __init__(
@@ -70,12 +87,14 @@ class DistilTraining:
         settings: DistilSettings,
         seed: int,
         device: str,
+        classes: Tensor | None = None,
     ):
+        require_pair(network, generator)
+        if not len(statistics.bank):
+            raise ConfigError("the generator carries no real codes for chains to start from: export it with bank=1000.")
         self.settings, self.data, self.table, self.device = settings, data, table, device
         self.first, self.generator, self.teacher, self.statistics = network, generator, teacher, statistics
-        self.network = MiniNetwork(network.fc8.out_features, dimensions=network.dimensions)
-        self.network.load_state_dict(network.state_dict())
-        self.network.eval()
+        self.network = copy.deepcopy(network).eval().requires_grad_(True)
         for module in (self.network, self.first, self.generator, self.teacher.module):
             module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         head = [*self.network.fc7.parameters(), *self.network.fc8.parameters()]
@@ -84,7 +103,7 @@ class DistilTraining:
             [{"params": head}, {"params": trunk}], weight_decay=settings.weight_decay, fused=True
         )
         self.rng = torch.Generator().manual_seed(seed)
-        self.classes = data.labels.unique().cpu()
+        self.classes = data.labels.unique().cpu() if classes is None else classes
         chains = settings.batch
         self.codes = torch.zeros(chains, network.dimensions.code)
         self.targets, self.left = torch.zeros(chains, dtype=torch.long), torch.zeros(chains, dtype=torch.long)
@@ -122,7 +141,7 @@ class DistilTraining:
         s = self.settings
         left = max(0.0, 1 - self.step_number * s.batch / s.images)  # falls linearly to zero
         for group, rate in zip(self.adam.param_groups, (s.rate, s.trunk_rate), strict=True):
-            group["lr"] = rate * left * min(1.0, (self.step_number + 1) / s.warmup)
+            group["lr"] = rate * left * min(1.0, (self.step_number + 1) / max(s.warmup, 1))
         made = self._climb()
         rows = random_rows(len(self.data.labels), s.batch, self.rng)
         real, labels = picked(self.data, rows, s.shift, self.rng, self.device)
@@ -139,17 +158,19 @@ class DistilTraining:
             "label": F.cross_entropy(of_real, labels, label_smoothing=s.smoothing),
             "code": relative_error(layers["fc6"], before),
         }
-        loss = losses["made"] + losses["label"] + s.code * losses["code"]
+        known = losses["label"]
         if self.table is not None:
             losses["teacher"] = self.table.loss(rows, of_real)
-            loss = loss + (losses["teacher"] - losses["label"]) / 2
+            known = (losses["label"] + losses["teacher"]) / 2
+        loss = losses["made"] + s.photographs * known + s.code * losses["code"]
         self.adam.zero_grad()
         loss.backward()
         self.adam.step()
         self.step_number += 1
         right = said.argmax(1)
         losses["agreement"] = (of_made.argmax(1) == right).float().mean()
-        losses["reached"] = (said.topk(5, 1).indices == self.targets.to(said.device)[:, None]).any(1).float().mean()
+        first = said.topk(min(5, said.shape[1]), 1).indices
+        losses["reached"] = (first == self.targets.to(said.device)[:, None]).any(1).float().mean()
         return {name: value.detach() for name, value in losses.items()}
 
     def evaluate(self, held_out: ImageSet) -> dict[str, float]:

@@ -12,6 +12,7 @@ from invset.core.paper import Paper
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
+from invset.errors import ConfigError
 from invset.models.network import Generator, Network
 from invset.models.reader import Encoder, Reader
 from invset.models.starts import Starts
@@ -30,8 +31,16 @@ class JudgeSettings:
     samples: int = 50
     chains: int = 10
     steps: int = 30
-    low: float = 0.7
-    high: float = 0.8
+    low: float = 0.85
+    high: float = 0.95
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError where nothing could be sampled."""
+        for name in ("samples", "chains", "steps"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"settings.{name} is {getattr(self, name)}, and may be 1 or more.")
+        if not 0 <= self.low < self.high:
+            raise ConfigError(f"settings.low and high are {self.low} and {self.high}: take two in order, from 0.")
 
 
 class Samples(NamedTuple):
@@ -52,22 +61,28 @@ def sampled(
         ConfigError: there is no such layer, or no fc6 to encode with.
     """
     encoder = Encoder(network, "fc6")
+    starts = Starts("normal", seed, settings.chains, generator, encoder)
+    references = starts.reference_codes(REFERENCES).to(network.device)
+    distance = torch.pdist(references).mean().item()
+
+    def draw(chain: int, attempt: int) -> Tensor:
+        return starts.draw(chain, attempt).to(network.device)
+
     for row in rows:
         problem = Problem(
             generator.module, Reader(network, [Unit(layer, row)], encoder), code_bounds=generator.code_bounds
         )
-        starts = Starts("normal", seed, settings.chains, generator, encoder)
-        references = starts.reference_codes(REFERENCES)
-        first = problem.bound(torch.stack([starts.draw(chain, 0) for chain in range(settings.chains)]))
-        distance = torch.pdist(references).mean().item()
+        first = problem.bound(torch.stack([draw(chain, 0) for chain in range(settings.chains)]))
         top = ascend(problem, first, 0, distance, settings.steps).activations.median().item()
         low, high = settings.low * top, settings.high * top
-        region = Region.two_sided([(low, high)])
-        method = Paper(problem, region, Schedule(chains=settings.chains), starts.draw, references)
-        state, images = method.begin(), torch.empty(0, *generator.image_shape)
-        while len(images) < settings.samples and state.phase in ("seeding", "sampling"):
-            state, info = method.step(state)
-            images = torch.cat([images, info.evaluation.images[info.samples].cpu()])
+        images = torch.empty(0, *generator.image_shape)
+        if low < high:  # a unit that ascent does not bring above 0 has no such range
+            region = Region.two_sided([(low, high)]).to(network.device)
+            method = Paper(problem, region, Schedule(chains=settings.chains), draw, references)
+            state = method.begin()
+            while len(images) < settings.samples and state.phase in ("seeding", "sampling"):
+                state, info = method.step(state)
+                images = torch.cat([images, info.evaluation.images[info.samples].cpu()])
         yield Samples(row, low, high, (255 * images[: settings.samples]).round().to(torch.uint8))
 
 
@@ -101,5 +116,6 @@ def seen(judge: Network, images: Tensor, row: int, batch: int = 64) -> tuple[flo
         return 0.0, 0.0
     with torch.no_grad():
         parts = images.to(judge.device).split(batch)
-        right = torch.cat([judge.read(["fc8"], part.float() / 255)["fc8"].topk(5, 1).indices == row for part in parts])
+        said = torch.cat([judge.read(["fc8"], part.float() / 255)["fc8"] for part in parts])
+    right = said.topk(min(5, said.shape[1]), 1).indices == row
     return right[:, 0].float().mean().item(), right.any(1).float().mean().item()

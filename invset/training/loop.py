@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from invset.errors import WeightsError
 from invset.training.checkpoint import append_metrics, load_checkpoint, rewind_metrics, save_checkpoint
 
 CHECKPOINT = "checkpoint.pt"
@@ -54,7 +55,12 @@ def train(
     sums: dict[str, Tensor] = {}
     if (out / CHECKPOINT).exists():
         state = load_checkpoint(out / CHECKPOINT)
-        training.load_state(state["training"])
+        try:
+            training.load_state(state["training"])
+        except (KeyError, RuntimeError, ValueError) as error:  # parts, or their shapes
+            raise WeightsError(
+                f"{out / CHECKPOINT}: of another stage or critic, or of other classes; take another out=."
+            ) from error
         sums = state["sums"]
         rewind_metrics(out / "metrics.jsonl", training.step_number)
         say(f"goes on from step {training.step_number}")

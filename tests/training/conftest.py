@@ -1,13 +1,17 @@
 """A folder of images of two classes, and small models: seconds of training on one core."""
 
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
-from invset.models.mini import Dimensions, MiniNetwork, fold
+from invset.models.mini import CodeStatistics, Dimensions, MiniGenerator, MiniNetwork, fold
+from invset.models.network import Network
 from invset.training.data import ImageSet, load_images, unit_folders
+from invset.training.distil import DistilSettings, DistilTraining
 from invset.training.generator import GeneratorSettings, GeneratorTraining
 from invset.training.network import NetworkSettings, NetworkTraining
 
@@ -54,19 +58,58 @@ def network_training(small):
 
 @pytest.fixture(scope="session")
 def generator_training(small):
-    def build(data, *, compile=False, seed=3, **settings):
+    def build(data, *, compile=False, seed=3, critic=None, critic_weight=0.7, **settings):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1)
             network = fold(MiniNetwork(2, True, small))
-        small_settings = GeneratorSettings(**{"batch": 4, "mixed": 2, "warmup": 1, "shift": 2} | settings)
-        return GeneratorTraining(network, data, small_settings, seed, "cpu", small.width, compile)
+        own = {"batch": 4, "mixed": 2, "warmup": 1, "shift": 2, "critic": critic_weight}
+        small_settings = GeneratorSettings(**own | settings)
+        return GeneratorTraining(network, data, small_settings, seed, "cpu", small.width, compile, critic)
 
     return build
 
 
+@pytest.fixture(scope="session")
+def distil_training(small, reddish):
+    def build(data, *, seed=3, classes=None, **settings):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            network = MiniNetwork(2, True, small)
+            for _ in range(20):  # until its norms know their means and deviations
+                network(torch.rand(16, 3, 32, 32) * torch.rand(16, 3, 1, 1))
+            network = fold(network).requires_grad_(False)
+            generator = fold(MiniGenerator(True, small)).requires_grad_(False)
+            red = torch.randn(small.code)
+            red = (red - red.mean()) / 3
+            generator.low.weight.view(3, 64, small.code)[:] = torch.stack([red, 0 * red, -red])[:, None]  # or blue
+            generator.low.bias.zero_()
+            bank = torch.rand(5, small.code)
+        statistics = CodeStatistics(bank.mean(0), bank.std(0), bank)
+        few = DistilSettings(**{"batch": 4, "shift": 2, "longest": 6, "warmup": 2} | settings)
+        return DistilTraining(network, generator, statistics, reddish, data, None, few, seed, "cpu", classes)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def reddish() -> Network:
+    """Knows "blues" and "reds" of any images: fc8 is ten times mean blue less red, and the reverse."""
+    module = nn.Sequential(OrderedDict(map=nn.Conv2d(3, 2, 1), pool=nn.AdaptiveAvgPool2d(1), fc8=nn.Flatten()))
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor([[-10.0, 0, 10], [10, 0, -10]])[:, :, None, None])
+        module[0].bias.zero_()
+    return Network("reddish", module, {"map": "map", "fc8": "fc8"}, (3, 8, 8), {"fc8": ("blues", "reds")})
+
+
+@pytest.fixture(params=["network_training", "generator_training", "distil_training"])
+def any_build(request):
+    """Each of the three."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture(params=["network_training", "generator_training"])
 def build(request):
-    """Each of the two."""
+    """Each of the two that start from nothing."""
     return request.getfixturevalue(request.param)
 
 

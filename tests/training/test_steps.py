@@ -14,14 +14,14 @@ from invset.training.loop import train
 from invset.training.network import Teacher
 
 
-def test_a_run_cut_in_two_is_the_run_in_one(build, images, equal, tmp_path):
+def test_a_run_cut_in_two_is_the_run_in_one(any_build, images, equal, tmp_path):
     options = {"report_every": 2}
-    whole = build(images, images=16)
+    whole = any_build(images, images=16)
     train(whole, tmp_path / "whole", **options)
     assert whole.step_number == 4
 
     for steps in (1, 3, 4):  # a new object each time, as a new process has
-        part = build(images, images=16)
+        part = any_build(images, images=16)
         limit = Stopping(part, steps)
         train(limit, tmp_path / "parts", **options)
     assert equal(part.state(), whole.state())
@@ -47,16 +47,15 @@ class Stopping:
         return getattr(self.training, name)
 
 
-def test_the_seed_decides(build, images, equal):
-    first, second = build(images), build(images)
+def test_the_seed_decides(any_build, images, equal):
+    first, second = any_build(images), any_build(images)
     assert equal(first.step(), second.step())
     assert equal(first.state(), second.state())
 
 
-def test_training_leaves_the_global_generator_alone(images, network_training, generator_training):
+def test_training_leaves_the_global_generator_alone(images, any_build):
     before = torch.get_rng_state()
-    generator_training(images).step()
-    network_training(images).step()
+    any_build(images).step()
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -161,10 +160,10 @@ def test_the_average_is_exponential(images, generator_training):
         torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_bf16(images, build):
-    training = build(images, bf16=True)
+def test_bf16(images, any_build):
+    training = any_build(images, bf16=True)
     assert all(value.isfinite() for value in training.step().values())
     states = [value for part in training.state().values() if isinstance(part, dict) for value in part.values()]
     assert not any(value.dtype == torch.bfloat16 for value in states if isinstance(value, torch.Tensor))
     with pytest.raises(ConfigError, match=r"settings\.bf16 is 'yes', and may be true, false or auto"):
-        build(images, bf16="yes").step()
+        any_build(images, bf16="yes").step()

@@ -1,0 +1,50 @@
+"""One picture of several units at several ranges: a row a unit, a few samples a range, the range under them.
+
+    python scripts/gallery.py --output docs/images/classes.png 'fc8:goldfish [50,60] [60,70] [70,80]' 'fc8:lion [40,50]'
+
+Runs `invset sample` for each, in folders beside the picture (FILE-runs/), which are used again if they are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from invset.cli import main
+from invset.run.grids import save_grid
+from invset.run.images import load_png
+
+
+def run() -> None:
+    """Sample what is missing, then write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="+", metavar="'UNIT RANGE ...'")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--title", default="")
+    parser.add_argument("--n", type=int, default=60, help="samples of a run")
+    parser.add_argument("--show", type=int, default=4, help="of them, spread over the run, in the picture")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further settings of invset sample")
+    arguments = parser.parse_args()
+
+    runs = arguments.output.with_name(f"{arguments.output.stem}-runs")
+    images, captions = [], []
+    columns = arguments.show * max(len(row.split()) - 1 for row in arguments.rows)
+    for row in arguments.rows:
+        unit, *ranges = row.split()
+        for interval in ranges:
+            folder = runs / f"{unit.replace(':', '-')}-{interval.strip('[]').replace(',', '-')}"
+            if not (folder / "summary.json").exists():
+                settings = [f"neuron={unit}", f"range={interval}", f"n={arguments.n}", *arguments.set]
+                if code := main.run(["sample", *settings, f"hydra.run.dir={folder}"]):
+                    sys.exit(code)
+            count = json.loads((folder / "summary.json").read_text())["samples"]
+            paths = sorted((folder / "images").glob("*.png"))[:: max(1, count // arguments.show)][: arguments.show]
+            images += [load_png(path) for path in paths]
+            captions += [f"{unit.split(':')[-1].replace('_', ' ')} {interval}", *[""] * (len(paths) - 1)]
+    save_grid(arguments.output, images, captions, arguments.title, columns)
+
+
+if __name__ == "__main__":
+    run()
