@@ -1,6 +1,6 @@
 """Train the built-in model: `python scripts/train_mini.py stage=all data=FOLDER`, or a stage at a time.
 
-The stages are network, generator, distil, export, evaluate and judge; their settings are in configs/train. A run
+The stages are label, network, generator, distil, export, evaluate and judge; their settings are in configs/train. A run
 that is stopped, even by kill -9, goes on exactly when started again.
 """
 
@@ -36,9 +36,22 @@ from invset.training.export import export_generator, export_network, trained_gen
 from invset.training.generator import GeneratorSettings, GeneratorTraining
 from invset.training.judge import JudgeSettings, means, sampled, verdict
 from invset.training.loop import Evaluate, Training, save_png, train
-from invset.training.network import NetworkSettings, NetworkTraining, Teacher
+from invset.training.network import NetworkSettings, NetworkTraining, Teacher, write_table
 
 log = logging.getLogger("train_mini")
+
+
+def label_stage(config: DictConfig) -> None:
+    """A teacher's largest logits of each image of `data`, once: teacher.npz in the folder `out`."""
+    path = Path(config.out) / "teacher.npz"
+    if path.exists():
+        log.info("%s is there already", path)
+        return
+    units = unit_folders(config.data)
+    labeller = labeller_of(config, len(units))
+    labeller.module.to(chosen_device(config.device))
+    write_table(labeller, load_images(config.data, units, size=config.size), path, config.top)
+    log.info("wrote %s", path)
 
 
 def network_stage(config: DictConfig) -> bool:
@@ -166,17 +179,19 @@ def all_stage(config: DictConfig) -> None:
     checkpoint = f"generator_checkpoint={out}/generator/checkpoint.pt"
     units = unit_folders(config.data)
     names = [] if units == class_folders() else [f"names={model}/classes.txt"]
+    left_out = {stage for stage, own in config.steps.items() if own is None}
+    table = [] if "label" in left_out else [f"teacher={out}/label/teacher.npz"]
     steps = [
-        ("network", "network", []),
+        ("label", "label", []),
+        ("network", "network", table),
         ("export", "model", [f"network_checkpoint={network}/checkpoint.pt"]),
         ("generator", "generator", [exported]),
         ("export", "model", [exported, checkpoint]),
-        ("distil", "distil", [exported, made]),
+        ("distil", "distil", [exported, made, *table]),
         ("export", "model", [exported, checkpoint]),
         ("evaluate", "evaluate", [f"data={config.val}", "more.data=null", exported, made]),
         ("judge", "judge", [exported, made, *names]),
     ]
-    left_out = {stage for stage, own in config.steps.items() if own is None}
     if config.val is None:
         left_out.add("evaluate")
     elif unit_folders(config.val) != units:
@@ -189,6 +204,8 @@ def all_stage(config: DictConfig) -> None:
     of = dict(composed)
     if "distil" in of:  # mistakes that would else show after hours
         labeller_of(of["distil"], len(units))
+    if "label" in of:
+        labeller_of(of["label"], len(units))
     if "judge" in of:
         judges_of(of["judge"], len(units))
     for stage, own in composed:
@@ -214,6 +231,7 @@ def stage_config(config: DictConfig, stage: str, settings: list[str]) -> DictCon
 
 
 STAGES: dict[str, Callable[[DictConfig], bool | None]] = {
+    "label": label_stage,
     "network": network_stage,
     "generator": generator_stage,
     "distil": distil_stage,
@@ -225,11 +243,11 @@ STAGES: dict[str, Callable[[DictConfig], bool | None]] = {
 
 
 def labeller_of(config: DictConfig, units: int) -> Network:
-    """The teacher of stage=distil. Raises ConfigError where it has not so many units."""
+    """The teacher of stages label and distil. Raises ConfigError where it has not so many units."""
     labeller = build_network(config.labeller.name, **config.labeller.options)
     if labeller.units("fc8") != units:
         found = f"{labeller.name} has {labeller.units('fc8')}, the folder {units} classes"
-        hint = "Take another, or leave the stage out (of stage=all by steps.distil=null)."
+        hint = "Take another, or leave the stages out (of stage=all by steps.label=null steps.distil=null)."
         raise ConfigError(f"labeller: needs the units of the network and the classes of the folder. {found}. {hint}")
     return labeller
 

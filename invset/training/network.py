@@ -11,6 +11,7 @@ from torch import Tensor
 
 from invset.errors import ConfigError
 from invset.models.mini import LOGIT_SCALE, SHIPPED, Dimensions, MiniNetwork, load_network
+from invset.models.network import Network
 from invset.training.checkpoint import require_dimensions
 from invset.training.compute import autocast, compiled, send
 from invset.training.data import ImageSet, picked, random_rows, scaled
@@ -62,6 +63,23 @@ class Teacher:
         other = log_p.scatter(1, index, -torch.inf).logsumexp(1, keepdim=True)
         loss = -(target * torch.cat([top, other], 1)).sum(1)
         return (loss * known).sum() / known.sum().clamp_min(1)
+
+
+@torch.no_grad()
+def write_table(teacher: Network, data: ImageSet, path: Path, top: int = 32, batch: int = 128) -> None:
+    """Write what a `Teacher` reads: another network's `top` largest fc8 units for each image."""
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    for part in data.images.split(batch):
+        said = teacher.read(["fc8"], scaled(part.to(teacher.device)))["fc8"].float().cpu()
+        largest = said.topk(min(top, said.shape[1] - 1), 1)  # one at least is the rest
+        others = said.scatter(1, largest.indices, -torch.inf).logsumexp(1)
+        parts.append((largest.indices.int(), largest.values, others))
+    index, logit, rest = (torch.cat(values).numpy() for values in zip(*parts, strict=True))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, name=np.array(data.names), index=index, logit=logit, rest=rest)
+    temporary.replace(path)
 
 
 class NetworkTraining:

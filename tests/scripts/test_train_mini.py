@@ -36,7 +36,7 @@ from invset.training.distil import DistilSettings
 from invset.training.evaluate import encode
 from invset.training.generator import GeneratorSettings
 from invset.training.judge import JudgeSettings
-from invset.training.network import NetworkSettings
+from invset.training.network import NetworkSettings, Teacher
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "train_mini.py"
@@ -369,6 +369,7 @@ ALL = (
     "stage=all", "size=32", "width=0.125", "device=cpu", "loop.report_every=2",
     "++steps.network={code: 16, settings.batch: 4, settings.images: 80, settings.bf16: false}",
     "++steps.generator={critic.options.size: 32, settings.batch: 4, settings.mixed: 2, settings.images: 16}",
+    "++steps.label={labeller.options.size: 32, top: 5}",
     "++steps.distil={labeller.options.size: 32, settings.batch: 4, settings.images: 16, settings.longest: 4}",
     "++steps.judge={settings.samples: 2, settings.chains: 2, settings.steps: 3, units: null}",
 )  # fmt: skip
@@ -382,10 +383,12 @@ def test_all_stages_and_all_again(wnids, stage, tmp_path):
     result = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT, env=ENVIRONMENT)
     assert result.returncode == 0, result.stdout + result.stderr
     stages = [text.partition("stage=")[2].partition(",")[0] for text in result.stdout.splitlines() if "stage=" in text]
-    assert stages == ["network", "export", "generator", "export", "distil", "export", "evaluate", "judge"]
+    assert stages == ["label", "network", "export", "generator", "export", "distil", "export", "evaluate", "judge"]
     first = contents(out)
     assert {"model/network.safetensors", "model/generator.safetensors", "judge/judge.json"} <= set(first)
     assert {f"{name}/checkpoint.pt" for name in ("network", "generator", "distil")} <= set(first)
+    table = Teacher(out / "label" / "teacher.npz", tuple(f"n01443537/{i}.png" for i in range(4)))
+    assert table.known.all()
     assert first["model/network.safetensors"] == first["distil/network.safetensors"]
     model = {kind: out / "model" / f"{kind}.safetensors" for kind in ("network", "generator")}
     assert load_network(model["network"]).dimensions == load_generator(model["generator"]).dimensions
@@ -416,9 +419,10 @@ def test_all_of_own_classes_without_distil(folder, stage, tmp_path):
     with pytest.raises(ConfigError, match=r"labeller: .* steps\.distil=null"):
         stage(*overrides)
     with pytest.raises(ConfigError, match=r"judges: .* steps\.judge=null"):
-        stage(*overrides, "++steps.distil=null")
+        stage(*overrides, "++steps.label=null", "++steps.distil=null")
     assert not list(tmp_path.iterdir())
-    stage(*overrides, "++steps.distil=null", "++steps.judge=null", "++steps.generator={critic.name: null}")
+    left_out = ("++steps.label=null", "++steps.distil=null", "++steps.judge=null")
+    stage(*overrides, *left_out, "++steps.generator={critic.name: null}")
     made = {path.name for path in tmp_path.iterdir()}
     assert made == {"network", "model", "generator"}
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
