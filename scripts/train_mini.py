@@ -161,14 +161,18 @@ def judge_stage(config: DictConfig) -> None:
         name = names[samples.row]
         verdicts[name] = verdict(samples, judges)
         lines.append(scaled(samples.images[:: max(1, len(samples.images) // 12)][:12]))
-        log.info("%s: %s", name, json.dumps(verdicts[name]._asdict()))
+        top5 = ", ".join(f"{judge} {shares[1]:.0%}" for judge, shares in verdicts[name].seen.items())
+        log.info("%s in [%.4g, %.4g]: %d samples; in the top 5 of %s", name, *verdicts[name][:3], top5)
     out.mkdir(parents=True, exist_ok=True)
     if any(map(len, lines)):
         save_png(grid_of([line for line in lines if len(line)]), out / "samples.png")
     summary = {name: dict(zip(("top1", "top5"), means(verdicts.values(), name), strict=True)) for name in judges}
     units = {name: given._asdict() for name, given in verdicts.items()}
     (out / "judge.json").write_text(json.dumps({"means": summary, "units": units}, indent=1), encoding="utf-8")
-    log.info("means of %d units: %s", len(rows), json.dumps(summary))
+    for judge, shares in summary.items():
+        log.info(
+            "%s, mean of %d units: top 1 %.1f%%, top 5 %.1f%%", judge, len(rows), *(100 * x for x in shares.values())
+        )
 
 
 def all_stage(config: DictConfig) -> None:

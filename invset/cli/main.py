@@ -40,7 +40,7 @@ usage: invset sample [key=value ...]
 
 settings (defaults in brackets):
   neuron       layer:unit, conv5:97:8:8 (row and column, from 0), conv5:97:max, or a list [fc8:goldfish]
-  range        [z1,z2], or a list of ranges, one for each neuron [[100,120]]; network=efficientnet_lite0 [[14,16]]
+  range        [z1,z2], or a list of ranges, one for each neuron [[50,60]]; network=efficientnet_lite0 [[14,16]]
   n            how many samples [500]
   method       paper: seeds, then fast sampling; full: eq. 16, all n optimised together [paper]
   constraint   range: z1 <= f <= z2; lower: f >= z1, the paper's equations to the letter [range]

@@ -31,8 +31,8 @@ class JudgeSettings:
     samples: int = 50
     chains: int = 10
     steps: int = 30
-    low: float = 0.85
-    high: float = 0.95
+    low: float = 0.9
+    high: float = 1.0
 
     def __post_init__(self) -> None:
         """Raises ConfigError where nothing could be sampled."""

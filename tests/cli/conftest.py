@@ -18,7 +18,7 @@ import pytest
 from invset.cli.main import run
 
 LINEAR = ("sample", "experiment=linear", "n=22", "schedule.K=4")
-MINI = ("sample", "neuron=fc8:goldfish", "range=[100,120]", "n=14", "schedule.K=4")
+MINI = ("sample", "neuron=fc8:goldfish", "range=[50,60]", "n=14", "schedule.K=4")
 
 
 class Result(NamedTuple):

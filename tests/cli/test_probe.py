@@ -60,7 +60,7 @@ def test_a_folder_of_images(invset, here, mini_run):
     (line,) = [line for line in result.out.splitlines() if "the folder's images" in line]
     assert line.startswith("14 the folder's images") or line.startswith("the folder's 14 images")
     lowest, *_, highest = map(float, line.split()[-5:])
-    assert 100 <= lowest <= highest <= 120
+    assert 50 <= lowest <= highest <= 60
 
 
 def test_a_dead_unit_has_nothing_to_suggest(invset, monkeypatch):

@@ -60,7 +60,7 @@ def test_every_image_lies_in_the_range_and_measures_what_is_written(mini_run, ro
         with torch.no_grad():
             _, measured = reader(pictures(mini_run, [int(line["sample"]) for line in group]))
         for line, value in zip(group, measured[:, 0].tolist(), strict=True):
-            assert 100 <= value <= 120
+            assert 50 <= value <= 60
             # float32 written in full; another batch, thread count or processor may change its last bits
             assert value == pytest.approx(float(line["fc8:2 saved"]), rel=1e-5)
             assert float(line["fc8:2 computed"]) == pytest.approx(float(line["fc8:2 saved"]), rel=1e-5)
@@ -79,8 +79,8 @@ def test_the_trace_has_a_line_for_each_chain_and_step(mini_run, rows):
     assert [(line["step"], line["chain"]) for line in lines] == expected
     for line in lines:
         f, violation = float(line["fc8:2 activation"]), float(line["fc8:2 violation"])
-        assert violation == pytest.approx(max(100 - f, f - 120, 0), abs=1e-4)
-        assert (line["accepted"] == "1") == (100 <= f <= 120)
+        assert violation == pytest.approx(max(50 - f, f - 60, 0), abs=1e-4)
+        assert (line["accepted"] == "1") == (50 <= f <= 60)
         assert float(line["length"]) >= 0
     phases = [line["phase"] for line in lines]
     assert phases == sorted(phases, key=["seeding", "sampling"].index)
