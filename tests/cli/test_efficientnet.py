@@ -103,4 +103,4 @@ def test_without_the_extra_one_line_says_what_to_install(invset, here, monkeypat
 
 def test_help_names_it(invset):
     assert "efficientnet_lite0" in invset("sample", "--help").out
-    assert "network=efficientnett: did you mean efficientnet_lite0?" in invset("sample", "network=efficientnett").err
+    assert "network=efficientnett: did you mean efficientnet_lite" in invset("sample", "network=efficientnett").err

@@ -331,7 +331,7 @@ def test_names_that_two_units_share(script):
         (("stage=judge", "judges=null"), "judges: there are none"),
         ((*JUDGE, "units=[violets]"), "no unit of layer fc8 of mini is labelled 'violets'"),
         ((*JUDGE, "classes=[violets]"), "no unit called violets"),
-        ((*JUDGE, "settings.low=0.9"), "low and high are 0.9 and 0.8"),
+        ((*JUDGE, "settings.low=1.1"), "low and high are 1.1 and 1.0"),
         ((*GENERATOR, "settings.bf16=maybe"), "settings.bf16 is 'maybe', and may be true, false or auto"),
         ((*GENERATOR, "critic={name: mini, layers: [block4]}", "~critic.options.size"), "no layer 'block4'"),
         ((*GENERATOR, "critic={name: mini, layers: [fc7]}", "~critic.options.size"), "fc7 of mini is no map"),

@@ -111,7 +111,7 @@ def test_what_is_not_reached_is_not_seen(models):
         assert verdict(samples, {"own": network}).samples == 0
 
 
-@pytest.mark.parametrize("settings", [{"samples": 0}, {"chains": 0}, {"steps": 0}, {"low": 0.8}, {"low": -1}])
+@pytest.mark.parametrize("settings", [{"samples": 0}, {"chains": 0}, {"steps": 0}, {"low": 1.0}, {"low": -1}])
 def test_settings_that_sample_nothing(settings):
     with pytest.raises(ConfigError, match=r"settings\.(samples is 0|chains is 0|steps is 0|low and high are)"):
         JudgeSettings(**settings)
