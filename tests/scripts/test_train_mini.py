@@ -50,7 +50,7 @@ DISTIL = ("stage=distil", "settings={images: 24, batch: 4, shift: 2, longest: 6}
 JUDGE = ("stage=judge", "settings={samples: 4, chains: 4, steps: 30}", "~judges.efficientnet_lite0")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")  # before fixtures that train, which are of this scope
 def one_thread():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -16,7 +16,7 @@ from invset.training.generator import GeneratorSettings, GeneratorTraining
 from invset.training.network import NetworkSettings, NetworkTraining
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")  # before fixtures that train, which are of this scope
 def one_thread():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
