@@ -1,6 +1,6 @@
 """One picture of several units at several ranges: a row a unit, a few samples a range, the range under them.
 
-    python scripts/gallery.py --output docs/images/classes.png 'fc8:goldfish [50,60] [60,70] [70,80]' 'fc8:lion [40,50]'
+    python scripts/gallery.py --output docs/images/classes.png 'fc8:goldfish [35,40] [50,60]' 'fc8:alp [26,30] [37,42]'
 
 Runs `invset sample` for each, in folders beside the picture (FILE-runs/), which are used again if they are there.
 """

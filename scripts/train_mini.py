@@ -1,7 +1,7 @@
 """Train the built-in model: `python scripts/train_mini.py stage=all data=FOLDER`, or a stage at a time.
 
 The stages are label, network, generator, distil, export, evaluate and judge; their settings are in configs/train. A run
-that is stopped, even by kill -9, goes on exactly when started again.
+that is stopped, even by kill -9, goes on when started again: exactly, on a CPU with as many threads.
 """
 
 import json
@@ -27,7 +27,7 @@ from invset.models.network import Network
 from invset.models.registry import build_generator, build_network
 from invset.models.unit import parse_unit
 from invset.training.checkpoint import require_pair
-from invset.training.compute import allow_speed, chosen_device, compiles, place
+from invset.training.compute import chosen_device, compiles, place, speed
 from invset.training.critic import Critic
 from invset.training.data import ImageSet, join, load_images, named_folders, require_size, scaled, unit_folders
 from invset.training.distil import DistilSettings, DistilTraining
@@ -210,6 +210,8 @@ def all_stage(config: DictConfig) -> None:
         labeller_of(of["distil"], len(units))
     if "label" in of:
         labeller_of(of["label"], len(units))
+    if "generator" in of and of["generator"].critic.name:
+        build_network(of["generator"].critic.name, **of["generator"].critic.options)
     if "judge" in of:
         judges_of(of["judge"], len(units))
     for stage, own in composed:
@@ -314,8 +316,8 @@ def critic_of(config: DictConfig, images: ImageSet, where: str) -> Critic:
 
 def run(config: DictConfig, training: Training, evaluate: Evaluate | None) -> bool:
     """The loop, with the budget and the intervals of the config; whether the budget is spent."""
-    allow_speed(chosen_device(config.device))
-    train(training, Path(config.out), evaluate=evaluate, say=log.info, **config.loop)
+    with speed(chosen_device(config.device)):
+        train(training, Path(config.out), evaluate=evaluate, say=log.info, **config.loop)
     return training.done
 
 

@@ -3,7 +3,8 @@
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -85,11 +86,18 @@ def autocast(device: str, bf16: bool | str) -> torch.autocast:
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=switched_on(bf16, device, "settings.bf16"))
 
 
-def allow_speed(device: str) -> None:
-    """On a GPU, for the whole process: TF32 in what stays float32, and the quickest algorithm for each shape."""
+@contextmanager
+def speed(device: str) -> Iterator[None]:
+    """On a GPU, inside: TF32 in what stays float32, and the quickest algorithm for each shape."""
+    precision, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
     if is_cuda(device):
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.benchmark = benchmark
 
 
 def send(tensor: Tensor, device: str | torch.device) -> Tensor:

@@ -75,7 +75,12 @@ def load_images(
 
     middle = transforms.Compose([transforms.Resize(size), transforms.CenterCrop(size)])
     random = transforms.RandomResizedCrop(size, scale=(0.3, 1.0))
-    files = ImageFolder(str(folder))
+    try:
+        files = ImageFolder(str(folder))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{folder}: {str(error).splitlines()[0]}. Give each class some, or remove its folder."
+        ) from error
     wanted = set(files.classes if classes is None else classes)
     if unknown := sorted(wanted - (set(files.classes) & set(units))):
         raise ConfigError(f"{folder}: no class folder, or no unit of the network, for {', '.join(unknown)}.")
@@ -88,7 +93,10 @@ def load_images(
         last = ""
         for number, (path, _) in enumerate(samples):
             if path != last:
-                image, last = files.loader(path), path
+                try:
+                    image, last = files.loader(path), path
+                except OSError as error:
+                    raise ConfigError(f"{path}: cannot be read as an image ({error}). Replace or remove it.") from error
             images[number] = transforms.functional.pil_to_tensor(random(image) if crops else middle(image))
     names = tuple(f"{name}/{Path(path).name}" for path, name in samples)
     return ImageSet(images, torch.tensor([row[name] for _, name in samples]), names)

@@ -133,8 +133,14 @@ class DistilTraining:
         self.adam.load_state_dict(state["adam"])
         self.rng.set_state(state["rng"])
         self.step_number = state["step"]
-        for name, value in state["chains"].items():
-            setattr(self, name, value)
+        chains = state["chains"]
+        if len(chains["codes"]) != len(self.codes):
+            raise ConfigError(
+                f"the checkpoint has {len(chains['codes'])} chains, settings.batch is {len(self.codes)}. "
+                "Go on with the same, or take another out."
+            )
+        self.codes, self.targets = chains["codes"], chains["targets"]
+        self.left, self.lengths = chains["left"], chains["lengths"]
 
     def step(self) -> dict[str, Tensor]:
         """Move the chains, ask the teacher about their images, and update the network; returns the losses."""

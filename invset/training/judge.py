@@ -1,4 +1,4 @@
-"""Does another network see the class? Inverse-set samples of many classes, shown to judges that did not guide them."""
+"""Does another network see the class? Inverse-set samples of many classes, shown to judges that do not guide them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass

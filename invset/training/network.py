@@ -3,13 +3,14 @@
 import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from invset.errors import ConfigError
+from invset.errors import ConfigError, WeightsError
 from invset.models.mini import LOGIT_SCALE, SHIPPED, Dimensions, MiniNetwork, load_network
 from invset.models.network import Network
 from invset.training.checkpoint import require_dimensions
@@ -41,12 +42,20 @@ class Teacher:
 
     Raises:
         ConfigError: the file knows none of the images.
+        WeightsError: there is no such file, or it is damaged or something else.
     """
 
     def __init__(self, path: str | Path, names: tuple[str, ...]):
-        with np.load(path) as file:
-            row = {str(name): i for i, name in enumerate(file["name"])}
-            index, logit, rest = (torch.from_numpy(file[key]) for key in ("index", "logit", "rest"))
+        try:
+            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                row = {str(name): i for i, name in enumerate(file["name"])}
+                index, logit, rest = (torch.from_numpy(file[key]) for key in ("index", "logit", "rest"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
+            raise WeightsError(
+                f"{path}: is no table of a teacher's logits ({error}). Write one with stage=label."
+            ) from error
+        if not (index.ndim == 2 and index.shape == logit.shape and len(row) == len(index) == len(rest)):
+            raise WeightsError(f"{path}: its tables do not fit each other. Write it again with stage=label.")
         rows = torch.tensor([row.get(name, -1) for name in names])
         self.known = rows >= 0
         if not self.known.any():

@@ -1,11 +1,13 @@
 """A teacher's table, written and read back, says of each image what the teacher says."""
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from invset.errors import ConfigError, WeightsError
 from invset.models.network import Network
-from invset.training.data import ImageSet
+from invset.training.data import ImageSet, load_images
 from invset.training.network import Teacher, write_table
 
 
@@ -44,3 +46,25 @@ def test_what_is_left_out_is_in_the_rest(tmp_path):
         ordered = said.sort(1, descending=True).values
         np.testing.assert_allclose(table["logit"], ordered[:, :4], rtol=1e-5)
         np.testing.assert_allclose(table["rest"], ordered[:, 4:].logsumexp(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 cut short", "pickled", "of other shapes"])
+def test_what_is_no_table(content, tmp_path):
+    path = tmp_path / "teacher.npz"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content == "pickled":
+        np.savez(path, name=np.array([{"a": 1}], dtype=object), index=[[0]], logit=[[0.0]], rest=[0.0])
+    elif content is not None:
+        np.savez(path, name=np.array(["a", "b"]), index=[[0]], logit=[[0.0]], rest=[0.0])
+    with pytest.raises(WeightsError, match=r"teacher\.npz: .* stage=label"):
+        Teacher(path, ("a",))
+
+
+def test_images_that_are_none(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ConfigError, match="Give each class some"):
+        load_images(tmp_path, ("a",))
+    (tmp_path / "a" / "1.png").write_bytes(b"nothing to see")
+    with pytest.raises(ConfigError, match=r"1\.png: cannot be read as an image"):
+        load_images(tmp_path, ("a",))
