@@ -1,0 +1,168 @@
+"""PyTorch's files, .safetensors and .pt or .pth, and modules that are filled from them."""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+from collections.abc import Callable, Iterable
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from invset.errors import WeightsError
+from invset.weights.files import kind, opened
+
+Module = TypeVar("Module", bound=nn.Module)
+
+WRAPPERS = ("state_dict", "model")  # keys under which training programs save the tensors
+PARALLEL = "module."  # what nn.DataParallel puts before each name
+PICKLES = 5  # at the start of a file that torch.save wrote before 1.6, the storages behind them
+MOST_OPERATIONS = 2_000_000  # of a pickle: some forty a tensor
+LONGEST_TEXT = 2000  # characters
+COUNTS = "num_batches_tracked"  # of a BatchNorm: files from before PyTorch 0.4.1 have none, and only training asks
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Name -> tensor, on the CPU, each of its dtype in the file: safetensors or torch.save's, told by content.
+
+    A state dict under "state_dict" or "model" is taken out, and DataParallel's "module." taken off. Nothing in the
+    file is run. The tensors are copies: the file may change while they are in use.
+
+    Raises:
+        WeightsError: the file is missing, damaged, of another kind, or holds more than tensors by name.
+    """
+    found = kind(path)
+    if found == "safetensors":
+        return _single(read_safetensors(path)[0])
+    if found == "torch":
+        return _single(_read_torch(Path(path)))
+    raise WeightsError(f"{path}: is no file of PyTorch's tensors (safetensors, .pt or .pth). Give the path of one.")
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Name -> tensor, on the CPU, and the file's metadata.
+
+    Raises:
+        WeightsError: the file is missing, damaged or no safetensors.
+    """
+    with opened(Path(path)):
+        try:
+            with safe_open(path, framework="pt") as file:
+                names = file.keys()
+                # A clone, as the tensors are the file itself, mapped: cut short later, it would crash the interpreter.
+                return {name: file.get_tensor(name).clone() for name in names}, file.metadata() or {}
+        except Exception as error:  # a SafetensorError, or what torch raises for shapes and types that it has not
+            raise ValueError(f"cannot be read as safetensors ({_brief(error)})") from error
+
+
+def fill(build: Callable[[], Module], state: dict[str, Tensor], path: str | Path, advice: str) -> Module:
+    """The module that `build` makes, with these tensors as its own, in eval mode, without gradients.
+
+    It is built without memory first, so that a file cannot ask for more than it fills. If it has buffers that no
+    file carries, and that `build` does not put on the CPU itself, it is then built once more, for them. Floating
+    point tensors become of the module's dtype. Tensors that are neither parameters nor buffers are not looked after.
+
+    Args:
+        build: makes the module; the global random state is left as it was.
+        state: every parameter and buffer by name; a BatchNorm's count of batches may be left out.
+        path: of the file, for the message.
+        advice: what to do if it does not fit.
+
+    Raises:
+        WeightsError: a name, a shape or a type differs; the message tells the first.
+    """
+    with torch.device("meta"):
+        module = build()
+    wanted = module.state_dict()
+    counts = {name: value for name, value in wanted.items() if name.endswith(COUNTS) and name not in state}
+    state = state | {name: torch.zeros(value.shape, dtype=value.dtype) for name, value in counts.items()}
+    for name in [*wanted, *state]:
+        expected, found = _described(wanted.get(name)), _described(state.get(name))
+        if expected != found:
+            raise WeightsError(f"{path}: {name} should be {expected}, is {found}. {advice}")
+    if any(buffer.is_meta for name, buffer in module.named_buffers() if name not in wanted):
+        with torch.random.fork_rng(devices=[]):
+            module = build()
+    module.load_state_dict({name: value.to(wanted[name].dtype) for name, value in state.items()}, assign=True)
+    return module.eval().requires_grad_(False)
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    with opened(path) as (file, size):
+        _require_sound(path, file, size)
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # of a damaged file the unpickler may raise nearly any; torch's words do not help
+            raise ValueError(
+                "cannot be read by torch.load, or holds more than tensors by name, of which nothing is run "
+                f"({type(error).__name__})"
+            ) from error
+        return {name: value.detach() for name, value in _unwrapped(content).items()}
+
+
+def _single(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names as they are without nn.DataParallel."""
+    if all(name.startswith(PARALLEL) for name in state):
+        return {name.removeprefix(PARALLEL): value for name, value in state.items()}
+    return state
+
+
+def _require_sound(path: Path, file: BinaryIO, size: int) -> None:
+    """Look through the pickles, which runs nothing: their length sets the time of torch.load, its messages' as well."""
+    try:
+        if file.read(2) != b"PK":
+            file.seek(0)
+            operations = chain.from_iterable(pickletools.genops(file) for _ in range(PICKLES))
+            _require_short(operations)
+            return
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            # torch.save stores: what is compressed was written by others, and may unpack to anything.
+            if any(e.compress_type != zipfile.ZIP_STORED for e in entries) or sum(e.file_size for e in entries) > size:
+                raise ValueError("the entries of the zip are compressed, or overlap")
+            for entry in entries:
+                if entry.filename.endswith(".pkl"):
+                    with archive.open(entry) as stream:
+                        _require_short(pickletools.genops(stream))
+    except Exception as error:  # a ValueError mostly; zipfile raises what it meets in a damaged file
+        raise ValueError(f"is no whole file of torch.save's ({_brief(error)})") from error
+
+
+def _require_short(operations: Iterable[tuple[Any, Any, Any]]) -> None:
+    for count, (_, argument, _) in enumerate(operations):
+        if count >= MOST_OPERATIONS or (isinstance(argument, str | bytes) and len(argument) > LONGEST_TEXT):
+            raise ValueError("its pickle is longer than that of tensors")
+
+
+def _unwrapped(content: Any) -> dict[str, Tensor]:
+    for key in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not content:
+        raise ValueError("holds no tensors by name")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise ValueError(f"holds more than tensors by name: {str(name)[:50]!r} is a {type(value).__name__}")
+        # Such a tensor may stand for more memory than the file has.
+        if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_nested:
+            raise ValueError(f"{name[:50]!r} is no plain tensor")
+        if value.nbytes > value.untyped_storage().nbytes():
+            raise ValueError(
+                f"{name[:50]!r} repeats its numbers, {value.nbytes} bytes out of fewer: save a clone of it"
+            )
+    return content
+
+
+def _described(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return "absent"
+    kind = "" if value.is_floating_point() else f" of {value.dtype}"
+    return f"{tuple(value.shape)}{kind}"
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:100]}"

@@ -1,0 +1,258 @@
+"""Damage files of weights in many ways and read them: each ends in tensors or in one WeightsError, soon and small.
+
+    python scripts/fuzz.py --mutations 10000
+
+Prints a row a format. Exits with 1 if a reader raised anything else, took long, grew beyond the limit, or gave more
+than its file holds; the files that did are left in the folder. After a crash of the interpreter the last one is
+`current` there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import random
+import resource
+import runpy
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from invset.errors import WeightsError
+from invset.run.summary import peak_memory
+from invset.weights.caffemodel import read_caffemodel, read_mean
+from invset.weights.files import kind
+from invset.weights.matconvnet import read_matconvnet
+from invset.weights.tensors import read_tensors
+
+CAFFE_FILES = Path(__file__).parents[1] / "tests" / "weights" / "caffe_files.py"
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "caffemodel": read_caffemodel,
+    "binaryproto": read_mean,
+    "matconvnet": read_matconvnet,
+    "safetensors": read_tensors,
+    "torch": read_tensors,
+}
+MOST_SECONDS = 5.0  # a file; the files are some kilobytes
+MOST_MEMORY = 256  # MiB more than at the start
+HEADROOM = 2**31  # bytes of addresses beyond those in use, after which allocation fails
+
+
+def main() -> None:
+    """Damage, read, count."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mutations", type=int, default=10_000, help="of each format")
+    parser.add_argument("--formats", nargs="+", choices=list(READERS), default=list(READERS))
+    parser.add_argument("--seed", type=int, default=0, help="random seed")
+    parser.add_argument("--folder", type=Path, help="for the files that fail; a new one in the system's for such")
+    arguments = parser.parse_args()
+
+    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="invset-fuzz-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    faulthandler.enable()
+    warnings.simplefilter("error")
+    originals = seeds(folder)
+    for name, files in originals.items():  # imports, and whatever a first time needs
+        for data in files:
+            if not isinstance(outcome(READERS[name], data, folder), int):
+                sys.exit(f"a file of {name} that is whole was not read")
+    limit_memory()
+    start, failures = peak_memory(), 0
+    print("| format | mutations | loaded | refused | failed | slowest, s | peak memory, MiB more |")
+    print("|---|---|---|---|---|---|---|")
+    for name in arguments.formats:
+        counts, slowest = fuzz(name, originals, arguments.mutations, random.Random(f"{arguments.seed} {name}"), folder)
+        more = (peak_memory() - start) / 2**20
+        failures += counts["failed"] + (more > MOST_MEMORY)
+        print(
+            f"| {name} | {arguments.mutations} | {counts['loaded']} | {counts['refused']} | {counts['failed']} "
+            f"| {slowest:.2f} | {more:.0f} |",
+            flush=True,
+        )
+    if failures:
+        sys.exit(f"failures, of files that are in {folder}, or of memory beyond {MOST_MEMORY} MiB")
+
+
+def fuzz(
+    name: str, originals: dict[str, list[bytes]], count: int, chance: random.Random, folder: Path
+) -> tuple[Counter[str], float]:
+    """How the reader of a format took so many damaged files of it, and the longest time it took."""
+    counts: Counter[str] = Counter()
+    slowest = 0.0
+    others = [data for files in originals.values() for data in files]
+    for number in range(count):
+        data = mutated(chance.choice(originals[name]), others, chance)
+        began = time.perf_counter()
+        result = outcome(READERS[name], data, folder)
+        seconds = time.perf_counter() - began
+        slowest = max(slowest, seconds)
+        if isinstance(result, int):
+            word = "loaded" if result <= 16 * len(data) + 1000 else f"gave {result} bytes for {len(data)}"
+        else:
+            word = "refused" if result == "refused" else result
+        if seconds > MOST_SECONDS:
+            word = f"took {seconds:.1f} s"
+        if word not in ("loaded", "refused"):
+            (folder / f"{name}-{number}").write_bytes(data)
+            print(f"{folder / f'{name}-{number}'}: {word}", file=sys.stderr)
+            word = "failed"
+        counts[word] += 1
+    return counts, slowest
+
+
+def outcome(reader: Callable[[Path], Any], data: bytes, folder: Path) -> int | str:
+    """Bytes of the tensors that were read, or "refused", or the exception that should not have come."""
+    path = folder / "current"
+    path.write_bytes(data)
+    try:
+        kind(path)
+        return sum(tensor.nbytes for tensor in tensors(reader(path)))
+    except WeightsError as error:
+        message = str(error)
+        return "refused" if message.startswith(str(path)) and len(message) < 1500 else f"says: {message[:3000]}"
+    except Exception as error:
+        return f"raised {type(error).__name__}: {error}"[:300]
+
+
+def tensors(value: Any) -> Iterable[torch.Tensor]:
+    """Those in what a reader returns."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for entry in value.values():
+            yield from tensors(entry)
+    elif isinstance(value, tuple):
+        for entry in value:
+            yield from tensors(entry)
+
+
+def mutated(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+    """The file with one to four kinds of damage."""
+    for _ in range(chance.randint(1, 4)):
+        data = chance.choice(DAMAGE)(data or b"\0", others, chance)
+    return data
+
+
+def seeds(folder: Path) -> dict[str, list[bytes]]:
+    """Small files that are whole, some of each format."""
+    caffe, path = runpy.run_path(str(CAFFE_FILES)), folder / "current"
+    numbers = np.random.default_rng(0)
+
+    def array(*shape: int) -> np.ndarray:
+        return numbers.standard_normal(shape).astype(np.float32)
+
+    layers = {
+        "conv1": ("Convolution", [array(4, 3, 3, 3), array(4)]),
+        "relu1": ("ReLU", []),
+        "fc6": ("InnerProduct", [array(5, 36), array(5)]),
+    }
+    ways: list[dict[str, Any]] = [
+        *({"version": version, "legacy": version < 2} for version in (0, 1, 2)),
+        *({"packed": packed, "double": double} for packed, double in ((False, False), (False, True), (True, True))),
+    ]
+    state = {"conv.weight": torch.tensor(array(4, 3, 3, 3)), "conv.bias": torch.tensor(array(4)).double()}
+    return {
+        "caffemodel": [caffe["write_net"](path, layers, **way).read_bytes() for way in ways],
+        "binaryproto": [
+            caffe["write_mean"](path, array(1, 3, 4, 5), legacy=legacy, packed=packed).read_bytes()
+            for legacy, packed in ((True, True), (False, False))
+        ],
+        "matconvnet": [matlab(array, old, compressed) for old in (True, False) for compressed in (True, False)],
+        "safetensors": [save(state, {"size": "64"})],
+        "torch": [saved(state, zip) for zip in (True, False)] + [saved({"state_dict": state, "epoch": 3}, True)],
+    }
+
+
+def matlab(array: Callable[..., np.ndarray], old: bool, compressed: bool) -> bytes:
+    """A SimpleNN with the older or the newer names of its fields."""
+    from scipy.io import savemat
+
+    filters, biases = array(3, 3, 2, 4), array(4, 1)
+    cell = np.empty((1, 2), object)
+    cell[0, 0], cell[0, 1] = filters, biases
+    weights = {"filters": filters, "biases": biases} if old else {"weights": cell}
+    layers = np.empty((1, 3), object)
+    layers[0, 0] = {"name": "conv1", "type": "conv", "stride": 1.0, **weights}
+    layers[0, 1] = {"name": "relu1", "type": "relu"}
+    layers[0, 2] = {"name": "norm1", "type": "normalize", "param": np.array([5, 1, 2e-5, 0.75])}
+    labels = np.empty((1, 3), object)
+    labels[:] = ["tench", "goldfish", "great white shark"]
+    meta = {
+        "normalization": {"averageImage": array(6, 6, 3), "imageSize": np.array([6.0, 6, 3])},
+        "classes": {"description": labels},
+    }
+    file = BytesIO()
+    savemat(file, {"layers": layers, **(meta if old else {"meta": meta})}, do_compression=compressed)
+    return file.getvalue()
+
+
+def saved(content: Any, zip: bool) -> bytes:
+    """What torch.save writes, now or before 1.6."""
+    file = BytesIO()
+    torch.save(content, file, _use_new_zipfile_serialization=zip)
+    return file.getvalue()
+
+
+def _flipped(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+    damaged = bytearray(data)
+    for _ in range(chance.choice((1, 1, 2, 8))):
+        damaged[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    return bytes(damaged)
+
+
+def _cut(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+    return data[: chance.randrange(len(data))]
+
+
+def _blown_up(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+    """A length becomes huge: as a number of 2, 4 or 8 bytes of either order, or protobuf's, or digits."""
+    value = chance.choice((2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1, 2**32 - 8, 2**28, 2**63 - 1, 2**40))
+    width = chance.choice((2, 4, 8))
+    number = (value & (1 << 8 * width) - 1).to_bytes(width, chance.choice(("little", "big")))
+    number = chance.choice((number, number, b"\xff" * chance.randint(1, 9) + b"\x01", str(value).encode()))
+    position = chance.choice((chance.randrange(len(data)), chance.randrange(min(len(data), 400))))
+    return data[:position] + number + data[position + len(number) * chance.choice((0, 1, 1)) :]
+
+
+def _spliced(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+    source, position = chance.choice([data, *others]), chance.randrange(len(data))
+    begin = chance.randrange(len(source))
+    chunk = source[begin : begin + chance.choice((1, 8, 64, 512))]
+    return data[:position] + chunk + data[position + len(chunk) * chance.choice((0, 1)) :]
+
+
+def _repeated(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+    begin, length = chance.randrange(len(data)), chance.choice((1, 2, 8, 100))
+    return data[:begin] + data[begin : begin + length] * chance.choice((2, 3, 100, 3000)) + data[begin + length :]
+
+
+def _zeroed(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+    begin = chance.randrange(len(data))
+    length = min(chance.choice((1, 8, 200)), len(data) - begin)
+    return data[:begin] + b"\0" * length + data[begin + length :]
+
+
+DAMAGE = (_flipped, _cut, _blown_up, _blown_up, _spliced, _repeated, _zeroed)
+
+
+def limit_memory() -> None:
+    """Let allocations fail that go far beyond what is in use (Linux)."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (size,) = (int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmSize"))
+        resource.setrlimit(resource.RLIMIT_AS, (size * 1024 + HEADROOM,) * 2)
+
+
+if __name__ == "__main__":
+    main()
