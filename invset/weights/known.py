@@ -1,0 +1,124 @@
+"""Which files of weights are known: where they are, how they are recognised, and on which terms."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from invset.errors import ConfigError, WeightsError
+
+PREFIX = "sha256-prefix"  # the first digits of a SHA-256, as torchvision puts them into file names
+ALGORITHMS = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}  # and how many hex digits they have
+_TORCHVISION = "https://download.pytorch.org/models/"
+_HASHED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*-(?P<prefix>[0-9a-f]{8,64})\.pth")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An address; `member` is the file inside the .zip or .tar.gz there: its path, or the end of its path."""
+
+    url: str
+    member: str | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights: `size` in bytes and `checksums` (algorithm to lower-case hex) as far as published.
+
+    Sources are tried in order. `terms` of use, in short up to the first semicolon.
+    """
+
+    name: str
+    file: str
+    size: int | None
+    checksums: Mapping[str, str] = field(hash=False)
+    sources: tuple[Source, ...]
+    terms: str
+    about: str
+
+    def __post_init__(self) -> None:
+        if not self.file or self.file.startswith(".") or self.file != PurePosixPath(self.file).name:
+            raise ValueError(f"{self.name}: '{self.file}' is not a plain file name")
+        for algorithm, digest in self.checksums.items():
+            digits = ALGORITHMS.get(algorithm, len(digest) if algorithm == PREFIX and len(digest) >= 8 else -1)
+            if not re.fullmatch(f"[0-9a-f]{{{max(digits, 0)}}}", digest) or not digest:
+                raise ValueError(f"{self.name}: {algorithm} '{digest}' is not a checksum")
+
+    @property
+    def short_terms(self) -> str:
+        """The terms up to the first semicolon."""
+        return self.terms.split(";")[0]
+
+
+class SourceError(WeightsError):
+    """One source did not give the file; the next may."""
+
+
+def find(name: str) -> Weights:
+    """The weights of that name; also torchvision's, by their file name as `alexnet-owt-7be5be79.pth`.
+
+    Raises:
+        ConfigError: there are none; says the names near it.
+    """
+    wanted = name.strip().lower().replace("_", "-")
+    if wanted in KNOWN:
+        return KNOWN[wanted]
+    if _HASHED_NAME.fullmatch(name):
+        return torchvision_weights(_TORCHVISION + name)
+    spelled = difflib.get_close_matches(wanted, KNOWN, n=4) if wanted else []
+    close = list(dict.fromkeys([*spelled, *(known for known in KNOWN if wanted and wanted in known)]))
+    advice = f"did you mean {' or '.join(close[:5])}?" if close else f"there are {', '.join(KNOWN)}."
+    raise ConfigError(f"no weights are called '{name}': {advice}")
+
+
+def file_of(given: str | Path | None, default: str, find: Callable[[Weights], Path]) -> Path:
+    """The file that a user gives, by path or by the name of known weights; None: the default known weights."""
+    name = default if given is None else str(given)
+    by_path = given is not None and (name not in KNOWN or Path(name).is_file())
+    return Path(name) if by_path else find(KNOWN[name])
+
+
+def torchvision_weights(url: str) -> Weights:
+    """Weights behind an address of torchvision, whose file name ends in `-`, 8 digits or more of its SHA-256, `.pth`.
+
+    Source: pytorch/vision:torchvision/models (addresses), pytorch/vision:README.md (terms).
+
+    Raises:
+        ConfigError: the address is not one of that kind.
+    """
+    file = PurePosixPath(urlsplit(url).path).name
+    found = _HASHED_NAME.fullmatch(file)
+    if found is None:
+        raise ConfigError(f"{url}: not an address of torchvision's weights (a name as alexnet-owt-7be5be79.pth).")
+    terms = "torchvision's; the weights may have terms of their own, from the images they were trained on"
+    if "swag" in file:
+        terms = "CC-BY-NC 4.0 (SWAG); no commercial use"
+    return Weights(file, file, None, {PREFIX: found["prefix"]}, (Source(url),), terms, "torchvision")
+
+
+def _read() -> dict[str, Weights]:
+    text = resources.files("invset").joinpath("data", "weights.toml").read_text(encoding="utf-8")
+    return {name: _weights(name, entry) for name, entry in tomllib.loads(text).items()}
+
+
+def _weights(name: str, entry: Mapping[str, Any]) -> Weights:
+    return Weights(
+        name=name,
+        file=entry["file"],
+        size=entry.get("size"),
+        checksums=dict(entry.get("checksums", {})),
+        sources=tuple(Source(**source) for source in entry["sources"]),
+        terms=entry["terms"],
+        about=entry["about"],
+    )
+
+
+KNOWN: Mapping[str, Weights] = _read()
+"""Name to weights, from invset/data/weights.toml."""
