@@ -21,8 +21,6 @@ from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
 from invset.core.state import State
-from invset.models.caffenet import caffenet_network
-from invset.models.deepsim import deepsim_generator
 from invset.models.network import Generator, Network
 from invset.models.reader import Encoder, Reader
 from invset.models.registry import build_generator, build_network
@@ -31,7 +29,7 @@ from invset.run.summary import peak_memory
 
 MODELS: dict[str, Callable[[], tuple[Network, Generator]]] = {
     "mini": lambda: (build_network("mini"), build_generator("mini")),
-    "caffenet": lambda: (caffenet_network(), deepsim_generator(crop=227)),
+    "caffenet": lambda: (build_network("caffenet", weights="random"), build_generator("ppgn", weights="random")),
 }
 
 
@@ -56,17 +54,17 @@ def main() -> None:
 
 
 def _row(network: Network, generator: Generator, chains: int, repeats: int, device: torch.device) -> str:
-    network.module.to(device)
-    generator.module.to(device)
+    network.to(device)
+    generator.to(device)
     reader = Reader(network, [parse_unit("fc8:2", network)], Encoder(network, "fc6"))
     randomness = torch.Generator().manual_seed(0)
     codes = torch.randn(64, generator.code_size, generator=randomness).abs().to(device)
-    problem = Problem(generator.module, reader)
+    problem = Problem(generator, reader)
     method, state = _sampling(problem, codes, chains)
 
     def bare() -> None:
         leaf = codes[:chains].clone().requires_grad_(True)
-        outputs = reader(generator.module(leaf))
+        outputs = reader(generator(leaf))
         torch.autograd.grad(outputs, leaf, [torch.ones_like(output) for output in outputs])
 
     samples = 0

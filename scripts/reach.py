@@ -1,6 +1,8 @@
-"""How often does the default schedule deliver? Random units, ranges that `invset probe` suggests, n samples each.
+r"""How often does the default schedule deliver? Random units, ranges that `invset probe` suggests, n samples each.
 
     python scripts/reach.py --pairs 50 --output outputs/reach
+    python scripts/reach.py --pairs 20 --n 100 --network torchvision --layers layer2 layer4 logits \
+        --probe codes=64 chains=5 -- network.name=resnet50
 
 Writes one run folder a pair and a table, reach.csv; the last line counts the pairs that delivered all n.
 """
@@ -13,8 +15,10 @@ import json
 import random
 from pathlib import Path
 
-from invset.cli import build, main, probe
-from invset.cli.schema import ModelConfig, ProbeConfig
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from invset.cli import app, build, main, probe, schema
 from invset.models.reader import Reader
 from invset.models.registry import build_network
 
@@ -30,37 +34,54 @@ def run() -> None:
     parser.add_argument("--pairs", type=int, default=50)
     parser.add_argument("--n", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0, help="random seed of the draw and of the runs")
+    parser.add_argument("--network", default="mini", help="a config of configs/network")
     parser.add_argument("--layers", nargs="+", default=["conv3", "conv4", "conv5", "fc6", "fc7", "fc8"])
     parser.add_argument("--output", type=Path, default=Path("outputs/reach"))
-    parser.add_argument("overrides", nargs="*", help="further settings of invset sample")
+    parser.add_argument("--probe", nargs="*", default=[], help="settings of invset probe alone, as codes=64 chains=5")
+    parser.add_argument("overrides", nargs="*", help="settings of both invset probe and invset sample")
     arguments = parser.parse_args()
 
     drawn = random.Random(arguments.seed)
+    common = [f"network={arguments.network}", f"seed={arguments.seed}", *arguments.overrides]
+    config = _probe_config([*common, *arguments.probe])
+    network = build_network(config.network.kind, **build.given(config.network))
     arguments.output.mkdir(parents=True, exist_ok=True)
     delivered = pairs = 0
     with (arguments.output / "reach.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
-        while pairs < arguments.pairs:
-            config = ProbeConfig(network=ModelConfig("mini"), generator=ModelConfig("mini"), seed=arguments.seed)
-            layer = arguments.layers[pairs % len(arguments.layers)]
-            unit = drawn.randint(1, build_network("mini").units(layer))
-            models = build.models(config, (f"{layer}:{unit}",))
-            (survey,) = probe.survey(config, models, Reader(models.network, models.units))
-            ranges = probe.suggested_ranges(survey)
-            if not ranges:
-                print(f"{layer}:{unit}: probe calls nothing reachable; another unit is drawn", flush=True)
-                continue
-            low, high = drawn.choice(ranges)
-            folder = arguments.output / f"{pairs:02d}-{layer}-{unit}"
-            settings = [f"neuron={layer}:{unit}", f"range=[{low},{high}]", f"n={arguments.n}", f"seed={arguments.seed}"]
-            main.run(["sample", *settings, f"hydra.run.dir={folder}", *arguments.overrides])
-            summary = json.loads((folder / "summary.json").read_text())
-            table.writerow([f"{layer}:{unit}", low, high, *(summary[name] for name in COLUMNS[3:])])
-            file.flush()
-            pairs += 1
-            delivered += summary["samples"] >= arguments.n
+        while pairs < arguments.pairs:  # again for those that nothing was reachable of
+            layers = [arguments.layers[number % len(arguments.layers)] for number in range(pairs, arguments.pairs)]
+            units = list(dict.fromkeys(f"{layer}:{drawn.randint(1, network.units(layer))}" for layer in layers))
+            for unit, ranges in _reachable(config, units):
+                if not ranges:
+                    print(f"{unit}: probe calls nothing reachable; another unit is drawn", flush=True)
+                    continue
+                low, high = drawn.choice(ranges)
+                folder = arguments.output / f"{pairs:02d}-{unit.replace(':', '-')}"
+                settings = [f"neuron={unit}", f"range=[{low},{high}]", f"n={arguments.n}"]
+                main.run(["sample", *common, *settings, f"hydra.run.dir={folder}"])
+                summary = json.loads((folder / "summary.json").read_text())
+                table.writerow([unit, low, high, *(summary[name] for name in COLUMNS[3:])])
+                file.flush()
+                pairs += 1
+                delivered += summary["samples"] >= arguments.n
     print(f"{delivered} of {pairs} pairs delivered all {arguments.n} samples")
+
+
+def _reachable(config: schema.ProbeConfig, units: list[str]) -> list[tuple[str, list[tuple[float, float]]]]:
+    """The ranges that `invset probe` suggests for each unit: all in one survey, which looks at real codes once."""
+    models = build.models(config, tuple(units))
+    surveys = probe.survey(config, models, Reader(models.network, models.units))
+    return [(unit, probe.suggested_ranges(survey)) for unit, survey in zip(units, surveys, strict=True)]
+
+
+def _probe_config(overrides: list[str]) -> schema.ProbeConfig:
+    schema.register()
+    with initialize_config_dir(str(app.config_folder()), version_base="1.3"):
+        config = OmegaConf.to_object(compose("probe", overrides))
+    assert isinstance(config, schema.ProbeConfig)
+    return config
 
 
 if __name__ == "__main__":

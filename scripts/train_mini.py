@@ -22,8 +22,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from invset.errors import ConfigError, InvsetError
-from invset.models.mini import Dimensions, class_folders, load_code_statistics, load_generator, load_network
-from invset.models.network import Network
+from invset.models.labels import class_folders
+from invset.models.mini import Dimensions, load_code_statistics, load_generator, load_network
+from invset.models.network import Generator, Network
 from invset.models.registry import build_generator, build_network
 from invset.models.unit import parse_unit
 from invset.training.checkpoint import require_pair
@@ -49,7 +50,7 @@ def label_stage(config: DictConfig) -> None:
         return
     units = unit_folders(config.data)
     labeller = labeller_of(config, len(units))
-    labeller.module.to(chosen_device(config.device))
+    labeller.to(chosen_device(config.device))
     write_table(labeller, load_images(config.data, units, size=config.size), path, config.top)
     log.info("wrote %s", path)
 
@@ -149,12 +150,13 @@ def evaluate_stage(config: DictConfig) -> None:
 def judge_stage(config: DictConfig) -> None:
     """Samples of each unit, and how often the judges see its class: judge.json and samples.png in the folder `out`."""
     where = chosen_device(config.device)
-    network = build_network("mini", path=config.network, classes=config.names)
-    generator = build_generator("mini", path=config.generator)
+    network = build_network("mini", weights=config.network, labels=config.names)
+    generator = build_generator("mini", weights=config.generator)
     judges = judges_of(config, network.units("fc8"))
     rows = judged_rows(config, network)
-    for module in (network.module, generator.module, *(judge.module for judge in judges.values())):
-        module.to(where)
+    models: list[Network | Generator] = [network, generator, *judges.values()]
+    for model in models:
+        model.to(where)
     out, lines, verdicts = Path(config.out), [], {}
     names = {row: name for name, row in rows.items()}
     for samples in sampled(network, generator, "fc8", list(names), JudgeSettings(**config.settings), config.seed):
@@ -309,7 +311,7 @@ def read_images(config: DictConfig) -> tuple[tuple[str, ...], ImageSet, ImageSet
 def critic_of(config: DictConfig, images: ImageSet, where: str) -> Critic:
     """The network whose maps the config names, on some of the images."""
     network = build_network(config.critic.name, **config.critic.options)
-    network.module.to(where)
+    network.to(where)
     some = images.images[:: max(1, len(images.images) // 256)]
     return Critic(network, config.critic.layers, scaled(some.to(where)))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from invset.cli.check import Targets
-from invset.cli.schema import CodeConfig, EncoderConfig, ModelConfig, ProbeConfig, SampleConfig
+from invset.cli.schema import CodeConfig, EncoderConfig, GeneratorConfig, NetworkConfig, ProbeConfig, SampleConfig
+from invset.cli.weights import fetch_for_run
 from invset.core.full import Full
 from invset.core.paper import Paper
 from invset.core.problem import Problem
@@ -23,18 +25,22 @@ from invset.models.registry import build_generator, build_network
 from invset.models.starts import Starts
 from invset.models.unit import Unit, parse_unit
 
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 METHODS: dict[str, type[Paper] | type[Full]] = {"paper": Paper, "full": Full}
 REFERENCES = 64  # unrelated codes on which distances are measured
 
 
 @dataclass(frozen=True)
 class Models:
-    """What a command works with, on one device."""
+    """What a command works with, on one device; and what encoder=auto and starts=auto turned out to be."""
 
     network: Network
     generator: Generator
     units: tuple[Unit, ...]
+    encoder: Encoder | None
     device: torch.device
+    settled: EncoderConfig
+    starts: str
 
 
 @dataclass(frozen=True)
@@ -57,14 +63,21 @@ def models(config: SampleConfig | ProbeConfig, neurons: tuple[str, ...]) -> Mode
         WeightsError: a file of weights cannot be used.
     """
     device = prepare_torch(config.device, config.threads)
-    network = build_network(config.network.name, **config.network.options)
+    place = partial(_place, device=device, precision=config.precision, channels_last=config.channels_last)
+    network = build_network(config.network.kind, find=fetch_for_run, **given(config.network))
     units = tuple(parse_unit(text, network, config.position) for text in neurons)  # type: ignore[arg-type]
     if len({(unit.layer, unit.index, unit.position) for unit in units}) < len(units):
         raise ConfigError(f"neuron={list(neurons)}: names of the same unit; give each once.")
-    generator = build_generator(config.generator.name, **config.generator.options)
-    network.module.to(device)
-    generator.module.to(device)
-    return Models(network, generator, units, device)
+    generator = build_generator(config.generator.kind, find=fetch_for_run, **given(config.generator))
+    settled = settled_encoder(config.encoder, config.network, network, generator)
+    encoder = _encoder(settled, network)
+    place(network)
+    place(generator)
+    if encoder is not None and encoder.network is not network:
+        place(encoder.network)
+    starts = "random_images" if config.starts == "auto" and generator.statistics is None else config.starts
+    starts = "normal" if starts == "auto" else starts
+    return Models(network, generator, units, encoder, device, settled, starts)
 
 
 def sampling(config: SampleConfig, targets: Targets) -> Sampling:
@@ -75,11 +88,10 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
         WeightsError: a file of weights cannot be used.
     """
     built = models(config, targets.neurons)
-    encoder = _encoder(settled_encoder(config.encoder, built.network), config.network, built.network)
-    reader = Reader(built.network, built.units, encoder)
+    reader = Reader(built.network, built.units, built.encoder)
     region_of = Region.two_sided if config.constraint == "range" else Region.lower_only
     problem = Problem(
-        built.generator.module,
+        built.generator,
         reader,
         objective=config.objective.between,  # type: ignore[arg-type]
         eight_bit=config.pixels == "eight_bit",
@@ -96,11 +108,11 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
         batch_size=config.batch_size,
     )
     starts = Starts(
-        config.starts,  # type: ignore[arg-type]
+        built.starts,  # type: ignore[arg-type]
         config.seed,
         schedule.chains,
         built.generator,
-        encoder,
+        built.encoder,
         config.folder,
     )
     region = region_of(targets.ranges).to(built.device)
@@ -113,6 +125,13 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
     return Sampling(built, reader, region, problem, method, schedule)
 
 
+def given(config: NetworkConfig | GeneratorConfig | EncoderConfig) -> dict[str, Any]:
+    """A builder's arguments: the settings that are not null, and the options."""
+    names = ("name", "factory", "weights", "labels")
+    values = {name: getattr(config, name, None) for name in names}
+    return {name: value for name, value in values.items() if value is not None} | config.options
+
+
 def code_bounds(config: CodeConfig, generator: Generator) -> tuple[float, float] | None:
     """The bounds on codes that the config asks for."""
     bounds: Any = config.bounds
@@ -121,11 +140,36 @@ def code_bounds(config: CodeConfig, generator: Generator) -> tuple[float, float]
     return None if bounds is None else (float(bounds[0]), float(bounds[1]))
 
 
-def settled_encoder(config: EncoderConfig, network: Network) -> EncoderConfig:
-    """`auto` as what it stands for: the network under study if it has such a layer, else the built-in network."""
-    if config.network != "auto":
+def settled_encoder(
+    config: EncoderConfig, network_config: NetworkConfig, network: Network, generator: Generator
+) -> EncoderConfig:
+    """`auto` and `own` as what they stand for.
+
+    `own` is the layer that the generator inverts. `auto` is that layer of the network under study, if it has one of
+    that name; else the generator's own; and for a generator that inverts none, as pixels, the built-in network's.
+
+    Raises:
+        ConfigError: `own` of a generator that inverts none.
+    """
+    inverts = generator.inverts
+    if config.network == "none":
         return config
-    return replace(config, network="same" if config.layer is None or config.layer in network.layers else "mini")
+    asked, config = config.layer, replace(config, layer=config.layer or (inverts[1] if inverts else "fc6"))
+    if config.network == "auto":
+        if config.layer in network.layers or asked:
+            return replace(config, network="same")
+        config = replace(config, network="own" if inverts else "mini")
+    if config.network == network_config.kind and given(config) == given(network_config):
+        return replace(config, network="same")
+    if config.network != "own":
+        return config
+    if inverts is None:
+        raise ConfigError(
+            f"encoder=own: generator {generator.name} says of no network that it inverts it; give encoder.network and "
+            "encoder.layer, or encoder=none."
+        )
+    same = inverts[0] == network_config.kind and network.name == inverts[0]
+    return replace(config, network="same" if same else inverts[0], layer=inverts[1])
 
 
 def prepare_torch(device: str, threads: int | None) -> torch.device:
@@ -151,13 +195,17 @@ def prepare_torch(device: str, threads: int | None) -> torch.device:
     return found
 
 
-def _encoder(config: EncoderConfig, network_config: ModelConfig, network: Network) -> Encoder | None:
-    if config.network == "none":
+def _encoder(config: EncoderConfig, network: Network) -> Encoder | None:
+    if config.network == "none" or config.layer is None:
         return None
-    if config.layer is None:
-        raise ConfigError(f"encoder.network={config.network} needs a layer: give encoder.layer, as fc6.")
-    if config.network == "same" or (config.network == network_config.name and not network_config.options):
+    if config.network == "same":
         return Encoder(network, config.layer)
-    other = build_network(config.network)
-    other.module.to(network.device)
+    other = build_network(config.network, find=fetch_for_run, **given(config))
     return Encoder(other, config.layer)
+
+
+def _place(model: Network | Generator, device: torch.device, precision: str, channels_last: bool | None) -> None:
+    dtype = PRECISIONS[precision]
+    if channels_last is None and device.type == "cuda" and dtype != torch.float32:
+        channels_last = True  # what tensor cores compute in
+    model.to(device, dtype, channels_last)

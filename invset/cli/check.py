@@ -14,7 +14,8 @@ CHOICES = {
     "method": ("paper", "full"),
     "constraint": ("range", "lower"),
     "position": ("center", "max", "mean"),
-    "starts": ("normal", "codes", "random_images", "common"),
+    "starts": ("auto", "normal", "codes", "random_images", "common"),
+    "precision": ("float32", "bfloat16", "float16"),
     "pixels": ("eight_bit", "raw"),
     "objective.between": ("encodings", "images", "codes", "none"),
     "schedule.stop": ("feasible", "optimised"),
@@ -77,6 +78,8 @@ def check_probe(config: ProbeConfig) -> tuple[str, ...]:
 
 def check_neurons(neuron: Any) -> tuple[str, ...]:
     """One unit or a list of them, as texts. Raises ConfigError."""
+    if neuron is None:
+        raise ConfigError("neuron=null: give layer:unit, as neuron=fc8:981; invset units lists layers and units.")
     neurons = list(neuron) if isinstance(neuron, (list, tuple)) else [neuron]
     if not neurons or not all(isinstance(text, str) and text for text in neurons):
         raise ConfigError(f"neuron={neuron}: give layer:unit, as fc8:981, or a list, as '[conv5:97,fc8:862]'.")
@@ -118,6 +121,8 @@ def _check_choices(config: object) -> None:
 
 
 def _ranges(value: Any, count: int) -> tuple[tuple[float, float], ...]:
+    if value is None:
+        raise ConfigError("range=null: give two numbers, as 'range=[50,60]'; invset probe tells what a neuron reaches.")
     ranges = [value] if count == 1 and not _is_nested(value) else value
     if not isinstance(ranges, (list, tuple)) or not _is_nested(ranges):
         wanted = "two numbers in order, as '[50,60]'" if count == 1 else f"{count} of them, as '[[5,9],[40,50]]'"

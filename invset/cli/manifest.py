@@ -16,7 +16,7 @@ from invset.errors import ConfigError
 if TYPE_CHECKING:
     from invset.cli.build import Sampling
 
-PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "pillow", "numpy", "safetensors")
+PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "pillow", "numpy", "safetensors", "timm")
 
 
 def manifest(config: SampleConfig, sampling: Sampling, overrides: list[str]) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def manifest(config: SampleConfig, sampling: Sampling, overrides: list[str]) -> 
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "weights": [{"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in files],
+        "weights": [{"file": path.name, "sha256": _sha256(path)} for path in files],
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
 
@@ -59,6 +59,11 @@ def require_same_weights(folder: Path, saved: dict[str, Any], now: dict[str, Any
     saved, now = saved | {"torch": saved["packages"]["torch"]}, now | {"torch": now["packages"]["torch"]}
     what = ("device", "threads", "torch")
     return [f"{name} {saved[name]} then, {now[name]} now" for name in what if saved[name] != now[name]]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _version(package: str) -> str:

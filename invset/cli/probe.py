@@ -86,9 +86,10 @@ def survey(config: ProbeConfig, models: Models, reader: Reader) -> Iterator[Surv
 
     generator, device = models.generator, models.device
     images = None if config.folder is None else ImageFolder(config.folder, models.network.input_shape[1:])
-    problem = Problem(generator.module, reader, objective="codes", code_bounds=code_bounds(config.code, generator))
-    starts = Starts("normal", config.seed, config.codes, generator)
-    codes = torch.stack([starts.draw(chain) for chain in range(max(config.codes, config.chains))]).to(device)
+    problem = Problem(generator, reader, objective="codes", code_bounds=code_bounds(config.code, generator))
+    count = max(config.codes, config.chains)
+    starts = Starts(models.starts, config.seed, count, generator, models.encoder)  # type: ignore[arg-type]
+    codes = torch.stack([starts.draw(chain) for chain in range(count)]).to(device)
     distance = scales.measure(problem, codes[:BATCH]).codes
     random = _over(problem, codes[: config.codes])
     statistics = generator.statistics

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from invset.run.folder import RunFolder
 
 
-MODEL_OPTIONS = ("network.", "generator.", "code.")
+DEFAULTS = {"network": "mini", "generator": "mini", "encoder": "auto"}
+MODEL_OPTIONS = ("network.", "generator.", "encoder.", "code.", "position=")
 
 
 def title(sampling: Sampling, targets: Targets, config: SampleConfig) -> str:
@@ -65,9 +66,10 @@ def report(console: Console, outcome: dict[str, Any], sampling: Sampling, folder
 def chosen_models() -> str:
     """The overrides that a command to be pasted needs for the same models, each behind a space; '' for the defaults."""
     hydra = HydraConfig.get()
-    names = [f"{group}={hydra.runtime.choices[group]}" for group in ("network", "generator")]
+    choices = {group: hydra.runtime.choices[group] for group in DEFAULTS}
+    names = [f"{group}={choice}" for group, choice in choices.items() if choice != DEFAULTS[group]]
     options = [override for override in hydra.overrides.task if override.lstrip("+").startswith(MODEL_OPTIONS)]
-    return "".join(f" {shlex.quote(word)}" for word in [*names, *options] if not word.endswith("=mini"))
+    return "".join(f" {shlex.quote(word)}" for word in [*names, *options])
 
 
 def _seed_steps(outcome: dict[str, Any]) -> int:

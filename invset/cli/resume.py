@@ -42,8 +42,8 @@ def arguments(given: list[str]) -> list[str]:
     kept = [override for override in saved if _key(override) not in new]
     # Hydra's own output goes nowhere: the folder has what it wrote the first time.
     others = [argument for argument in given if not argument.startswith("resume=")]
-    quoted = _quoted(str(folder))
-    return [*kept, *others, f"resume={quoted}", f"hydra.run.dir={quoted}", "hydra.output_subdir=null"]
+    name = quoted(str(folder))
+    return [*kept, *others, f"resume={name}", f"hydra.run.dir={name}", "hydra.output_subdir=null"]
 
 
 def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
@@ -106,5 +106,6 @@ def _key(override: str) -> str:
     return override.split("=", 1)[0].lstrip("+~")
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as Hydra's grammar takes any."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -44,8 +44,8 @@ def task(composed: DictConfig) -> int:
 
     console = Console(stderr=False)
     sampling = build.sampling(config, targets)
-    # A run's folder says which encoder `auto` was, and is gone on with whatever `auto` will mean by then.
-    config = replace(config, encoder=build.settled_encoder(config.encoder, sampling.models.network))
+    # A run's folder says what `auto` was, and is gone on with whatever `auto` will mean by then.
+    config = replace(config, encoder=sampling.models.settled, starts=sampling.models.starts)
     with _created(config, sampling) if config.resume is None else _reopened(config, sampling, console) as folder:
         return _run(config, targets, sampling, folder, console)
 

@@ -10,19 +10,37 @@ from omegaconf import MISSING
 
 
 @dataclass
-class ModelConfig:
-    """A network or a generator: its name in the registry, and its builder's options."""
+class NetworkConfig:
+    """A network: its kind in the registry, what there is of that kind, its weights, and the builder's own options."""
 
-    name: str = MISSING
+    kind: str = MISSING
+    name: str | None = None
+    factory: str | None = None
+    weights: str | None = None
+    labels: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class GeneratorConfig:
+    """A generator: its kind in the registry, its weights, and the builder's own options."""
+
+    kind: str = MISSING
+    factory: str | None = None
+    weights: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class EncoderConfig:
-    """`network`: auto, same, none, or a name of the registry."""
+    """`network`: auto, same, own, none, or a kind of the registry, which the rest then describes."""
 
     network: str = "same"
     layer: str | None = "fc6"
+    name: str | None = None
+    factory: str | None = None
+    weights: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -56,8 +74,8 @@ class CodeConfig:
 class SampleConfig:
     """`invset sample`."""
 
-    network: ModelConfig = field(default_factory=ModelConfig)
-    generator: ModelConfig = field(default_factory=ModelConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -68,11 +86,13 @@ class SampleConfig:
     method: str = "paper"
     constraint: str = "range"
     position: str = "center"
-    starts: str = "normal"
+    starts: str = "auto"
     folder: str | None = None
     pixels: str = "eight_bit"
     batch_size: int | None = None
     device: str = "auto"
+    precision: str = "float32"
+    channels_last: bool | None = None
     threads: int | None = None
     seed: int = 0
     resume: str | None = None
@@ -82,21 +102,34 @@ class SampleConfig:
 class ProbeConfig:
     """`invset probe`."""
 
-    network: ModelConfig = field(default_factory=ModelConfig)
-    generator: ModelConfig = field(default_factory=ModelConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
     code: CodeConfig = field(default_factory=CodeConfig)
     neuron: Any = MISSING
     position: str = "center"
+    starts: str = "auto"
     folder: str | None = None
     codes: int = 256
     chains: int = 10
     steps: int = 60
     device: str = "auto"
+    precision: str = "float32"
+    channels_last: bool | None = None
     threads: int | None = None
     seed: int = 0
 
 
-SCHEMAS: dict[str, type] = {"sample": SampleConfig, "probe": ProbeConfig}
+@dataclass
+class UnitsConfig:
+    """`invset units`."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    find: Any = None
+    threads: int | None = None
+
+
+SCHEMAS: dict[str, type] = {"sample": SampleConfig, "probe": ProbeConfig, "units": UnitsConfig}
 
 
 def register() -> None:

@@ -1,66 +1,192 @@
-"""CaffeNet (BVLC's reference network, AlexNet with the normalisation after the pooling), layer by layer."""
+"""CaffeNet, the paper's network (BVLC's reference network, AlexNet with the normalisation after the pooling).
+
+Places205's AlexNet has its layers, and 205 units in fc8.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from invset.models.network import Network
+from invset.errors import ConfigError, WeightsError
+from invset.models.blobs import Blobs, filled, read_blobs
+from invset.models.colours import CAFFE_MEAN, caffe_colours
+from invset.models.labels import DATA, class_names
+from invset.models.network import Network, crop
 from invset.models.random_weights import he_state
+from invset.weights.caffemodel import read_mean
+from invset.weights.fetch import fetch
+from invset.weights.files import kind
+from invset.weights.known import Weights, file_of
+from invset.weights.matconvnet import read_matconvnet
 
 SIZE = 227  # pixels a side
-BGR_MEAN = (104.0, 117.0, 123.0)  # of ImageNet, 0-255
-LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
+ADVICE = "These are not the weights of {}: give those of a network with its layers, or leave network.weights out."
 
 
-class CaffeNet(nn.Module):
-    """BVLC/caffe:models/bvlc_reference_caffenet; each child's output is after its ReLU, fc8's is raw.
+class CaffeNet(nn.Sequential):
+    """BVLC/caffe:models/bvlc_reference_caffenet: images (b, 3, 227, 227), BGR less the mean -> fc8 (b, classes).
 
-    Dropout is left out: the network is only ever evaluated. Pools round up, as Caffe's do. α is as in Caffe's
-    files: `nn.LocalResponseNorm` divides it by the size too.
+    Children have the names of Caffe's blobs, and its outputs: conv1 … fc7 after their ReLU, fc8 raw. Dropout is left
+    out: the network is only ever evaluated. Pools round up, as Caffe's do.
 
     Args:
         classes: units of fc8.
-        mean: (blue, green, red), 0-255, taken off the images.
     """
 
-    mean: Tensor
-
-    def __init__(self, classes: int = 1000, mean: tuple[float, float, float] = BGR_MEAN) -> None:
+    def __init__(self, classes: int = 1000) -> None:
         super().__init__()
         self.conv1 = _rectified(nn.Conv2d(3, 96, 11, stride=4))
+        self.pool1 = _pool()
+        self.norm1 = _Norm()
         self.conv2 = _rectified(nn.Conv2d(96, 256, 5, padding=2, groups=2))
+        self.pool2 = _pool()
+        self.norm2 = _Norm()
         self.conv3 = _rectified(nn.Conv2d(256, 384, 3, padding=1))
         self.conv4 = _rectified(nn.Conv2d(384, 384, 3, padding=1, groups=2))
         self.conv5 = _rectified(nn.Conv2d(384, 256, 3, padding=1, groups=2))
-        self.norm = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
-        self.fc6 = _rectified(nn.Linear(256 * 6 * 6, 4096))
+        self.pool5 = _pool()
+        self.fc6 = nn.Sequential(nn.Flatten(), nn.Linear(256 * 6 * 6, 4096), nn.ReLU())
         self.fc7 = _rectified(nn.Linear(4096, 4096))
         self.fc8 = nn.Linear(4096, classes)
-        self.register_buffer("mean", torch.tensor(mean, device="cpu").view(3, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (b, 3, 227, 227), RGB in [0, 1] -> activations of fc8 (b, classes)."""
-        x = images.flip(1) * 255 - self.mean
-        x = self.norm(_pool(self.conv1(x)))
-        x = self.norm(_pool(self.conv2(x)))
-        x = _pool(self.conv5(self.conv4(self.conv3(x)))).flatten(1)
-        activations: Tensor = self.fc8(self.fc7(self.fc6(x)))
-        return activations
 
 
-def caffenet_network(random_seed: int = 0, classes: int = 1000) -> Network:
-    """CaffeNet at full size with random weights, for timing; its units detect nothing."""
-    with torch.device("meta"):
-        module = CaffeNet(classes)
-    module.load_state_dict(he_state(module, random_seed), assign=True)
-    return Network("caffenet", module, {layer: layer for layer in LAYERS}, (3, SIZE, SIZE))
+class _Norm(nn.LocalResponseNorm):
+    """α is as in Caffe's files: torch divides it by the size too. In half precision the squares would overflow."""
+
+    def __init__(self) -> None:
+        super().__init__(5, alpha=1e-4, beta=0.75, k=1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        return super().forward(wide).to(x.dtype)
+
+
+def caffenet_network(
+    weights: str | Path | None = None,
+    labels: str | Path | None = None,
+    mean: str | Path | Sequence[float] | None = None,
+    classes: int = 1000,
+    random_seed: int = 0,
+    find: Callable[[Weights], Path] = fetch,
+) -> Network:
+    """CaffeNet: layers conv1, pool1, norm1 … fc8, with Caffe's preprocessing.
+
+    Args:
+        weights: a file (.caffemodel; MatConvNet's .mat; .safetensors or .pt with a weight and a bias of each layer);
+            the name of known weights, as caffenet-matconvnet; None: the published ones, fetched if need be; "random":
+            none, and its units detect nothing.
+        labels: a file of fc8's names; None: ImageNet's, if it has 1000 units.
+        mean: Caffe's mean file (.binaryproto), of which the middle is taken, or three numbers, blue first, 0-255;
+            None: what the weights' file says (.mat), or ImageNet's (104, 117, 123).
+        classes: units of fc8, with random weights; else the file says it.
+        random_seed: of random weights.
+        find: where the published weights are.
+
+    Raises:
+        WeightsError: the file cannot be read, or holds another network.
+        ConfigError: the mean is none.
+    """
+    return _network("caffenet", weights, labels, mean, classes, random_seed, find)
+
+
+def places205_network(
+    weights: str | Path | None = None,
+    labels: str | Path | None = None,
+    mean: str | Path | Sequence[float] | None = None,
+    random_seed: int = 0,
+    find: Callable[[Weights], Path] = fetch,
+) -> Network:
+    """Places205's AlexNet: CaffeNet's layers, 205 kinds of place in fc8. See `caffenet_network`.
+
+    Its mean is ImageNet's as well, with which PPGN fed it generated images (Evolving-AI-Lab/ppgn:sampling_class.py).
+    For photographs there is the file that its authors gave with it, places205CNN_mean.binaryproto; an average of
+    Places205 that was published with a later network is (105.49, 113.74, 116.06): CSAILVision/places365, issue 74.
+    """
+    labels = DATA / "places205_classes.txt" if labels is None else labels
+    return _network("places205", weights, labels, mean, 205, random_seed, find)
+
+
+def _network(
+    name: str,
+    weights: str | Path | None,
+    labels: str | Path | None,
+    mean: str | Path | Sequence[float] | None,
+    classes: int,
+    random_seed: int,
+    find: Callable[[Weights], Path],
+) -> Network:
+    if classes < 1:
+        raise ConfigError(f"network {name}: classes is {classes}; give 1 or more.")
+    if weights == "random":
+        with torch.device("meta"):
+            module = CaffeNet(classes)
+        module.load_state_dict(he_state(module, random_seed), assign=True)
+        files: tuple[Path, ...] = ()
+        own_mean: Tensor | None = None
+    else:
+        path = file_of(weights, name, find)
+        blobs, own_mean = _read(path)
+        module = filled(partial(CaffeNet, _classes(name, blobs, classes)), blobs, path, ADVICE.format(name))
+        files = (path,)
+    units = module.fc8.out_features
+    names = class_names(labels)
+    named = {"fc8": names} if labels is not None or units == len(names) else {}
+    layers = {layer: layer for layer, _ in module.named_children()}
+    colours = caffe_colours(_mean(mean, own_mean))
+    return Network(name, module, layers, (3, SIZE, SIZE), named, files, colours)
+
+
+def _classes(name: str, blobs: Blobs, default: int) -> int:
+    """Units of fc8: of any CaffeNet what its file says."""
+    fc8 = blobs.get("fc8", ()) if name == "caffenet" else ()
+    return max(len(fc8[0]), 1) if fc8 and fc8[0].ndim else default
+
+
+def _read(path: Path) -> tuple[Blobs, Tensor | None]:
+    """Layer -> (weight, bias), the first's input blue first; and the mean that the file gives, if it does."""
+    if kind(path) != "matconvnet":
+        blobs = read_blobs(path)
+        order = list(blobs)
+        if "norm1" in order and "pool1" in order and order.index("norm1") < order.index("pool1"):
+            raise WeightsError(
+                f"{path}: normalises before it pools, as bvlc_alexnet does. {ADVICE.format('CaffeNet')} (Its tensors "
+                "have CaffeNet's shapes, and would be silently wrong.)"
+            )
+        return blobs, None
+    net = read_matconvnet(path)
+    layers = dict(net.layers)
+    filters, *rest = layers.get("conv1", (torch.empty(0),))
+    if filters.ndim == 4:
+        layers["conv1"] = (filters.flip(1), *rest)  # of red first
+    return layers, None if net.average_image is None else net.average_image.flip(0)
+
+
+def _mean(given: str | Path | Sequence[float] | None, own: Tensor | None) -> Tensor | Sequence[float]:
+    """Of the colours: (3,), or (3, 227, 227), the middle of an image."""
+    if given is None:
+        mean: Tensor | Sequence[float] = CAFFE_MEAN if own is None else own
+    elif isinstance(given, str | Path):
+        mean = read_mean(given)
+    else:
+        mean = given
+    if isinstance(mean, Tensor) and mean.ndim == 3:
+        if min(mean.shape[1:]) < SIZE:
+            sides = " x ".join(map(str, mean.shape[1:]))
+            raise ConfigError(f"the mean image is {sides} pixels, fewer than {SIZE}: give network.options.mean.")
+        return crop(mean, (SIZE, SIZE))
+    if not isinstance(mean, Sequence | Tensor) or len(mean) != 3:
+        raise ConfigError(f"network.options.mean={given}: give three numbers, blue first, or a .binaryproto file.")
+    return mean
 
 
 def _rectified(layer: nn.Module) -> nn.Sequential:
     return nn.Sequential(layer, nn.ReLU())
 
 
-def _pool(x: Tensor) -> Tensor:
-    return F.max_pool2d(x, 3, 2, ceil_mode=True)
+def _pool() -> nn.MaxPool2d:
+    return nn.MaxPool2d(3, 2, ceil_mode=True)

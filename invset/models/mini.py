@@ -7,20 +7,20 @@ most of the generator's classes reach 28 to 48, of the best 58 to 67. Softmax is
 """
 
 import copy
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from invset.errors import ConfigError, WeightsError
+from invset.models.statistics import CodeStatistics
+from invset.weights.tensors import fill, read_safetensors
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -29,6 +29,7 @@ SIZES = (32, 64, 128, 256)  # pixels a side
 WIDTHS = (1 / 8, 8)
 CODES = (8, 8192)
 UNITS = 100_000  # of fc8, at most
+ADVICE = "These are not the folded weights of such a model; export them with scripts/train_mini.py stage=export."
 LOGIT_SCALE = 4.0  # shipped fc8 / trained logits
 
 
@@ -63,17 +64,6 @@ class Dimensions:
 
 
 SHIPPED = Dimensions()
-
-
-class CodeStatistics(NamedTuple):
-    """What fc6 codes of real images look like.
-
-    mean (c,); deviation (c,), per dimension; bank (m, c), codes of training images; float32, >= 0.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-    bank: Tensor
 
 
 class MiniNetwork(nn.Module):
@@ -166,7 +156,7 @@ def load_network(path: str | Path | None = None) -> MiniNetwork:
         raise WeightsError(f"{path}: fc8 has {classes} units, and may have 1 to {UNITS}. Export the network again.")
     width = _length(state, "conv1.0.weight", 0, 32) / 32
     dimensions = _dimensions(path, size, width, _length(state, "fc6.0.weight", 0))
-    return _filled(lambda: MiniNetwork(classes, dimensions=dimensions), state, path)
+    return fill(lambda: MiniNetwork(classes, dimensions=dimensions), state, path, ADVICE)
 
 
 def load_generator(path: str | Path | None = None) -> MiniGenerator:
@@ -179,7 +169,7 @@ def load_generator(path: str | Path | None = None) -> MiniGenerator:
     state = {name: value for name, value in state.items() if not name.startswith("codes.")}
     width = _length(state, "fc.0.weight", 0, 256 * 16) / (256 * 16)
     dimensions = _dimensions(path, size, width, _length(state, "fc.0.weight", 1))
-    return _filled(lambda: MiniGenerator(dimensions=dimensions), state, path)
+    return fill(lambda: MiniGenerator(dimensions=dimensions), state, path, ADVICE)
 
 
 def load_code_statistics(path: str | Path | None = None) -> CodeStatistics:
@@ -201,20 +191,6 @@ def load_code_statistics(path: str | Path | None = None) -> CodeStatistics:
             )
         values.append(value)
     return CodeStatistics(*values)
-
-
-def class_names(path: str | Path | None = None) -> tuple[str, ...]:
-    """The name of each unit of fc8, in order; None: ImageNet's 1000, in Caffe's order.
-
-    Raises:
-        WeightsError: the file cannot be read.
-    """
-    return tuple(name for _, name in _class_lines(path))
-
-
-def class_folders(path: str | Path | None = None) -> tuple[str, ...]:
-    """The folder (ImageNet: the wnid, "n01443537") of each unit of fc8, in order; see `class_names`."""
-    return tuple(folder for folder, _ in _class_lines(path))
 
 
 def fold(module: Module) -> Module:
@@ -285,26 +261,17 @@ def _upsampling(inputs: int, outputs: int, norm: bool, residual: bool = True) ->
 def _read(path: str | Path | None, shipped: str) -> tuple[Path, dict[str, Tensor], int]:
     """The path, the tensors, and the size that the metadata give: no tensor's shape depends on the network's."""
     path = DATA / shipped if path is None else Path(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = file.keys()
-            state = {name: file.get_tensor(name).float() for name in names}
-            size = (file.metadata() or {}).get("size", "64")
-    except FileNotFoundError as error:
-        hint = "Give the path of a file that scripts/train_mini.py stage=export has written."
-        raise WeightsError(f"{path}: there is no such file of weights. {hint}") from error
-    except (SafetensorError, OSError) as error:
-        hint = "The file is cut short or no safetensors file: copy, download or export it again."
-        raise WeightsError(f"{path}: cannot be read as safetensors ({error}). {hint}") from error
+    tensors, metadata = read_safetensors(path)
+    size = metadata.get("size", "64")
     if size not in map(str, SIZES):
         raise WeightsError(
             f"{path}: says that its size is {size[:20]!r}, and it may be {', '.join(map(str, SIZES))}: export it again."
         )
-    return path, state, int(size)
+    return path, {name: value.float() for name, value in tensors.items()}, int(size)
 
 
 def _length(state: dict[str, Tensor], name: str, dimension: int, default: int = SHIPPED.code) -> int:
-    """Of a matrix or kernel, if it is there: if not, `_filled` says so."""
+    """Of a matrix or kernel, if it is there: if not, `fill` says so."""
     value = state.get(name)
     return default if value is None or value.ndim < 2 else value.shape[dimension]
 
@@ -314,31 +281,3 @@ def _dimensions(path: Path, size: int, width: float, code: int) -> Dimensions:
         return Dimensions(size, width, code)
     except ConfigError as error:
         raise WeightsError(f"{path}: no weights of this model: {error}") from error
-
-
-def _filled(build: Callable[[], Module], state: dict[str, Tensor], path: Path) -> Module:
-    with torch.device("meta"):  # shapes alone, so that a file cannot ask for more memory than it fills
-        module = build()
-    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise WeightsError(
-                f"{path}: {name} should be {expected.get(name, 'absent')}, is {found.get(name, 'absent')}. "
-                f"These are not the folded weights of a {type(module).__name__}; export them with "
-                "scripts/train_mini.py stage=export."
-            )
-    module.load_state_dict(state, assign=True)
-    return module.eval().requires_grad_(False)
-
-
-@cache
-def _class_lines(path: str | Path | None) -> tuple[tuple[str, str], ...]:
-    path = DATA / "imagenet_classes.txt" if path is None else Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        hint = "Give a text file with a line for each class: folder, tab, name."
-        raise WeightsError(f"{path}: cannot read the class names ({error}). {hint}") from error
-    folders_names = (line.partition("\t") for line in lines if line)
-    return tuple((folder, name or folder) for folder, _, name in folders_names)

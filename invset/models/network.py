@@ -12,9 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invset.errors import ConfigError
-from invset.models.mini import CodeStatistics
+from invset.models.colours import Colours
 from invset.models.names import hint
 from invset.models.probe import read_layers
+from invset.models.statistics import CodeStatistics
+
+Device = torch.device | str
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,15 +28,16 @@ class Network:
 
     Attributes:
         name: what the command line calls it.
-        module: images (b, 3, h, w), RGB in [0, 1] -> anything; normalisation is inside.
-        layers: public name -> module path, from shallow to deep.
+        module: images (b, 3, h, w), in the colours below -> anything.
+        layers: public name -> module path, from shallow to deep; '' is the module's own output.
         input_shape: (3, h, w), pixels.
         labels: layer -> the name of each of its units, in order; layers without names may be left out.
         files: of its weights, if it has any.
-        shapes: layer -> (channels,) or (channels, h, w), found by one forward pass.
+        colours: what the module makes of RGB in [0, 1].
+        shapes: layer -> (channels,), (channels, tokens) or (channels, h, w); measured by a forward pass if not given.
 
     Raises:
-        ConfigError: a layer does not exist or is neither a vector nor a map, or has too few or many labels.
+        ConfigError: a layer does not exist or is no vector, sequence or map, or has too few or many labels.
     """
 
     name: str
@@ -42,11 +46,14 @@ class Network:
     input_shape: tuple[int, int, int]
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
-    shapes: Mapping[str, tuple[int, ...]] = field(init=False)
+    colours: Colours = field(default_factory=Colours)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _freeze(self.module)
-        object.__setattr__(self, "shapes", self._measure())
+        self.colours.to(next((p.device for p in self.module.parameters()), torch.device("cpu")))
+        if not self.shapes:
+            object.__setattr__(self, "shapes", self._measure())
         for layer, labels in self.labels.items():
             count = self.units(layer)
             if labels and len(labels) != count:
@@ -56,11 +63,15 @@ class Network:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are; the CPU if there are none."""
-        return next((p.device for p in self.module.parameters()), torch.device("cpu"))
+        """Where the weights are."""
+        return next((p.device for p in self.module.parameters()), self.colours.mean.device)
+
+    def to(self, device: Device, dtype: torch.dtype | None = None, channels_last: bool | None = None) -> None:
+        """Move it, in place; compute in `dtype` and with channels last in memory, where they are given."""
+        _place(self.module, self.colours, device, dtype, channels_last)
 
     def shape(self, layer: str) -> tuple[int, ...]:
-        """(channels,) or (channels, h, w). Raises ConfigError if there is no such layer."""
+        """(channels,), (channels, tokens) or (channels, h, w). Raises ConfigError if there is no such layer."""
         if layer not in self.layers:
             raise ConfigError(f"network {self.name} has no layer '{layer}': {hint(layer, self.layers)}")
         return self.shapes[layer]
@@ -79,7 +90,7 @@ class Network:
             images: (b, 3, h, w), RGB in [0, 1].
 
         Returns:
-            layer -> (b, channels) or (b, channels, h, w).
+            layer -> (b, channels), (b, channels, tokens) or (b, channels, h, w), float32 if it computes in less.
 
         Raises:
             ConfigError: there is no such layer.
@@ -87,22 +98,27 @@ class Network:
         wanted = list(layers)
         for layer in wanted:
             self.shape(layer)
-        paths = [self.layers[layer] for layer in wanted]
-        outputs = read_layers(self.module, paths, resize(images, self.input_shape[1:]))
-        return {layer: outputs[path] for layer, path in zip(wanted, paths, strict=True)}
+        outputs = self._read([self.layers[layer] for layer in wanted], resize(images, self.input_shape[1:]))
+        return {layer: channels_first(outputs[self.layers[layer]]) for layer in wanted}
+
+    def _read(self, paths: Iterable[str], images: Tensor) -> dict[str, Tensor]:
+        dtype = _dtype(self.module, images.dtype)
+        outputs = read_layers(self.module, paths, self.colours.encode(images).to(dtype))
+        return {path: _at_least_float32(output) for path, output in outputs.items()}
 
     def _measure(self) -> dict[str, tuple[int, ...]]:
-        dtype = next((p.dtype for p in self.module.parameters()), torch.float32)
         with torch.no_grad():
-            images = torch.zeros(1, *self.input_shape, device=self.device, dtype=dtype)
-            outputs = read_layers(self.module, self.layers.values(), images)
-        shapes = {layer: tuple(outputs[path].shape[1:]) for layer, path in self.layers.items()}
-        for layer, shape in shapes.items():
-            if len(shape) not in (1, 3):
+            images = torch.zeros(1, *self.input_shape, device=self.device, dtype=_dtype(self.module, torch.float32))
+            outputs = self._read(self.layers.values(), images)
+        shapes = {}
+        for layer, path in self.layers.items():
+            raw = tuple(outputs[path].shape[1:])
+            if len(raw) not in (1, 2, 3):
                 raise ConfigError(
-                    f"layer {layer} of {self.name} has outputs of shape {shape}: units are read from "
-                    "(channels,) or (channels, h, w); choose another layer."
+                    f"layer {layer} of {self.name} has outputs of shape {raw}: units are read from (channels,), "
+                    "(tokens, channels) or (channels, h, w); choose another layer."
                 )
+            shapes[layer] = tuple(channels_first(outputs[path]).shape[1:])
         return shapes
 
 
@@ -114,12 +130,14 @@ class Generator:
 
     Attributes:
         name: what the command line calls it.
-        module: codes -> RGB images, valid in [0, 1]; values outside are possible.
+        module: codes (b, c) -> images (b, 3, H, W) in the colours below.
         code_size: c.
-        image_shape: (3, h, w), pixels.
+        image_shape: (3, h, w), pixels: the middle of what the module gives.
         statistics: mean (c,), deviation (c,) and bank (m, c) of real codes, where known; m may be 0.
         code_bounds: (lowest, highest) entry that codes may sensibly have, where known.
         files: of its weights, if it has any.
+        colours: what the module makes instead of RGB in [0, 1].
+        inverts: (network, layer) whose outputs the codes are, by the network's name in the registry; None: of none.
     """
 
     name: str
@@ -129,9 +147,20 @@ class Generator:
     statistics: CodeStatistics | None = None
     code_bounds: tuple[float, float] | None = None
     files: tuple[Path, ...] = ()
+    colours: Colours = field(default_factory=Colours)
+    inverts: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         _freeze(self.module)
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """Codes (b, c) -> images (b, 3, h, w), RGB, valid in [0, 1]; values outside are possible."""
+        outputs = self.module(codes.to(_dtype(self.module, codes.dtype)))
+        return self.colours.decode(_at_least_float32(crop(outputs, self.image_shape[1:])))
+
+    def to(self, device: Device, dtype: torch.dtype | None = None, channels_last: bool | None = None) -> None:
+        """Move it, in place; compute in `dtype` and with channels last in memory, where they are given."""
+        _place(self.module, self.colours, device, dtype, channels_last)
 
     @property
     def image_size(self) -> int:
@@ -146,5 +175,44 @@ def resize(images: Tensor, size: tuple[int, ...]) -> Tensor:
     return F.interpolate(images, size=size, mode="bilinear", antialias=True)
 
 
+def crop(images: Tensor, size: tuple[int, ...]) -> Tensor:
+    """The middle (b, 3, h, w) of images, `size` = (h, w); of 256 pixels 227 are [14:241], as PPGN has it."""
+    (top, left) = ((have - want) // 2 for have, want in zip(images.shape[-2:], size, strict=True))
+    return images[..., top : top + size[0], left : left + size[1]]
+
+
+def channels_first(output: Tensor) -> Tensor:
+    """A layer's output with its units in dimension 1.
+
+    (b, tokens, channels), as a transformer's layers give -> (b, channels, tokens); maps with the channels last, told by
+    their equal sides, -> (b, channels, h, w); all else as it is.
+    """
+    if output.ndim == 3:
+        return output.transpose(1, 2)
+    if output.ndim == 4 and output.shape[1] == output.shape[2] != output.shape[3]:
+        return output.permute(0, 3, 1, 2)
+    return output
+
+
 def _freeze(module: nn.Module) -> None:
     module.eval().requires_grad_(False)
+
+
+def _dtype(module: nn.Module, default: torch.dtype) -> torch.dtype:
+    return next((p.dtype for p in module.parameters()), default)
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def _place(
+    module: nn.Module, colours: Colours, device: Device, dtype: torch.dtype | None, channels_last: bool | None
+) -> None:
+    module.to(device, dtype)
+    if channels_last is not None:
+        for parameter in module.parameters():  # the input follows the weights
+            if parameter.ndim == 4:
+                layout = torch.channels_last if channels_last else torch.contiguous_format
+                parameter.data = parameter.data.contiguous(memory_format=layout)
+    colours.to(device)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from invset.models.mini import CodeStatistics
 from invset.models.network import Generator
+from invset.models.statistics import CodeStatistics
 
 
 class Pixels(nn.Module):

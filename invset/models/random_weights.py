@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
+TINY = 0.1  # constants up to this are the scales of branches that training switches on, as LayerScale's 1e-6
+TABLE = 0.02  # deviation of positions and tokens
+PIXELS = 2 * 224**2  # in all images on which BatchNorms measure: of small images it takes more to see as many numbers
+LEAST = 0.01  # of the channels' mean variance: one that is all but constant would be blown up
 
 
 def he_state(module: nn.Module, random_seed: int, leak: float = 0.0) -> dict[str, Tensor]:
@@ -27,6 +35,95 @@ def he_state(module: nn.Module, random_seed: int, leak: float = 0.0) -> dict[str
             if layer.bias is not None:
                 state[f"{name}.bias"] = torch.zeros(layer.bias.shape)
     return state
+
+
+def randomise(module: nn.Module, random_seed: int, images: Tensor) -> None:
+    """Random weights for any architecture, in place, such that its activations are moderate and vary between images.
+
+    Convolutions and linear layers as `he_state`; norms change nothing but the scale, and BatchNorms take off what they
+    measure on the images; scales that begin near 0 become 1. What else has memory stays as it is, and what has none
+    (meta device) becomes small random numbers, vectors 0.
+
+    Args:
+        module: built, some or all of it on the meta device.
+        random_seed: of a generator of its own.
+        images: (b, 3, h, w) as the module takes them; see `noise`.
+    """
+    state = he_state(module, random_seed)
+    generator = torch.Generator().manual_seed(random_seed)
+    for name, layer in module.named_modules():
+        state |= {f"{name}.{part}": value for part, value in _norm(layer).items()}
+    for name, value in module.state_dict().items():
+        if name in state:
+            continue
+        if value.is_meta:
+            state[name] = torch.zeros(value.shape, dtype=value.dtype)
+            if value.ndim > 1:
+                state[name].normal_(0, _deviation(name, value), generator=generator)
+        elif value.is_floating_point() and value.numel() and 0 < float(value.max()) <= TINY and _constant(value):
+            state[name] = torch.ones_like(value)
+    for name, value in state.items():
+        _put(module, name, value)
+    _settle(module.eval(), images)
+
+
+def noise(random_seed: int, size: int) -> Tensor:
+    """Images (b, 3, size, size) in [0, 1], with large shapes and small ones; the smaller, the more: 4 to 64."""
+    generator = torch.Generator().manual_seed(random_seed)
+    count = min(max(PIXELS // size**2, 4), 64)
+    coarse, fine = (torch.rand(count, 3, side, side, generator=generator) for side in (8, size))
+    return 0.7 * F.interpolate(coarse, (size, size), mode="bilinear") + 0.3 * fine
+
+
+def _put(module: nn.Module, name: str, value: Tensor) -> None:
+    """Not `load_state_dict`: MNASNet's own wants a version with the tensors."""
+    path, _, leaf = name.rpartition(".")
+    owner = module.get_submodule(path)
+    is_parameter = isinstance(getattr(owner, leaf), nn.Parameter)
+    setattr(owner, leaf, nn.Parameter(value, requires_grad=False) if is_parameter else value)
+
+
+def _norm(layer: nn.Module) -> dict[str, Tensor]:
+    """Of a norm that changes nothing but the scale."""
+    if not isinstance(layer, NORMS):
+        return {}
+    tensors = dict(layer.named_parameters(recurse=False)) | dict(layer.named_buffers(recurse=False))
+    ones = ("weight", "running_var")
+    return {
+        name: (torch.ones if name in ones else torch.zeros)(value.shape, dtype=value.dtype)
+        for name, value in tensors.items()
+    }
+
+
+def _settle(module: nn.Module, images: Tensor) -> None:
+    """Give each BatchNorm the mean and variance of what it takes, in the order in which they run."""
+
+    def measure(layer: Any, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0]
+        dimensions = [0, *range(2, x.ndim)]
+        variance = x.var(dimensions, correction=0)
+        layer.running_mean.copy_(x.mean(dimensions))
+        layer.running_var.copy_(variance.clamp(min=LEAST * float(variance.mean())))
+
+    norms = [layer for layer in module.modules() if isinstance(layer, NORMS[:3]) and layer.track_running_stats]
+    if not norms:
+        return
+    handles = [layer.register_forward_pre_hook(measure) for layer in norms]
+    try:
+        with torch.no_grad():
+            module(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _deviation(name: str, value: Tensor) -> float:
+    """Attention's matrices, (outputs, inputs), keep the size of what they take; positions and tokens are small."""
+    return 1 / math.sqrt(value.shape[1]) if name.endswith("in_proj_weight") else TABLE
+
+
+def _constant(value: Tensor) -> bool:
+    return bool((value == value.flatten()[0]).all())
 
 
 def _inputs(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> float:

@@ -9,86 +9,107 @@ from typing import Any, TypeVar
 
 from invset.errors import ConfigError
 from invset.models import mini
+from invset.models.caffenet import caffenet_network, places205_network
+from invset.models.custom import custom_generator, custom_network
+from invset.models.deepsim import deepsim_generator, ppgn_generator
 from invset.models.efficientnet import BUILDERS as EFFICIENTNETS
+from invset.models.labels import labels_for
 from invset.models.linear import linear_network
 from invset.models.names import hint
 from invset.models.network import Generator, Network
 from invset.models.pixels import pixel_generator
+from invset.models.timm import timm_network
+from invset.models.torchvision import torchvision_network
+from invset.weights.fetch import fetch
+from invset.weights.known import Weights
 
 T = TypeVar("T")
+Find = Callable[[Weights], Path]
+"""Where a known file of weights is; fetches it if need be."""
 
-MINI_LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 
+def build_network(kind: str, *, find: Find = fetch, **options: Any) -> Network:
+    """The network of that kind; the options are those of its builder below.
 
-def build_network(name: str, **options: Any) -> Network:
-    """The network of that name; the options are those of its builder below.
+    Args:
+        kind: a key of NETWORKS.
+        find: used for weights that have to be fetched.
+        options: of the builder; those that are None count as not given.
 
     Raises:
         ConfigError: there is no such network or option.
-        WeightsError: a file of weights cannot be used.
+        WeightsError: a file of weights cannot be used, or not be had.
     """
-    return _build("network", NETWORKS, name, options)
+    return _build("network", NETWORKS, kind, find, options)
 
 
-def build_generator(name: str, **options: Any) -> Generator:
-    """The generator of that name; the options are those of its builder below.
+def build_generator(kind: str, *, find: Find = fetch, **options: Any) -> Generator:
+    """The generator of that kind, a key of GENERATORS; the rest as for `build_network`.
 
     Raises:
         ConfigError: there is no such generator or option.
-        WeightsError: a file of weights cannot be used.
+        WeightsError: a file of weights cannot be used, or not be had.
     """
-    return _build("generator", GENERATORS, name, options)
+    return _build("generator", GENERATORS, kind, find, options)
 
 
-def mini_network(path: str | Path | None = None, classes: str | Path | None = None) -> Network:
+def mini_network(weights: str | Path | None = None, labels: str | Path | None = None) -> Network:
     """The built-in network, or one trained like it: for 64x64 images, or what its file says.
 
     Args:
-        path: its weights; None for the shipped ones.
-        classes: a file of fc8's names (see `mini.class_names`); None for ImageNet's, if fc8 has 1000 units.
+        weights: its file; None for the shipped ones.
+        labels: a file of fc8's names (see `labels.class_names`); None for ImageNet's, if fc8 has 1000 units.
     """
-    module = mini.load_network(path)
-    names = mini.class_names(classes)
-    labels = {"fc8": names} if classes is not None or len(names) == module.fc8.out_features else {}
-    return Network(
-        "mini",
-        module,
-        {layer: layer for layer in MINI_LAYERS},
-        (3, module.dimensions.size, module.dimensions.size),
-        labels,
-        (_file(path, "network"),),
-    )
+    module = mini.load_network(weights)
+    size = module.dimensions.size
+    layers = {name: name for name, _ in module.named_children()}
+    named = labels_for({"fc8": module.fc8.out_features}, labels)
+    return Network("mini", module, layers, (3, size, size), named, (_file(weights, "network"),))
 
 
-def mini_generator(path: str | Path | None = None) -> Generator:
+def mini_generator(weights: str | Path | None = None) -> Generator:
     """The built-in generator, which inverts fc6 of the built-in network; None for the shipped weights.
 
     Its bounds, [0, the largest entry of a real code], are an offer: codes need not keep to them.
     """
-    statistics = mini.load_code_statistics(path)
+    statistics = mini.load_code_statistics(weights)
     bounds = (0.0, float(statistics.bank.max())) if len(statistics.bank) else None
-    module = mini.load_generator(path)
+    module = mini.load_generator(weights)
     code, shape = module.dimensions.code, (3, module.dimensions.size, module.dimensions.size)
-    return Generator("mini", module, code, shape, statistics, bounds, (_file(path, "generator"),))
+    files = (_file(weights, "generator"),)
+    return Generator("mini", module, code, shape, statistics, bounds, files, inverts=("mini", "fc6"))
 
 
 NETWORKS: Mapping[str, Callable[..., Network]] = {
     "mini": mini_network,
+    "caffenet": caffenet_network,
+    "places205": places205_network,
+    "torchvision": torchvision_network,
+    "timm": timm_network,
     **EFFICIENTNETS,
+    "custom": custom_network,
     "linear": linear_network,
 }
-GENERATORS: Mapping[str, Callable[..., Generator]] = {"mini": mini_generator, "pixels": pixel_generator}
+GENERATORS: Mapping[str, Callable[..., Generator]] = {
+    "mini": mini_generator,
+    "ppgn": ppgn_generator,
+    "deepsim": deepsim_generator,
+    "pixels": pixel_generator,
+    "custom": custom_generator,
+}
 
 
-def _file(path: str | Path | None, kind: str) -> Path:
-    return mini.DATA / f"{kind}.safetensors" if path is None else Path(path)
+def _file(path: str | Path | None, name: str) -> Path:
+    return mini.DATA / f"{name}.safetensors" if path is None else Path(path)
 
 
-def _build(kind: str, builders: Mapping[str, Callable[..., T]], name: str, options: Mapping[str, Any]) -> T:
-    if name not in builders:
-        raise ConfigError(f"there is no {kind} '{name}': {hint(name, builders)}")
-    known = list(inspect.signature(builders[name]).parameters)
-    for option in options:
-        if option not in known:
-            raise ConfigError(f"{kind} {name} has no option '{option}': it has {', '.join(known)}.")
-    return builders[name](**options)
+def _build(what: str, builders: Mapping[str, Callable[..., T]], kind: str, find: Find, options: Mapping[str, Any]) -> T:
+    if kind not in builders:
+        raise ConfigError(f"there is no {what} '{kind}': {hint(kind, builders)}")
+    known = list(inspect.signature(builders[kind]).parameters)
+    given = {name: value for name, value in options.items() if value is not None}
+    for option in given:
+        if option not in known or option == "find":
+            has = ", ".join(name for name in known if name != "find")
+            raise ConfigError(f"{what} {kind} has no option '{option}': it has {has}.")
+    return builders[kind](**given, **({"find": find} if "find" in known else {}))

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from invset.errors import ConfigError
 from invset.models.folder import ImageFolder
-from invset.models.mini import CodeStatistics
 from invset.models.names import hint
 from invset.models.network import Generator
 from invset.models.pixels import Pixels
 from invset.models.reader import Encoder
+from invset.models.statistics import CodeStatistics
 
 Kind = Literal["random_images", "normal", "codes", "common"]
 

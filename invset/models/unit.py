@@ -1,9 +1,10 @@
-"""A unit, as the command line writes it: `fc8:981`, `fc8:volcano`, `conv5:197:6:6`, `conv5:197:max`."""
+"""A unit, as the command line writes it: `fc8:981`, `fc8:volcano`, `conv5:197:6:6`, `conv5:197:max`, `ln:12:0`."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import isqrt
 from typing import Literal
 
 from torch import Tensor
@@ -12,28 +13,32 @@ from invset.errors import ConfigError
 from invset.models.names import near, plain
 from invset.models.network import Network
 
-Position = Literal["center", "max", "mean"] | tuple[int, int]
+Position = Literal["center", "max", "mean"] | tuple[int, ...]
 
-GRAMMAR = "write layer:number, layer:label, or for a map layer:number:row:column or :center, :max, :mean"
+MOST_PREFIXES = 16  # tokens before the patches, as the class token
+GRAMMAR = (
+    "write layer:number, layer:label, or for a map layer:number:row:column, for tokens layer:number:token, for either "
+    ":center, :max, :mean"
+)
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit of a layer, and where on the layer's map it is read.
+    """One unit of a layer, and where on the layer's map, or at which of its tokens, it is read.
 
     Attributes:
         layer: its public name.
         index: which unit, from 0 (the text form counts from 1, as the paper does).
-        position: the map's centre, its maximum, its mean, or (row, column) from 0; None for a vector layer.
+        position: the centre, the maximum, the mean, or (row, column) of a map or (token,), from 0; None for a vector.
         label: the unit's name, where it has one.
-        map_size: (h, w) of the layer's map; None for a vector layer.
+        map_size: (h, w) of the layer's map, or (tokens,); None for a vector layer.
     """
 
     layer: str
     index: int
     position: Position | None = None
     label: str | None = None
-    map_size: tuple[int, int] | None = None
+    map_size: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
         """The text that `parse_unit` reads back to the same unit, whatever the default position."""
@@ -41,35 +46,53 @@ class Unit:
         return f"{self.layer}:{self.index + 1}" + (f":{where}" if where else "")
 
     def describe(self) -> str:
-        """For people: `fc8:981 volcano`, `conv5:97 at 8:8 of 16x16`, `conv5:97, the mean of 16x16`."""
+        """For people: `fc8:981 volcano`, `conv5:97 at 8:8 of 16x16`, `conv5:97, the mean of 16x16`.
+
+        Of tokens: `ln:12 at token 106 of 197`, `ln:12, the maximum of 197 tokens`.
+        """
         name = f"{self.layer}:{self.index + 1}" + (f" {self.label}" if self.label else "")
         if self.position is None or self.map_size is None:
             return name
-        h, w = self.map_size
+        tokens = len(self.map_size) == 1
+        size = "x".join(map(str, self.map_size))
         if self.position in ("max", "mean"):
-            return f"{name}, the {'maximum' if self.position == 'max' else 'mean'} of {h}x{w}"
-        row, column = center(h, w) if isinstance(self.position, str) else self.position
-        return f"{name} at {row}:{column} of {h}x{w}"
+            what = "maximum" if self.position == "max" else "mean"
+            return f"{name}, the {what} of {size}{' tokens' if tokens else ''}"
+        at = center(*self.map_size) if isinstance(self.position, str) else self.position
+        return f"{name} at {'token ' if tokens else ''}{':'.join(map(str, at))} of {size}"
 
     def read(self, output: Tensor) -> Tensor:
-        """The layer's output (b, channels) or (b, channels, h, w) -> the activation (b,), differentiable."""
+        """The layer's output (b, channels), (b, channels, tokens) or (b, channels, h, w) -> the activation (b,).
+
+        Differentiable.
+        """
         channel = output[:, self.index]
         if channel.ndim == 1:
             return channel
         if self.position == "max":
-            return channel.amax(dim=(1, 2))
+            return channel.flatten(1).amax(dim=1)
         if self.position == "mean":
-            return channel.mean(dim=(1, 2))
-        if isinstance(self.position, tuple):
-            row, column = self.position
-        else:
-            row, column = center(*channel.shape[1:])
-        return channel[:, row, column]
+            return channel.flatten(1).mean(dim=1)
+        at = self.position if isinstance(self.position, tuple) else center(*channel.shape[1:])
+        for index in reversed(at):
+            channel = channel[..., index]
+        return channel
 
 
-def center(h: int, w: int) -> tuple[int, int]:
-    """(row, column), from 0, of the centre of an h x w map: h // 2, w // 2; 6, 6 for CaffeNet's 13 x 13."""
-    return h // 2, w // 2
+def center(*size: int) -> tuple[int, ...]:
+    """Where the centre is, from 0: (row, column) of an h x w map, h // 2, w // 2; 6, 6 for CaffeNet's 13 x 13.
+
+    Of a number of tokens: (token,), the centre of the grid of patches, which come after the fewest other tokens (as
+    the class token) that leave a square; 106 of 197 = 1 + 14 x 14. Where there is no grid, the middle token.
+    """
+    if len(size) > 1:
+        return tuple(length // 2 for length in size)
+    (tokens,) = size
+    for prefixes in range(min(MOST_PREFIXES, tokens - 1) + 1):
+        side = isqrt(tokens - prefixes)
+        if side**2 == tokens - prefixes:
+            return (prefixes + side // 2 * side + side // 2,)
+    return (tokens // 2,)
 
 
 def parse_unit(text: str, network: Network, default_position: Position = "center") -> Unit:
@@ -78,12 +101,12 @@ def parse_unit(text: str, network: Network, default_position: Position = "center
     `layer:N` counts from 1, as the paper does. `layer:label` ignores case, and `_`, `-` and space are equal
     (`fc8:school_bus`); digits alone are always a number. On a layer of maps a position may follow:
     `:row:column`, counting from 0 (`conv5:197:6:6` is the centre of CaffeNet's 13 x 13), `:center`, `:max` or
-    `:mean`.
+    `:mean`; on a layer of tokens `:token`, counting from 0, which is the class token where there is one, or these.
 
     Args:
         text: as above.
         network: whose layers and labels are meant.
-        default_position: where a map is read if the text does not say.
+        default_position: where a map or sequence is read if the text does not say.
 
     Raises:
         ConfigError: no such layer, unit, label or position, or a label that several units have.
@@ -103,7 +126,7 @@ def parse_unit(text: str, network: Network, default_position: Position = "center
                 f"{layer}:{index + 1}."
             )
         return Unit(layer, index, None, label)
-    size = (shape[1], shape[2])
+    size = shape[1:]
     position = _position(text, where, size) if where else _inside(text, default_position, size)
     return Unit(layer, index, position, label, size)
 
@@ -137,20 +160,23 @@ def _index(text: str, name: str, layer: str, network: Network) -> int:
     raise ConfigError(f"'{text}': no unit of layer {layer} of {network.name} is labelled '{name}'; {advice}")
 
 
-def _position(text: str, where: list[str], size: tuple[int, int]) -> Position:
+def _position(text: str, where: list[str], size: tuple[int, ...]) -> Position:
     match where:
         case ["center" | "max" | "mean" as position]:
             return position
-        case [row, column] if re.fullmatch(r"-?\d+", row) and re.fullmatch(r"-?\d+", column):
-            return _inside(text, (int(row), int(column)), size)
-    raise ConfigError(f"'{text}': '{':'.join(where)}' is not a position; write center, max, mean or row:column.")
+        case _ if len(where) == len(size) and all(re.fullmatch(r"-?\d+", at) for at in where):
+            return _inside(text, tuple(map(int, where)), size)
+    wanted = "token (from 0)" if len(size) == 1 else "row:column"
+    raise ConfigError(f"'{text}': '{':'.join(where)}' is not a position; write center, max, mean or {wanted}.")
 
 
-def _inside(text: str, position: Position, size: tuple[int, int]) -> Position:
-    if isinstance(position, tuple) and not all(0 <= at < length for at, length in zip(position, size, strict=True)):
-        h, w = size
-        raise ConfigError(
-            f"'{text}': {position[0]}:{position[1]} is outside the {h}x{w} map; rows are 0 to {h - 1}, "
-            f"columns 0 to {w - 1}."
-        )
-    return position
+def _inside(text: str, position: Position, size: tuple[int, ...]) -> Position:
+    if isinstance(position, str):
+        return position
+    at = ":".join(map(str, position))
+    if len(position) == len(size) and all(0 <= p < length for p, length in zip(position, size, strict=True)):
+        return position
+    if len(size) == 1:
+        raise ConfigError(f"'{text}': there is no token {at}; the layer's {size[0]} tokens are 0 to {size[0] - 1}.")
+    h, w = size
+    raise ConfigError(f"'{text}': {at} is outside the {h}x{w} map; rows are 0 to {h - 1}, columns 0 to {w - 1}.")

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from invset.compat import import_torchvision
 from invset.errors import ConfigError
-from invset.models.mini import SHIPPED, MiniNetwork, class_folders, class_names
+from invset.models.labels import class_folders, class_names
+from invset.models.mini import SHIPPED, MiniNetwork
 from invset.training.compute import send
 
 

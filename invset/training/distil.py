@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from invset.errors import ConfigError
-from invset.models.mini import LOGIT_SCALE, CodeStatistics, MiniGenerator, MiniNetwork
+from invset.models.mini import LOGIT_SCALE, MiniGenerator, MiniNetwork
 from invset.models.network import Network
+from invset.models.statistics import CodeStatistics
 from invset.training.checkpoint import require_dimensions, require_pair
 from invset.training.compute import autocast
 from invset.training.data import ImageSet, picked, random_rows

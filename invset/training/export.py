@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from invset.models.mini import LOGIT_SCALE, MiniGenerator, MiniNetwork, class_folders, fold
+from invset.models.labels import class_folders
+from invset.models.mini import LOGIT_SCALE, MiniGenerator, MiniNetwork, fold
 from invset.training.checkpoint import initialise, trained_dimensions
 from invset.training.data import ImageSet
 from invset.training.evaluate import encode

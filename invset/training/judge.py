@@ -69,9 +69,7 @@ def sampled(
         return starts.draw(chain, attempt).to(network.device)
 
     for row in rows:
-        problem = Problem(
-            generator.module, Reader(network, [Unit(layer, row)], encoder), code_bounds=generator.code_bounds
-        )
+        problem = Problem(generator, Reader(network, [Unit(layer, row)], encoder), code_bounds=generator.code_bounds)
         first = problem.bound(torch.stack([draw(chain, 0) for chain in range(settings.chains)]))
         top = ascend(problem, first, 0, distance, settings.steps).activations.median().item()
         low, high = settings.low * top, settings.high * top

@@ -123,5 +123,7 @@ def test_a_wrong_setting_of_probe(changes):
 
 def test_keys():
     found = keys(SampleConfig)
-    assert {"n", "schedule", "schedule.K", "network.name", "code.bounds"} <= set(found)
+    assert {"n", "schedule", "schedule.K", "network.name", "network.kind", "encoder.weights", "code.bounds"} <= set(
+        found
+    )
     assert len(found) == len(set(found))

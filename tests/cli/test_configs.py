@@ -14,6 +14,12 @@ from invset.cli.app import config_folder
 from invset.cli.main import HELP
 
 GROUPS = ("network", "generator", "encoder", "schedule", "experiment")
+NEEDED = {  # what some of them leave to be given
+    ("network", "torchvision"): ("neuron=fc8:1", "range=[1,2]"),
+    ("network", "timm"): ("neuron=fc:1", "range=[1,2]"),
+    ("network", "custom"): ("neuron=fc:1", "range=[1,2]", "network.factory=nets:mine"),
+    ("generator", "custom"): ("generator.factory=nets:mine", "generator.options.code=12"),
+}
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((config_folder() / group).glob("*.yaml"))]
 
 
@@ -29,14 +35,15 @@ def test_there_are_configs():
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_of_sample_composes_to_the_schema(invset, group, option):
-    config = composed(invset, "sample", f"{group}={option}")
+    config = composed(invset, "sample", f"{group}={option}", *NEEDED.get((group, option), ()))
     merged = OmegaConf.merge(OmegaConf.structured(schema.SampleConfig), config)
     check.check_sample(OmegaConf.to_object(merged))
 
 
 @pytest.mark.parametrize(("group", "option"), [pair for pair in OPTIONS if pair[0] in ("network", "generator")])
 def test_every_option_of_probe_composes_to_the_schema(invset, group, option):
-    config = composed(invset, "probe", f"{group}={option}")
+    needed = [setting for setting in NEEDED.get((group, option), ()) if not setting.startswith("range=")]
+    config = composed(invset, "probe", f"{group}={option}", *needed)
     merged = OmegaConf.merge(OmegaConf.structured(schema.ProbeConfig), config)
     check.check_probe(OmegaConf.to_object(merged))
 
@@ -46,9 +53,10 @@ def test_an_experiment_overrides_the_defaults_and_is_overridden(invset, form):
     config = composed(invset, "sample", form, "range=[0.2,0.3]", "network.options.shape=[3,4,4]")
     assert config["neuron"] == "output:1"
     assert config["range"] == [0.2, 0.3]
-    assert config["network"]["name"] == "linear"
+    assert config["network"]["kind"] == "linear"
     assert config["encoder"]["network"] == "none"
-    assert config["generator"] == {"name": "pixels", "options": {"shape": [3, 4, 4]}}
+    assert config["generator"]["kind"] == "pixels"
+    assert config["generator"]["options"] == {"shape": [3, 4, 4]}
 
 
 @pytest.mark.parametrize("command", schema.SCHEMAS)
@@ -108,7 +116,7 @@ def test_a_folder_of_ones_own_configs(invset, here):
     )
     config = composed(invset, "sample", "--config-dir", "mine", "experiment=own")
     schedule = config["schedule"]
-    assert (config["n"], schedule["K"], schedule["inner_steps"], config["network"]["name"]) == (5, 3, 7, "linear")
+    assert (config["n"], schedule["K"], schedule["inner_steps"], config["network"]["kind"]) == (5, 3, 7, "linear")
     assert schedule["alpha"] == 10, "what the file leaves out is the schema's"
     result = invset("sample", "--config-dir", "mine", "experiment=own", "hydra.run.dir=run")
     assert result.code == 0, result.err

@@ -37,11 +37,12 @@ def test_a_sample_is_in_range_as_saved(run, rows):
 
 def test_auto_is_written_down_as_what_it_was(run, linear_run, mini_run):
     def encoder(folder):
-        return yaml.safe_load((folder / "config.yaml").read_text())["encoder"]
+        found = yaml.safe_load((folder / "config.yaml").read_text())
+        return found["encoder"]["network"], found["encoder"]["layer"], found["starts"]
 
-    assert encoder(run) == {"network": "mini", "layer": "fc6"}
-    assert encoder(mini_run) == {"network": "same", "layer": "fc6"}
-    assert encoder(linear_run)["network"] == "none"
+    assert encoder(run) == ("mini", "fc6", "normal")
+    assert encoder(mini_run) == ("same", "fc6", "normal")
+    assert encoder(linear_run) == ("none", None, "normal")
     weights = [entry["file"] for entry in json.loads((run / "manifest.json").read_text())["weights"]]
     assert len(weights) == 3
     assert weights[0].startswith("efficientnet-lite0")
@@ -76,7 +77,7 @@ def test_encoders_by_name(invset, here):
     assert "network efficientnet_lite0 has no layer 'fc6'" in result.err
     result = invset(*SAMPLE, "encoder.layer=pool", "hydra.run.dir=run")
     assert result.code == 0, result.err
-    assert yaml.safe_load((here / "run" / "config.yaml").read_text())["encoder"] == {"network": "same", "layer": "pool"}
+    assert yaml.safe_load((here / "run" / "config.yaml").read_text())["encoder"]["layer"] == "pool"
 
 
 def test_what_probe_suggests_is_for_the_same_network(invset, here):

@@ -49,7 +49,7 @@ def test_the_folder(mini_run):
         with Image.open(mini_run / grid) as picture:
             assert min(picture.size) > 100
     config = yaml.safe_load((mini_run / "config.yaml").read_text())
-    assert (config["n"], config["schedule"]["K"], config["network"]["name"]) == (14, 4, "mini")
+    assert (config["n"], config["schedule"]["K"], config["network"]["kind"]) == (14, 4, "mini")
 
 
 def test_every_image_lies_in_the_range_and_measures_what_is_written(mini_run, rows, reader):

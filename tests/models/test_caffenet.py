@@ -1,90 +1,338 @@
-from typing import Any
+"""CaffeNet and Places205's network at full size, with random weights, against OpenCV's reading of Caffe's own files.
 
+The error is max|ours - OpenCV's| / max|OpenCV's|, per layer.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
 import pytest
+import scipy.io
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import Tensor
 
-from invset.models.caffenet import CaffeNet, caffenet_network
+from invset.errors import ConfigError, WeightsError
+from invset.models.blobs import filled
+from invset.models.caffenet import CaffeNet, caffenet_network, places205_network
+from invset.models.deepsim import ppgn_generator
 from invset.models.network import Network
+from invset.models.probe import read_layers
+from tests.models.caffe_nets import Blobs, caffenet
+from tests.weights.caffe_files import write_mean, write_net
+
+TOLERANCE = 1e-5
+MEAN = np.array([104, 117, 123], np.float32).reshape(3, 1, 1)  # BGR
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    cv2.setNumThreads(1)
 
 
 @pytest.fixture(scope="module")
-def caffenet() -> Network:
-    return caffenet_network()
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("caffenet")
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Iterator[Path]:
+    """For large files: gone after the test."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def blobs() -> Blobs:
+    return caffenet().weights()
+
+
+@pytest.fixture(scope="module")
+def file(blobs: Blobs, folder: Path) -> Path:
+    """V1 with four sides a blob, as the published file."""
+    return caffenet().write(folder / "caffenet.caffemodel", blobs, version=1, legacy=True)
+
+
+@pytest.fixture(scope="module")
+def network(file: Path) -> Network:
+    return caffenet_network(file)
 
 
 @pytest.fixture(scope="module")
 def images() -> Tensor:
-    return torch.rand(1, 3, 227, 227, generator=torch.Generator().manual_seed(0))
+    return torch.rand(2, 3, 227, 227, generator=torch.Generator().manual_seed(0))
 
 
-def input_of(network: Network, layer: str, images: Tensor) -> Tensor:
-    """What a layer is given."""
-    seen: list[Tensor] = []
-
-    def hook(_module: nn.Module, inputs: Any) -> None:
-        seen.append(inputs[0])
-
-    handle = network.module.get_submodule(layer).register_forward_pre_hook(hook)
-    network.read([layer], images)
-    handle.remove()
-    return seen[0]
+def caffes(images: Tensor, mean: np.ndarray = MEAN) -> np.ndarray:
+    """Caffe's preprocessing: bytes' scale, blue first, less the mean."""
+    return np.ascontiguousarray(images.numpy()[:, ::-1] * 255 - mean)
 
 
-def local_response_norm(x: Tensor) -> Tensor:
-    """Caffe's, across channels, written out: x_c / (1 + α/5 Σ x²)^β over channels c - 2 ... c + 2."""
-    normed = torch.empty_like(x)
-    for c in range(x.shape[1]):
-        around = x[:, max(c - 2, 0) : c + 3]
-        normed[:, c] = x[:, c] / (1 + 1e-4 / 5 * around.square().sum(dim=1)) ** 0.75
-    return normed
+def read(network: Network, images: Tensor) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return network.read(network.layers, images)
 
 
-def test_shapes_and_size_are_the_published_ones(caffenet: Network) -> None:
-    assert dict(caffenet.shapes) == {
+def error(ours: Tensor, theirs: np.ndarray) -> float:
+    assert ours.shape == theirs.shape
+    return float(np.abs(ours.numpy() - theirs).max() / np.abs(theirs).max())
+
+
+def require_equal(ours: dict[str, Tensor], theirs: dict[str, np.ndarray]) -> None:
+    errors = {layer: error(ours[layer], theirs[layer]) for layer in theirs}
+    assert set(ours) == set(theirs)
+    assert max(errors.values()) < TOLERANCE, errors
+    assert all(10 < values.std() < 100 for values in theirs.values())
+
+
+def same(one: Network, other: Network) -> bool:
+    ours, theirs = one.module.state_dict(), other.module.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_every_layer_is_opencvs(network: Network, file: Path, images: Tensor, folder: Path) -> None:
+    require_equal(read(network, images), caffenet().opencv(file, caffes(images), folder))
+
+
+def test_pools_round_up(network: Network, file: Path, images: Tensor, folder: Path) -> None:
+    """Of 227 pixels nothing is left over; of 224 there is: 54 to 27 rather than 26."""
+    inputs = np.ascontiguousarray(caffes(images)[:, :, :224, :224])
+    expected = caffenet(side=224).opencv(file, inputs, folder)
+    assert expected["pool1"].shape[-1] == 27
+    with torch.no_grad():
+        require_equal(read_layers(network.module, expected, torch.from_numpy(inputs)), expected)
+
+
+def test_places205_every_layer_is_opencvs(images: Tensor, at: Path) -> None:
+    """Ours from a file of V0 layers, as its prototxt has them; OpenCV drops their blobs, and has them as V2."""
+    net = caffenet(205)
+    blobs = net.weights(1)
+    file = net.write(at / "places205.caffemodel", blobs, version=0, legacy=True)
+    network = places205_network(file)
+    theirs = net.write(at / "places205_v2.caffemodel", blobs, version=2)
+    require_equal(read(network, images), net.opencv(theirs, caffes(images), at))
+    assert network.files == (file,)
+    with pytest.raises(WeightsError, match=r"places205.caffemodel: defc7.0.weight should be .*, is absent"):
+        ppgn_generator(file)
+    as_caffenet = caffenet_network(file)
+    assert (as_caffenet.units("fc8"), as_caffenet.labels) == (205, {})
+
+
+def test_caffenet_is_not_places205(file: Path) -> None:
+    with pytest.raises(WeightsError, match=r"fc8.weight should be \(205, 4096\), is \(1000, 4096\). These are not the"):
+        places205_network(file)
+
+
+def test_places205_has_its_names() -> None:
+    network = places205_network("random")
+    names = network.labels["fc8"]
+    assert (len(names), network.units("fc8"), len(set(names))) == (205, 205, 205)
+    # Evolving-AI-Lab/synthesizing:4_activate_output_placesCNN.sh, counted from 0
+    assert (names[87], names[140], names[198]) == ("gas station", "phone booth", "waiting room")
+
+
+def test_shapes_and_size_are_the_published_ones(network: Network) -> None:
+    assert dict(network.shapes) == {
         "conv1": (96, 55, 55),
+        "pool1": (96, 27, 27),
+        "norm1": (96, 27, 27),
         "conv2": (256, 27, 27),
+        "pool2": (256, 13, 13),
+        "norm2": (256, 13, 13),
         "conv3": (384, 13, 13),
         "conv4": (384, 13, 13),
         "conv5": (256, 13, 13),
+        "pool5": (256, 6, 6),
         "fc6": (4096,),
         "fc7": (4096,),
         "fc8": (1000,),
     }
-    numbers = sum(parameter.numel() for parameter in caffenet.module.parameters())
+    numbers = sum(parameter.numel() for parameter in network.module.parameters())
     assert 0 < 243_862_418 - 4 * numbers < 5000  # the caffemodel holds them and the layers' names
+    assert network.labels["fc8"][980] == "volcano"
 
 
-def test_images_enter_as_bgr_0_to_255_without_the_mean(caffenet: Network, images: Tensor) -> None:
-    seen = input_of(caffenet, "conv1", images)
-    red, green, blue = (images * 255).unbind(1)
-    by_hand = torch.stack([blue - 104, green - 117, red - 123], dim=1)
-    torch.testing.assert_close(seen, by_hand, rtol=0, atol=1e-4)
+def matconvnet(path: Path, blobs: Blobs, average: np.ndarray, old: bool) -> Path:
+    """As vlfeat/matconvnet:utils/import-caffe.py writes it, or did: H x W x in x out, red first, units in a row."""
+    layers = np.empty((1, 2 * len(blobs)), dtype=object)
+    for number, (name, (weight, bias)) in enumerate(blobs.items()):
+        if name == "conv1":
+            weight = weight[:, ::-1]
+        elif weight.ndim == 2:
+            side = 6 if name == "fc6" else 1
+            weight = weight.reshape(len(weight), -1, side, side)
+        filters = np.asfortranarray(weight.transpose(2, 3, 1, 0))
+        layer = {"name": name, "type": "conv", "pad": np.zeros((1, 4)), "stride": np.ones((1, 2))}
+        if old:
+            layer |= {"filters": filters, "biases": bias.reshape(1, -1)}
+        else:
+            cell = np.empty((1, 2), dtype=object)
+            cell[0, 0], cell[0, 1] = filters, bias.reshape(-1, 1)
+            layer["weights"] = cell
+        layers[0, 2 * number] = layer
+        layers[0, 2 * number + 1] = {"name": f"relu_{name}", "type": "relu"}
+    normalization = {"imageSize": np.array([[227.0, 227, 3]]), "averageImage": average}
+    meta = {"normalization": normalization} if old else {"meta": {"normalization": normalization}}
+    scipy.io.savemat(path, {"layers": layers, **meta})
+    return path
 
 
-def test_normalisation_comes_after_the_pool(caffenet: Network, images: Tensor) -> None:
-    loud = images * 500  # so that the normalisation matters
-    for layer, after in (("conv1", "conv2"), ("conv2", "conv3")):
-        output = caffenet.read([layer], loud)[layer]
-        by_hand = local_response_norm(F.max_pool2d(output, 3, 2))
-        torch.testing.assert_close(input_of(caffenet, after, loud), by_hand, rtol=1e-4, atol=1e-3)
-        other_order = F.max_pool2d(local_response_norm(output), 3, 2)
-        assert (by_hand - other_order).abs().max() > 0.05
+def average_image() -> np.ndarray:
+    """An RGB mean, 227 x 227 x 3."""
+    smooth = cv2.resize(np.random.default_rng(0).uniform(80, 150, (5, 5, 3)).astype(np.float32), (227, 227))
+    return np.ascontiguousarray(smooth, dtype=np.float32)
 
 
-def test_layers_are_read_after_their_relu_and_fc8_raw(caffenet: Network, images: Tensor) -> None:
-    outputs = caffenet.read(caffenet.layers, images)
-    for layer, output in outputs.items():
-        assert output.isfinite().all()
-        assert (output.min() < 0) == (layer == "fc8")
-        if layer != "fc8":
-            assert output.max() > 0
+def test_matconvnets_file_is_the_same_network(network: Network, blobs: Blobs, images: Tensor, at: Path) -> None:
+    """Its average image is of three numbers here, and they are Caffe's, so that fc8 is the same."""
+    average = np.ascontiguousarray(MEAN.ravel()[::-1].reshape(1, 1, 3))
+    mat = caffenet_network(matconvnet(at / "imagenet-caffe-ref.mat", blobs, average, old=True))
+    assert same(mat, network)
+    assert torch.equal(read(mat, images)["fc8"], read(network, images)["fc8"])
 
 
-def test_the_mean_is_no_weight() -> None:
-    with torch.device("meta"):
-        module = CaffeNet(classes=205, mean=(1.0, 2.0, 3.0))
-    assert not [name for name in module.state_dict() if "mean" in name]
-    assert module.mean.flatten().tolist() == [1, 2, 3]
-    assert module.fc8.out_features == 205
+def test_matconvnets_file_brings_its_average_image(
+    network: Network, file: Path, blobs: Blobs, images: Tensor, at: Path
+) -> None:
+    average = average_image()
+    mat = caffenet_network(matconvnet(at / "imagenet-caffe-ref.mat", blobs, average, old=False))
+    assert same(mat, network)
+    blue_first = average.transpose(2, 0, 1)[::-1]
+    theirs = caffenet().opencv(file, caffes(images, blue_first), at)
+    ours = read(mat, images)["fc8"]
+    assert error(ours, theirs["fc8"]) < TOLERANCE
+    assert error(ours, read(network, images)["fc8"].numpy()) > 0.01
+    given = caffenet_network(at / "imagenet-caffe-ref.mat", mean=[104, 117, 123])
+    assert torch.equal(read(given, images)["fc8"], read(network, images)["fc8"])
+
+
+@pytest.mark.parametrize("linear", ["{}", "{}.1"])  # caffenet.pt: PonceLab/circuit_toolkit:circuit_toolkit/GAN_utils.py
+def test_caffes_names_in_a_pt(network: Network, blobs: Blobs, at: Path, linear: str) -> None:
+    state = {}
+    for name, (weight, bias) in blobs.items():
+        spelled = linear.format(name) if weight.ndim == 2 else name
+        state |= {f"{spelled}.weight": torch.from_numpy(weight), f"{spelled}.bias": torch.from_numpy(bias)}
+    torch.save(state, at / "caffenet.pt")
+    assert same(caffenet_network(at / "caffenet.pt"), network)
+
+
+def test_our_names_in_a_safetensors(network: Network, at: Path) -> None:
+    save_file(network.module.state_dict(), at / "caffenet.safetensors")
+    assert same(caffenet_network(at / "caffenet.safetensors"), network)
+
+
+def test_a_mean_file_is_taken_from_its_middle(images: Tensor, tmp_path: Path) -> None:
+    mean = np.random.default_rng(0).uniform(80, 150, (3, 256, 256)).astype(np.float32)
+    path = write_mean(tmp_path / "mean.binaryproto", mean, legacy=True)
+    network = caffenet_network("random", mean=path)
+    encoded = network.colours.encode(images).numpy()
+    assert np.abs(encoded - caffes(images, mean[:, 14:241, 14:241])).max() < 1e-4
+    small = write_mean(tmp_path / "small.binaryproto", mean[:, :224, :224], legacy=True)
+    with pytest.raises(ConfigError, match="the mean image is 224 x 224 pixels, fewer than 227"):
+        caffenet_network("random", mean=small)
+
+
+@pytest.mark.parametrize("mean", [[1, 2], 104, [1, 2, float("nan")], ["blue", "green", "red"]])
+def test_a_mean_is_three_numbers(mean: object) -> None:
+    with pytest.raises(ConfigError, match="mean"):
+        caffenet_network("random", mean=mean)  # type: ignore[arg-type]
+
+
+def small_file(path: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
+    save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, path)
+    return path
+
+
+CONV1 = {"conv1.weight": (96, 3, 11, 11), "conv1.bias": (96,)}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "says"),
+    [
+        ({"defc7.weight": (2, 3), "deconv0.weight": (32, 3, 4, 4)}, r"conv1\.0\.weight should be .*, is absent"),
+        (  # torchvision's AlexNet
+            {"features.0.weight": (64, 3, 11, 11), "features.0.bias": (64,), "classifier.1.weight": (5, 9216)},
+            r"conv1\.0\.weight should be \(96, 3, 11, 11\), is absent",
+        ),
+        ({**CONV1, "conv3.weight": (1, 2)}, r"conv2\.0\.weight should be \(256, 48, 5, 5\), is absent"),
+        ({**CONV1, "conv2.weight": (256, 96, 5, 5)}, r"conv2\.0\.weight should be .*, is \(256, 96, 5, 5\)"),
+        ({**CONV1, "conv1.bias": (95,)}, r"conv1\.0\.bias should be \(96,\), is \(95,\)"),
+        ({"fc8.weight": (), "fc8.bias": (2,)}, r"conv1\.0\.weight should be .*, is absent"),
+        ({"fc8.weight": (0, 4096)}, r"conv1\.0\.weight should be .*, is absent"),
+    ],
+)
+def test_other_weights_are_one_error(tmp_path: Path, shapes: dict[str, tuple[int, ...]], says: str) -> None:
+    path = small_file(tmp_path / "net.safetensors", shapes)
+    with pytest.raises(WeightsError, match=rf"net\.safetensors: {says}\. These are not the weights of caffenet"):
+        caffenet_network(path)
+    with pytest.raises(WeightsError, match="These are not the weights of places205"):
+        places205_network(path)
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_alexnets_order_is_refused(blobs: Blobs, tmp_path: Path, version: int) -> None:
+    """bvlc_alexnet has tensors of the same names and shapes, and normalises before it pools."""
+    conv1 = ("Convolution", [blobs["conv1"][0]])
+    orders = {"alexnet": ("norm1", "pool1"), "caffenet": ("pool1", "norm1")}
+    types = {"norm1": ("LRN", []), "pool1": ("Pooling", [])}
+    for name, order in orders.items():
+        layers = {"conv1": conv1, **{layer: types[layer] for layer in order}}
+        path = write_net(tmp_path / name, layers, version=version)
+        says = "normalises before it pools" if name == "alexnet" else r"conv1\.0\.bias should be \(96,\), is absent"
+        with pytest.raises(WeightsError, match=says):
+            caffenet_network(path)
+
+
+def test_a_missing_or_misshapen_layer_is_named(blobs: Blobs) -> None:
+    build = partial(CaffeNet, 1000)
+    tensors = {name: tuple(map(torch.from_numpy, values)) for name, values in blobs.items()}
+    path = Path("caffenet.caffemodel")
+    filled(build, tensors, path, "")
+    for name, (weight, bias) in tensors.items():
+        with pytest.raises(WeightsError, match=rf"^caffenet.caffemodel: {name}.*weight should be .*, is absent"):
+            filled(build, {layer: values for layer, values in tensors.items() if layer != name}, path, "")
+        with pytest.raises(WeightsError, match=rf"^caffenet.caffemodel: {name}.*weight should be "):
+            filled(build, {**tensors, name: (weight[1:], bias)}, path, "")
+
+
+def test_no_classes_are_an_error() -> None:
+    with pytest.raises(ConfigError, match="classes is 0"):
+        caffenet_network("random", classes=0)
+    assert caffenet_network("random", classes=3).labels == {}
+
+
+def placed(network: Network, dtype: torch.dtype | None, channels_last: bool | None) -> Network:
+    other = copy.copy(network)
+    object.__setattr__(other, "module", copy.deepcopy(network.module))
+    other.to(torch.device("cpu"), dtype, channels_last)
+    return other
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.05), (torch.float16, 0.005)])
+def test_half_precision_is_near(network: Network, images: Tensor, dtype: torch.dtype, tolerance: float) -> None:
+    half, whole = read(placed(network, dtype, None), images), read(network, images)
+    assert all(half[layer].isfinite().all() and half[layer].dtype == torch.float32 for layer in half)
+    errors = {layer: error(half[layer], whole[layer].numpy()) for layer in whole}
+    assert 1e-4 < max(errors.values()) < tolerance, errors
+
+
+def test_channels_last_is_the_same_to_rounding(network: Network, images: Tensor) -> None:
+    other, whole = read(placed(network, None, True), images), read(network, images)
+    errors = {layer: error(other[layer], whole[layer].numpy()) for layer in whole}
+    assert max(errors.values()) < TOLERANCE, errors
+
+
+def test_normalisation_of_loud_maps_in_half_precision_does_not_overflow() -> None:
+    """Squares above 256 are beyond float16."""
+    norm: Callable[[Tensor], Tensor] = CaffeNet(1).norm1
+    loud = torch.rand(1, 96, 2, 2, generator=torch.Generator().manual_seed(0)) * 3000
+    assert error(norm(loud.half()).float(), norm(loud).numpy()) < 1e-3

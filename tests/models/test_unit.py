@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import Tensor, nn
 
 from invset.errors import ConfigError
 from invset.models.network import Network
@@ -42,6 +43,79 @@ def test_units_of_a_map(toy: Network, text: str, position: object, written: str,
     assert str(unit) == written
     assert unit.describe() == described
     assert parse_unit(written, toy, default_position="mean") == unit
+
+
+@pytest.fixture
+def sequence() -> Network:
+    """12 channels of 197 tokens: a class token and 14 x 14 patches. Entry = 1000 channel + token."""
+    table = 1000.0 * torch.arange(12) + torch.arange(197.0).view(197, 1)
+
+    class Tokens(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return table + 0 * images.sum((1, 2, 3)).view(-1, 1, 1)
+
+    return Network("tokens", Tokens(), {"encoder.ln": ""}, (3, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "written", "described", "value"),
+    [
+        ("encoder.ln:12", "center", "encoder.ln:12:center", "encoder.ln:12 at token 106 of 197", 11106),
+        ("encoder.ln:12:0", (0,), "encoder.ln:12:0", "encoder.ln:12 at token 0 of 197", 11000),
+        ("encoder.ln:2:196", (196,), "encoder.ln:2:196", "encoder.ln:2 at token 196 of 197", 1196),
+        ("encoder.ln:1:max", "max", "encoder.ln:1:max", "encoder.ln:1, the maximum of 197 tokens", 196),
+        ("encoder.ln:1:mean", "mean", "encoder.ln:1:mean", "encoder.ln:1, the mean of 197 tokens", 98),
+    ],
+)
+def test_units_of_a_sequence(
+    sequence: Network, text: str, position: object, written: str, described: str, value: float
+) -> None:
+    unit = parse_unit(text, sequence)
+    assert (unit.position, unit.map_size) == (position, (197,))
+    assert str(unit) == written
+    assert unit.describe() == described
+    assert parse_unit(written, sequence, default_position="mean") == unit
+    output = sequence.read(["encoder.ln"], torch.zeros(2, 3, 4, 4))["encoder.ln"]
+    assert unit.read(output).tolist() == [value, value]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("encoder.ln:13", "units 1 to 12, counted from 1; there is no 13"),
+        ("encoder.ln:1:197", "there is no token 197; the layer's 197 tokens are 0 to 196"),
+        ("encoder.ln:1:-1", "there is no token -1"),
+        ("encoder.ln:1:3:3", r"'3:3' is not a position; write center, max, mean or token \(from 0\)"),
+        ("encoder.ln:1:cls", "'cls' is not a position; write center, max, mean or token"),
+    ],
+)
+def test_what_is_wrong_of_a_sequence_is_said(sequence: Network, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_unit(text, sequence)
+
+
+def test_positions_of_maps_are_none_of_sequences(sequence: Network, toy: Network) -> None:
+    with pytest.raises(ConfigError, match="there is no token 3:3"):
+        parse_unit("encoder.ln:1", sequence, (3, 3))
+    with pytest.raises(ConfigError, match="3 is outside the 6x4 map"):
+        parse_unit("conv:1", toy, (3,))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "token"),
+    [
+        (197, 1 + 7 * 14 + 7),  # ViT-B/16
+        (50, 1 + 3 * 7 + 3),  # ViT-B/32
+        (196, 7 * 14 + 7),  # no class token
+        (201, 5 + 7 * 14 + 7),  # a class token and four registers
+        (1370, 1 + 18 * 37 + 18),  # ViT-H/14 at 518 pixels
+        (1, 0),
+        (2, 1),
+        (600, 300),  # 24 more than a square: the middle one
+    ],
+)
+def test_the_centre_of_tokens_is_the_patch_in_the_middle(tokens: int, token: int) -> None:
+    assert center(tokens) == (token,)
 
 
 def test_the_default_position_is_for_maps_that_say_none(toy: Network) -> None:

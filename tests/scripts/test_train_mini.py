@@ -21,13 +21,8 @@ from PIL import Image
 from invset.cli.main import run as invset
 from invset.errors import ConfigError, WeightsError
 from invset.models import registry
-from invset.models.mini import (
-    Dimensions,
-    class_folders,
-    load_code_statistics,
-    load_generator,
-    load_network,
-)
+from invset.models.labels import class_folders
+from invset.models.mini import Dimensions, load_code_statistics, load_generator, load_network
 from invset.models.network import Network
 from invset.models.registry import build_generator, build_network
 from invset.training.checkpoint import load_checkpoint
@@ -134,8 +129,8 @@ def test_the_stages_and_a_sample_of_their_model(folder, stage, model, generator_
     assert (model / "classes.txt").read_text() == "blues\nreds\n"
     dimensions = Dimensions(32, 0.25, 16)
     assert load_network(paths["network"]).dimensions == load_generator(paths["generator"]).dimensions == dimensions
-    network = build_network("mini", path=paths["network"], classes=model / "classes.txt")
-    generator = build_generator("mini", path=paths["generator"])
+    network = build_network("mini", weights=paths["network"], labels=model / "classes.txt")
+    generator = build_generator("mini", weights=paths["generator"])
     assert network.input_shape == generator.image_shape == (3, 32, 32)
     assert generator.code_size == network.units("fc6") == 16
     assert load_code_statistics(paths["generator"]).bank.shape == (5, 16)
@@ -168,8 +163,8 @@ def test_the_stages_and_a_sample_of_their_model(folder, stage, model, generator_
                     "schedule.K=2",
                     "hydra.run.dir=run",
                 ),
-                *(f"+network.options.path={paths['network']}", f"+network.options.classes={model}/classes.txt"),
-                f"+generator.options.path={paths['generator']}",
+                *(f"network.weights={paths['network']}", f"network.labels={model}/classes.txt"),
+                f"generator.weights={paths['generator']}",
             ]
         )
     finally:
@@ -252,7 +247,7 @@ def of(pair: dict[str, Path], *kinds: str) -> tuple[str, ...]:
 
 def test_distil_and_again(folder, stage, model, pair, tmp_path):
     """Of two own classes, with a labeller of as many units; what is written is what was trained, but for float16."""
-    labeller = ("~labeller.options.size", f"+labeller.options.path={pair['network']}")
+    labeller = ("~labeller.options.size", f"+labeller.options.weights={pair['network']}")
     common = (*SMALL, *DISTIL, *labeller, f"data={folder}", f"val={folder}", *of(pair, "network", "generator"))
     stage(*common, f"out={tmp_path}/a")
     stage(*common, f"out={tmp_path}/b", "loop.minutes=0")
@@ -345,7 +340,7 @@ def test_mistakes_with_a_pair(overrides, message, folder, stage, pair, tmp_path,
     kinds = ["network", "generator", *(["names"] if "stage=judge" in own else [])]
     options = [f"{kind}={pair[kind]}" for kind in kinds if kind not in given]
     if "stage=distil" in own and "generator=null" in own:
-        own.append(f"+labeller.options.path={pair['network']}")
+        own.append(f"+labeller.options.weights={pair['network']}")
     if "stage=judge" in own and len(own) > 2:
         own.append("judges.efficientnet_lite2.size=8")
     with pytest.raises(ConfigError, match=message):

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from invset.models.mini import CodeStatistics, Dimensions, MiniGenerator, MiniNetwork, fold
+from invset.models.mini import Dimensions, MiniGenerator, MiniNetwork, fold
 from invset.models.network import Network
+from invset.models.statistics import CodeStatistics
 from invset.training.data import ImageSet, load_images, unit_folders
 from invset.training.distil import DistilSettings, DistilTraining
 from invset.training.generator import GeneratorSettings, GeneratorTraining

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from invset.errors import ConfigError
-from invset.models.mini import Dimensions, MiniNetwork, class_folders
+from invset.models.labels import class_folders
+from invset.models.mini import Dimensions, MiniNetwork
 from invset.training.data import (
     ImageSet,
     augmented,

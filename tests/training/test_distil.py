@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from invset.errors import ConfigError
-from invset.models.mini import CodeStatistics, Dimensions, MiniGenerator
+from invset.models.mini import Dimensions, MiniGenerator
+from invset.models.statistics import CodeStatistics
 from invset.training.distil import DistilSettings, DistilTraining
 from invset.training.evaluate import encode, relative_error
 

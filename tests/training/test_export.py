@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from invset.models.labels import class_folders
 from invset.models.mini import (
     LOGIT_SCALE,
     Dimensions,
     MiniGenerator,
     MiniNetwork,
-    class_folders,
     fold,
     load_code_statistics,
     load_generator,

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from invset.errors import ConfigError
-from invset.models.mini import CodeStatistics
 from invset.models.network import Generator, Network
+from invset.models.statistics import CodeStatistics
 from invset.training.judge import JudgeSettings, Samples, Verdict, means, sampled, seen, verdict
 
 FEW = {"samples": 6, "chains": 3, "steps": 8}

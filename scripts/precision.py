@@ -1,0 +1,93 @@
+"""What half precision and channels last do: to activations, to who is in range, and to the time of a pass.
+
+    python scripts/precision.py                    # CaffeNet with the fc6 generator at full size, random weights
+    python scripts/precision.py --device cuda --settings float32 float32-last bfloat16-last float16-last
+
+Errors are of 64 codes. A layer's is the largest difference from float32 over the largest activation. In range: of the
+pairs of code and unit that are in range in this precision, those that are not in float32; a unit's range goes from the
+40th to the 90th percentile of its activations. Times are taken in turn, as ratios to float32's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from invset.models.network import Generator, Network
+from invset.models.reader import Encoder, Reader
+from invset.models.registry import build_generator, build_network
+from invset.models.unit import parse_unit
+
+LAYERS = ("conv1", "norm1", "conv5", "fc6", "fc8")
+SETTINGS = ("float32", "float32-last", "bfloat16", "bfloat16-last")
+CODES, BATCH = 64, 16
+
+
+def main() -> None:
+    """Print a table, a row a setting."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--settings", nargs="+", default=SETTINGS, help="float32, bfloat16, float16; -last: channels")
+    parser.add_argument("--chains", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    codes = 12 * torch.randn(CODES, 4096, generator=torch.Generator().manual_seed(0)).abs().clamp(max=2.5)
+    codes = codes.to(arguments.device)
+    models = {setting: _placed(setting, arguments.device) for setting in ("float32", *arguments.settings)}
+    seconds: dict[str, list[float]] = {setting: [] for setting in models}
+    for _ in range(arguments.repeats + 1):
+        for setting, (network, generator) in models.items():
+            seconds[setting].append(_seconds(network, generator, codes[: arguments.chains]))
+    exact = _activations(*models["float32"], codes)
+    print(f"torch {torch.__version__}, {arguments.device}, {torch.get_num_threads()} threads\n")
+    print(f"| | {' | '.join(f'error of {layer}' for layer in LAYERS)} | out of range in float32 | time / float32 |")
+    print(f"|---{'|---' * len(LAYERS)}|---|---|")
+    for setting in arguments.settings:
+        found = _activations(*models[setting], codes)
+        errors = [float((found[layer] - exact[layer]).abs().max() / exact[layer].abs().max()) for layer in LAYERS]
+        pairs = zip(seconds[setting][1:], seconds["float32"][1:], strict=True)
+        ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+        cells = [*(f"{error:.1e}" for error in errors), f"{_leaving(found['fc8'], exact['fc8']):.1%}", f"{ratio:.2f}"]
+        print(f"| {setting} | {' | '.join(cells)} |", flush=True)
+
+
+def _placed(setting: str, device: str) -> tuple[Network, Generator]:
+    dtype, _, last = setting.partition("-")
+    network, generator = build_network("caffenet", weights="random"), build_generator("ppgn", weights="random")
+    for model in (network, generator):
+        place = partial(model.to, device, getattr(torch, dtype))
+        place(channels_last=bool(last))
+    return network, generator
+
+
+def _activations(network: Network, generator: Generator, codes: Tensor) -> dict[str, Tensor]:
+    with torch.no_grad():
+        parts = [network.read(LAYERS, generator(batch)) for batch in codes.split(BATCH)]
+    return {layer: torch.cat([part[layer] for part in parts]) for layer in LAYERS}
+
+
+def _seconds(network: Network, generator: Generator, codes: Tensor) -> float:
+    """Of a forward and backward pass."""
+    reader = Reader(network, [parse_unit("fc8:981", network)], Encoder(network, "fc6"))
+    leaf = codes.clone().requires_grad_(True)
+    begin = time.perf_counter()
+    outputs = reader(generator(leaf))
+    (gradient,) = torch.autograd.grad(outputs, leaf, [torch.ones_like(output) for output in outputs])
+    gradient.sum().item()  # waits for the device
+    return time.perf_counter() - begin
+
+
+def _leaving(found: Tensor, exact: Tensor) -> float:
+    low, high = exact.quantile(torch.tensor([0.4, 0.9], device=exact.device), dim=0)
+    inside = (found >= low) & (found <= high)
+    outside = (exact < low) | (exact > high)
+    return float((inside & outside).sum() / inside.sum())
+
+
+if __name__ == "__main__":
+    main()
