@@ -8,9 +8,12 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Colours": "invset.models.colours",
     "Encoder": "invset.models.reader",
     "Full": "invset.core.full",
+    "Generator": "invset.models.network",
     "InvsetError": "invset.errors",
+    "Network": "invset.models.network",
     "Paper": "invset.core.paper",
     "Problem": "invset.core.problem",
     "Reader": "invset.models.reader",

@@ -19,6 +19,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from invset.cli import app, build, main, probe, schema
+from invset.cli.encoder import given
 from invset.models.reader import Reader
 from invset.models.registry import build_network
 
@@ -44,7 +45,7 @@ def run() -> None:
     drawn = random.Random(arguments.seed)
     common = [f"network={arguments.network}", f"seed={arguments.seed}", *arguments.overrides]
     config = _probe_config([*common, *arguments.probe])
-    network = build_network(config.network.kind, **build.given(config.network))
+    network = build_network(config.network.kind, **given(config.network))
     arguments.output.mkdir(parents=True, exist_ok=True)
     delivered = pairs = 0
     with (arguments.output / "reach.csv").open("w", newline="") as file:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
 from invset.cli.check import Targets
-from invset.cli.schema import CodeConfig, EncoderConfig, GeneratorConfig, NetworkConfig, ProbeConfig, SampleConfig
+from invset.cli.encoder import Networks, built_encoder, given, inverse_encoder, settled_encoder
+from invset.cli.schema import CodeConfig, EncoderConfig, ProbeConfig, SampleConfig
 from invset.cli.weights import fetch_for_run
 from invset.core.full import Full
 from invset.core.paper import Paper
@@ -21,7 +22,7 @@ from invset.core.state import Method
 from invset.errors import ConfigError
 from invset.models.network import Generator, Network
 from invset.models.reader import Encoder, Reader
-from invset.models.registry import build_generator, build_network
+from invset.models.registry import build_generator
 from invset.models.starts import Starts
 from invset.models.unit import Unit, parse_unit
 
@@ -32,12 +33,16 @@ REFERENCES = 64  # unrelated codes on which distances are measured
 
 @dataclass(frozen=True)
 class Models:
-    """What a command works with, on one device; and what encoder=auto and starts=auto turned out to be."""
+    """What a command works with, on one device; and what encoder=auto and starts=auto turned out to be.
+
+    `encoder`: in which distances are taken. `inverse`: which makes codes of images, where starts need it.
+    """
 
     network: Network
     generator: Generator
     units: tuple[Unit, ...]
     encoder: Encoder | None
+    inverse: Encoder | None
     device: torch.device
     settled: EncoderConfig
     starts: str
@@ -64,20 +69,21 @@ def models(config: SampleConfig | ProbeConfig, neurons: tuple[str, ...]) -> Mode
     """
     device = prepare_torch(config.device, config.threads)
     place = partial(_place, device=device, precision=config.precision, channels_last=config.channels_last)
-    network = build_network(config.network.kind, find=fetch_for_run, **given(config.network))
+    networks = Networks(place)
+    network = networks.get(config.network.kind, config.network)
     units = tuple(parse_unit(text, network, config.position) for text in neurons)  # type: ignore[arg-type]
     if len({(unit.layer, unit.index, unit.position) for unit in units}) < len(units):
         raise ConfigError(f"neuron={list(neurons)}: names of the same unit; give each once.")
     generator = build_generator(config.generator.kind, find=fetch_for_run, **given(config.generator))
-    settled = settled_encoder(config.encoder, config.network, network, generator)
-    encoder = _encoder(settled, network)
-    place(network)
     place(generator)
-    if encoder is not None and encoder.network is not network:
-        place(encoder.network)
-    starts = "random_images" if config.starts == "auto" and generator.statistics is None else config.starts
-    starts = "normal" if starts == "auto" else starts
-    return Models(network, generator, units, encoder, device, settled, starts)
+    settled = settled_encoder(config.encoder, config.network, network, generator)
+    encoder = inverse = built_encoder(settled, network, networks)
+    starts = config.starts
+    if starts == "auto":
+        starts = "random_images" if generator.statistics is None else "normal"
+    if starts == "random_images" or (starts == "codes" and config.folder):
+        inverse = inverse_encoder(encoder, settled, config.network, network, generator, networks)
+    return Models(network, generator, units, encoder, inverse, device, settled, starts)
 
 
 def sampling(config: SampleConfig, targets: Targets) -> Sampling:
@@ -112,7 +118,7 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
         config.seed,
         schedule.chains,
         built.generator,
-        built.encoder,
+        built.inverse,
         config.folder,
     )
     region = region_of(targets.ranges).to(built.device)
@@ -125,51 +131,12 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
     return Sampling(built, reader, region, problem, method, schedule)
 
 
-def given(config: NetworkConfig | GeneratorConfig | EncoderConfig) -> dict[str, Any]:
-    """A builder's arguments: the settings that are not null, and the options."""
-    names = ("name", "factory", "weights", "labels")
-    values = {name: getattr(config, name, None) for name in names}
-    return {name: value for name, value in values.items() if value is not None} | config.options
-
-
 def code_bounds(config: CodeConfig, generator: Generator) -> tuple[float, float] | None:
     """The bounds on codes that the config asks for."""
     bounds: Any = config.bounds
     if bounds == "auto":
         return generator.code_bounds
     return None if bounds is None else (float(bounds[0]), float(bounds[1]))
-
-
-def settled_encoder(
-    config: EncoderConfig, network_config: NetworkConfig, network: Network, generator: Generator
-) -> EncoderConfig:
-    """`auto` and `own` as what they stand for.
-
-    `own` is the layer that the generator inverts. `auto` is that layer of the network under study, if it has one of
-    that name; else the generator's own; and for a generator that inverts none, as pixels, the built-in network's.
-
-    Raises:
-        ConfigError: `own` of a generator that inverts none.
-    """
-    inverts = generator.inverts
-    if config.network == "none":
-        return config
-    asked, config = config.layer, replace(config, layer=config.layer or (inverts[1] if inverts else "fc6"))
-    if config.network == "auto":
-        if config.layer in network.layers or asked:
-            return replace(config, network="same")
-        config = replace(config, network="own" if inverts else "mini")
-    if config.network == network_config.kind and given(config) == given(network_config):
-        return replace(config, network="same")
-    if config.network != "own":
-        return config
-    if inverts is None:
-        raise ConfigError(
-            f"encoder=own: generator {generator.name} says of no network that it inverts it; give encoder.network and "
-            "encoder.layer, or encoder=none."
-        )
-    same = inverts[0] == network_config.kind and network.name == inverts[0]
-    return replace(config, network="same" if same else inverts[0], layer=inverts[1])
 
 
 def prepare_torch(device: str, threads: int | None) -> torch.device:
@@ -195,17 +162,10 @@ def prepare_torch(device: str, threads: int | None) -> torch.device:
     return found
 
 
-def _encoder(config: EncoderConfig, network: Network) -> Encoder | None:
-    if config.network == "none" or config.layer is None:
-        return None
-    if config.network == "same":
-        return Encoder(network, config.layer)
-    other = build_network(config.network, find=fetch_for_run, **given(config))
-    return Encoder(other, config.layer)
-
-
 def _place(model: Network | Generator, device: torch.device, precision: str, channels_last: bool | None) -> None:
     dtype = PRECISIONS[precision]
+    if dtype == torch.float16 and device.type == "cpu":
+        raise ConfigError("precision=float16 is for GPUs, and many times slower on a CPU; give bfloat16 or float32.")
     if channels_last is None and device.type == "cuda" and dtype != torch.float32:
         channels_last = True  # what tensor cores compute in
     model.to(device, dtype, channels_last)

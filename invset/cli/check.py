@@ -72,6 +72,8 @@ def check_probe(config: ProbeConfig) -> tuple[str, ...]:
     at_least("codes", config.codes, 2)
     at_least("chains", config.chains, 1)
     at_least("steps", config.steps, 1)
+    if config.threads is not None:
+        at_least("threads", config.threads, 1)
     check_bounds(config.code.bounds)
     return check_neurons(config.neuron)
 

@@ -26,10 +26,10 @@ invset sample: sample the inverse set of a neuron.
 
 usage: invset sample [key=value ...]
 
-  invset sample                                     a good default: goldfish, 100 to 120
-  invset sample neuron=fc8:volcano 'range=[40,50]'  a unit by its label; by number, from 1: fc8:981
-  invset sample 'neuron=[conv5:97,fc8:goldfish]' 'range=[[2,3.5],[80,100]]'   an intersection
-  invset sample -m 'range=[40,50],[50,60]'          a sweep: one run for each value
+  invset sample                                     a good default: goldfish, 50 to 60
+  invset sample neuron=fc8:volcano 'range=[30,35]'  a unit by its label; by number, from 1: fc8:981
+  invset sample 'neuron=[conv5:97,fc8:goldfish]' 'range=[[2,3.5],[40,50]]'   an intersection
+  invset sample -m 'range=[30,40],[40,50]'          a sweep: one run for each value
   invset sample resume=outputs/DATE/TIME            go on after an interruption; with n=700: extend
 
 settings (defaults in brackets):
@@ -114,7 +114,7 @@ usage: invset units [network=NAME] [LAYER, or a WORD to look for]
 
 settings (defaults in brackets):
   network      as for invset sample; network.name, .factory, .weights, .labels [mini]
-  find         the layer or the word, where it looks like a setting: find='a=b'
+  find         the layer or the word, where it looks like a setting: "find='a=b'"
   threads      [as torch has it]
 """,
 }

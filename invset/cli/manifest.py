@@ -6,6 +6,7 @@ import hashlib
 import platform
 import time
 from importlib import metadata
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from invset.errors import ConfigError
 
 if TYPE_CHECKING:
     from invset.cli.build import Sampling
+    from invset.models.network import Generator, Network
 
 PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "pillow", "numpy", "safetensors", "timm")
 
@@ -25,10 +27,8 @@ def manifest(config: SampleConfig, sampling: Sampling, overrides: list[str]) -> 
 
     models = sampling.models
     device = models.device
-    encoder = sampling.reader.encoder
-    files = [*models.network.files, *models.generator.files]
-    if encoder is not None and encoder.network is not models.network:
-        files += encoder.network.files  # last: older manifests lack them
+    used: list[Network | Generator] = [models.network, models.generator]
+    used += [encoder.network for encoder in (models.encoder, models.inverse) if encoder is not None]
     return {
         "invset": __version__,
         "overrides": overrides,
@@ -39,7 +39,7 @@ def manifest(config: SampleConfig, sampling: Sampling, overrides: list[str]) -> 
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "weights": [{"file": path.name, "sha256": _sha256(path)} for path in files],
+        "weights": [entry for model in dict.fromkeys(used) for entry in _weights(model)],
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
 
@@ -50,7 +50,7 @@ def require_same_weights(folder: Path, saved: dict[str, Any], now: dict[str, Any
     Raises:
         ConfigError: a file of weights is not the one that the run was made with.
     """
-    for before, after in zip(saved["weights"], now["weights"], strict=False):
+    for before, after in zip_longest(saved["weights"], now["weights"], fillvalue={"file": "none", "sha256": "none"}):
         if before["sha256"] != after["sha256"]:
             raise ConfigError(
                 f"{folder} was made with other weights ({before['file']}, sha256 {before['sha256'][:12]}…, is now "
@@ -59,6 +59,19 @@ def require_same_weights(folder: Path, saved: dict[str, Any], now: dict[str, Any
     saved, now = saved | {"torch": saved["packages"]["torch"]}, now | {"torch": now["packages"]["torch"]}
     what = ("device", "threads", "torch")
     return [f"{name} {saved[name]} then, {now[name]} now" for name in what if saved[name] != now[name]]
+
+
+def _weights(model: Network | Generator) -> list[dict[str, str]]:
+    """The files of a model's weights; without one, what its tensors are."""
+    if model.files:
+        return [{"file": path.name, "sha256": _sha256(path)} for path in model.files]
+    import torch
+
+    digest = hashlib.sha256()
+    for name, value in sorted(model.module.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return [{"file": f"{model.name}, from no file", "sha256": digest.hexdigest()}]
 
 
 def _sha256(path: Path) -> str:

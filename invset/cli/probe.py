@@ -88,7 +88,8 @@ def survey(config: ProbeConfig, models: Models, reader: Reader) -> Iterator[Surv
     images = None if config.folder is None else ImageFolder(config.folder, models.network.input_shape[1:])
     problem = Problem(generator, reader, objective="codes", code_bounds=code_bounds(config.code, generator))
     count = max(config.codes, config.chains)
-    starts = Starts(models.starts, config.seed, count, generator, models.encoder)  # type: ignore[arg-type]
+    where = config.folder if models.starts == "codes" else None
+    starts = Starts(models.starts, config.seed, count, generator, models.inverse, where)  # type: ignore[arg-type]
     codes = torch.stack([starts.draw(chain) for chain in range(count)]).to(device)
     distance = scales.measure(problem, codes[:BATCH]).codes
     random = _over(problem, codes[: config.codes])
@@ -142,7 +143,8 @@ def _round_down(value: float) -> float:
 
 
 def _print(console: Console, title: str, one: Survey) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    console.print(title, style="bold", highlight=False, markup=False)
+    table = Table(box=None, pad_edge=False)
     for heading in ("activation over", "lowest", "5%", "half", "95%", "highest"):
         table.add_column(heading, justify="left" if heading == "activation over" else "right")
     rows = {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 DEFAULTS = {"network": "mini", "generator": "mini", "encoder": "auto"}
-MODEL_OPTIONS = ("network.", "generator.", "encoder.", "code.", "position=")
+MODEL_OPTIONS = ("network.", "generator.", "encoder.", "code.", "position=", "starts=", "precision=", "channels_last=")
 
 
 def title(sampling: Sampling, targets: Targets, config: SampleConfig) -> str:
@@ -40,7 +40,7 @@ def report(console: Console, outcome: dict[str, Any], sampling: Sampling, folder
     ]
     if outcome["samples"] > 1:
         lines.append(
-            f"mean distance {outcome['mean_pairwise_distance']:.2f}, of unrelated images "
+            f"mean distance{_where(sampling)} {outcome['mean_pairwise_distance']:.2f}, of unrelated images "
             f"{outcome['unrelated_distance']:.2f}; near-duplicates {outcome['near_duplicates']} "
             f"({outcome['near_duplicate_share']:.1%})"
         )
@@ -61,6 +61,14 @@ def report(console: Console, outcome: dict[str, Any], sampling: Sampling, folder
     lines.append(f"{where}/{picture.name}" if picture.exists() else f"{where}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _where(sampling: Sampling) -> str:
+    """In which layer distances are taken, where it is none of the network under study."""
+    encoder = sampling.models.encoder
+    if encoder is None or encoder.network is sampling.models.network:
+        return ""
+    return f" in {encoder.network.name}'s {encoder.layer}"
 
 
 def chosen_models() -> str:

@@ -15,7 +15,10 @@ from invset.run.files import read_json
 from invset.run.layout import Layout
 
 # What a run that goes on may change: how far it goes, and where and in what portions it is computed.
-MAY_DIFFER = ("n", "resume", "batch_size", "device", "threads")
+# Files of weights may have moved: the manifest knows them by their checksums.
+MAY_DIFFER = (
+    "n", "resume", "batch_size", "device", "threads", "network.weights", "generator.weights", "encoder.weights"
+)  # fmt: skip
 
 
 def arguments(given: list[str]) -> list[str]:
@@ -39,7 +42,13 @@ def arguments(given: list[str]) -> list[str]:
         )
     saved = [str(override) for override in read_json(paths.manifest).get("overrides", [])]
     new = {_key(argument) for argument in given if "=" in argument}
-    kept = [override for override in saved if _key(override) not in new]
+    kept = [override for override in saved if _key(override) not in new and _describes(override)]
+    for override in kept:
+        if _key(override).endswith(".factory"):
+            raise ConfigError(
+                f"resume={folder}: this run calls a function, {override}. If it is yours, run it by adding "
+                f"{override} to the command."
+            )
     # Hydra's own output goes nowhere: the folder has what it wrote the first time.
     others = [argument for argument in given if not argument.startswith("resume=")]
     name = quoted(str(folder))
@@ -100,6 +109,11 @@ def _lines(config: object) -> list[str]:
 
     walk(values, "")
     return found
+
+
+def _describes(override: str) -> bool:
+    """Whether a saved override is a setting of ours. Folders of runs are passed on: nothing else in one is obeyed."""
+    return not override.startswith("-") and not _key(override).startswith("hydra")
 
 
 def _key(override: str) -> str:

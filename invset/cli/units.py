@@ -48,10 +48,14 @@ def task(composed: DictConfig) -> int:
 
 
 def _network(config: UnitsConfig) -> Network:
-    from invset.cli.build import given, prepare_torch
+    from invset.cli.build import prepare_torch
+    from invset.cli.check import at_least
+    from invset.cli.encoder import given
     from invset.cli.weights import fetch_for_run
     from invset.models.registry import build_network
 
+    if config.threads is not None:
+        at_least("threads", config.threads, 1)
     prepare_torch("cpu", config.threads)
     chosen: NetworkConfig = config.network
     options = given(chosen)

@@ -17,6 +17,7 @@ from rich.table import Table
 from invset.cli.help import HELP
 from invset.errors import ConfigError, WeightsError
 from invset.weights import cache, disk, records
+from invset.weights.archive import is_archive
 from invset.weights.known import KNOWN, Weights, find
 
 if TYPE_CHECKING:
@@ -190,10 +191,28 @@ def _add(arguments: Sequence[str], out: Console, err: Console) -> int:
     names = _names(arguments, set())
     if len(names) != 2:
         raise ConfigError("weights add takes a name and a path: invset weights add caffenet PATH")
-    weights = find(names[0])
-    verdict = cache.add(weights, Path(names[1]).expanduser())
-    _say(out, f"{weights.name}: {verdict.words}\n{verdict.path}")
+    weights, path = find(names[0]), Path(names[1]).expanduser()
+    if not weights.checksums and path.is_file() and not is_archive(path):
+        _require_readable(path, weights)
+    before = records.read(cache.folder()).get(weights.name)
+    verdict = cache.add(weights, path)
+    after = records.read(cache.folder()).get(weights.name)
+    words = verdict.words
+    if before is not None and after is not None and before.sha256 != after.sha256:
+        words += f", in the place of that of {before.checked}"
+    _say(out, f"{weights.name}: {words}\n{verdict.path}")
     return 0
+
+
+def _require_readable(path: Path, weights: Weights) -> None:
+    """No checksum vouches for the file: it should at least be one of its kind. Raises WeightsError."""
+    from invset.weights import caffemodel, matconvnet, tensors  # torch
+
+    readers: dict[str, Callable[[Path], object]] = {
+        ".caffemodel": caffemodel.read_caffemodel,
+        ".mat": matconvnet.read_matconvnet,
+    }
+    readers.get(Path(weights.file).suffix, tensors.read_tensors)(path)
 
 
 _ACTIONS: dict[str, Callable[[Sequence[str], Console, Console], int]] = {

@@ -153,5 +153,6 @@ def _require_finite(values: Tensor, what: str, first: int) -> None:
         chains = ((~finite).nonzero().flatten() + first).tolist()
         raise NonFiniteError(
             f"{what} of chain {', '.join(map(str, chains[:5]))} became NaN or infinite: the weights or the codes are "
-            "beyond what the networks can compute; check the weights, or bound the codes (code.bounds=[low,high])"
+            "beyond what the networks can compute; check the weights, bound the codes (code.bounds=[low,high]), or "
+            "compute in float32 (precision=float32)"
         )

@@ -56,4 +56,9 @@ def filled(build: Callable[[], Module], blobs: Blobs, path: Path, advice: str) -
             state[f"{name}.{part}"] = value.flatten(1) if value.ndim > 1 and isinstance(module, nn.Linear) else value
         if isinstance(module, nn.ConvTranspose2d) and module.bias is not None and f"{name}.weight" in state:
             state.setdefault(f"{name}.bias", torch.zeros(module.bias.shape))
-    return fill(build, state, path, advice)
+    return fill(build, state, path, advice, _called)
+
+
+def _called(name: str) -> str:
+    """Of the tensor conv1.0.weight: the file knows of no module inside the layer."""
+    return f"layer {name.partition('.')[0]}: {name.rpartition('.')[2]}"

@@ -5,6 +5,7 @@ Places205's AlexNet has its layers, and 205 units in fc8.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,16 +16,17 @@ from torch import Tensor, nn
 from invset.errors import ConfigError, WeightsError
 from invset.models.blobs import Blobs, filled, read_blobs
 from invset.models.colours import CAFFE_MEAN, caffe_colours
-from invset.models.labels import DATA, class_names
+from invset.models.labels import DATA, labels_for
 from invset.models.network import Network, crop
 from invset.models.random_weights import he_state
 from invset.weights.caffemodel import read_mean
 from invset.weights.fetch import fetch
-from invset.weights.files import kind
+from invset.weights.files import kind, user_path
 from invset.weights.known import Weights, file_of
-from invset.weights.matconvnet import read_matconvnet
+from invset.weights.matconvnet import LRN, read_matconvnet
 
 SIZE = 227  # pixels a side
+NORM = (5.0, 1.0, 1e-4 / 5, 0.75)  # size, κ, α, β of its normalisation as MatConvNet writes it: Caffe's α / size
 ADVICE = "These are not the weights of {}: give those of a network with its layers, or leave network.weights out."
 
 
@@ -77,18 +79,20 @@ def caffenet_network(
     """CaffeNet: layers conv1, pool1, norm1 … fc8, with Caffe's preprocessing.
 
     Args:
-        weights: a file (.caffemodel; MatConvNet's .mat; .safetensors or .pt with a weight and a bias of each layer);
-            the name of known weights, as caffenet-matconvnet; None: the published ones, fetched if need be; "random":
-            none, and its units detect nothing.
+        weights: a file (.caffemodel; MatConvNet's .mat; .safetensors or .pt with a weight and a bias of each layer,
+            whose conv1 takes blue first, as Caffe's); the name of known weights, as
+            caffenet-matconvnet; None: the published ones, fetched if need be; "random": none, and its units detect
+            nothing.
         labels: a file of fc8's names; None: ImageNet's, if it has 1000 units.
         mean: Caffe's mean file (.binaryproto), of which the middle is taken, or three numbers, blue first, 0-255;
-            None: what the weights' file says (.mat), or ImageNet's (104, 117, 123).
+            None: what the weights' file says (.mat), or ImageNet's (104, 117, 123). The file is one of the network's.
         classes: units of fc8, with random weights; else the file says it.
         random_seed: of random weights.
         find: where the published weights are.
 
     Raises:
-        WeightsError: the file cannot be read, or holds another network.
+        WeightsError: the file cannot be read, or holds another network, of which AlexNet is one: it normalises before
+            it pools, and its tensors have CaffeNet's shapes.
         ConfigError: the mean is none.
     """
     return _network("caffenet", weights, labels, mean, classes, random_seed, find)
@@ -130,12 +134,12 @@ def _network(
         own_mean: Tensor | None = None
     else:
         path = file_of(weights, name, find)
-        blobs, own_mean = _read(path)
+        blobs, own_mean = _read(path, ADVICE.format(name))
         module = filled(partial(CaffeNet, _classes(name, blobs, classes)), blobs, path, ADVICE.format(name))
         files = (path,)
-    units = module.fc8.out_features
-    names = class_names(labels)
-    named = {"fc8": names} if labels is not None or units == len(names) else {}
+    if isinstance(mean, str | Path):
+        files = (*files, user_path(mean))
+    named = labels_for({"fc8": module.fc8.out_features}, labels)
     layers = {layer: layer for layer, _ in module.named_children()}
     colours = caffe_colours(_mean(mean, own_mean))
     return Network(name, module, layers, (3, SIZE, SIZE), named, files, colours)
@@ -147,18 +151,18 @@ def _classes(name: str, blobs: Blobs, default: int) -> int:
     return max(len(fc8[0]), 1) if fc8 and fc8[0].ndim else default
 
 
-def _read(path: Path) -> tuple[Blobs, Tensor | None]:
+def _read(path: Path, advice: str) -> tuple[Blobs, Tensor | None]:
     """Layer -> (weight, bias), the first's input blue first; and the mean that the file gives, if it does."""
     if kind(path) != "matconvnet":
         blobs = read_blobs(path)
-        order = list(blobs)
-        if "norm1" in order and "pool1" in order and order.index("norm1") < order.index("pool1"):
-            raise WeightsError(
-                f"{path}: normalises before it pools, as bvlc_alexnet does. {ADVICE.format('CaffeNet')} (Its tensors "
-                "have CaffeNet's shapes, and would be silently wrong.)"
-            )
+        _require_order(path, [layer[:4] for layer in blobs], advice)  # Caffe's names: norm1, pool1
         return blobs, None
     net = read_matconvnet(path)
+    _require_order(path, ["norm" if type_ in LRN else type_ for type_ in net.types.values()], advice)
+    for layer, found in net.normalisation.items():
+        if not all(math.isclose(*pair, rel_tol=1e-3) for pair in zip(found, NORM, strict=True)):
+            given, wanted = ("size {:g}, κ {:g}, α {:g}, β {:g}".format(*numbers) for numbers in (found, NORM))
+            raise WeightsError(f"{path}: {layer} normalises with {given}, and CaffeNet's with {wanted}. {advice}")
     layers = dict(net.layers)
     filters, *rest = layers.get("conv1", (torch.empty(0),))
     if filters.ndim == 4:
@@ -166,12 +170,18 @@ def _read(path: Path) -> tuple[Blobs, Tensor | None]:
     return layers, None if net.average_image is None else net.average_image.flip(0)
 
 
+def _require_order(path: Path, layers: Sequence[str], advice: str) -> None:
+    """AlexNet's tensors have CaffeNet's names and shapes, and would be silently wrong; `layers` are norm, pool, …"""
+    if next((layer for layer in layers if layer in ("norm", "pool")), None) == "norm" and "pool" in layers:
+        raise WeightsError(f"{path}: normalises before it pools, as AlexNet does and CaffeNet does not. {advice}")
+
+
 def _mean(given: str | Path | Sequence[float] | None, own: Tensor | None) -> Tensor | Sequence[float]:
     """Of the colours: (3,), or (3, 227, 227), the middle of an image."""
     if given is None:
         mean: Tensor | Sequence[float] = CAFFE_MEAN if own is None else own
     elif isinstance(given, str | Path):
-        mean = read_mean(given)
+        mean = read_mean(user_path(given))
     else:
         mean = given
     if isinstance(mean, Tensor) and mean.ndim == 3:

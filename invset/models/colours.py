@@ -38,6 +38,8 @@ class Colours(nn.Module):
         bgr: bool = False,
     ) -> None:
         super().__init__()
+        if not isinstance(bgr, bool):
+            raise ConfigError(f"colours: bgr={bgr}; give true (blue first) or false.")
         self.scale, self.bgr = float(_channels(scale, "scale").mean()), bgr
         self.register_buffer("mean", _channels(mean, "mean"), persistent=False)
         self.register_buffer("deviation", _channels(deviation, "deviation"), persistent=False)

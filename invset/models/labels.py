@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from invset.errors import WeightsError
+from invset.weights.files import user_path
 
 DATA = Path(__file__).parents[1] / "data"
 IMAGENET = DATA / "mini" / "imagenet_classes.txt"
@@ -36,7 +37,7 @@ def labels_for(layers: Mapping[str, int], path: str | Path | None) -> dict[str, 
 
 
 def _lines(path: str | Path | None) -> tuple[tuple[str, str], ...]:
-    path = IMAGENET if path is None else Path(path)
+    path = IMAGENET if path is None else user_path(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from invset.errors import ConfigError
 from invset.models.network import Network
+from invset.models.shapes import image_shape
 
 SPREAD = 2.0  # standard deviation of the logit over uniform random images
 
@@ -67,17 +69,17 @@ def linear_network(
         bias: c; None centres the logit at 0 over the unit cube.
 
     Raises:
-        ConfigError: the weights do not fit the shape.
+        ConfigError: the shape is none, or the weights are no numbers or do not fit it.
     """
-    image_shape = (shape[0], shape[1], shape[2])
-    size = math.prod(image_shape)
+    images = image_shape("network linear", shape)
+    size = math.prod(images)
+    if isinstance(weights, str | Path):
+        raise ConfigError("network linear reads no file of weights: leave network.weights out.")
     if weights is None:
         w = torch.randn(size, generator=torch.Generator().manual_seed(random_seed))
         w *= SPREAD * math.sqrt(12) / w.norm()  # a uniform variable has variance 1/12
     else:
         w = torch.as_tensor(weights, dtype=torch.float32).flatten().clone()
     if w.numel() != size:
-        raise ConfigError(
-            f"network linear: {w.numel()} weights for {'x'.join(map(str, image_shape))} images; give {size}."
-        )
-    return Network("linear", LinearModel(w, bias), {"logit": "logit", "output": "output"}, image_shape)
+        raise ConfigError(f"network linear: {w.numel()} weights for {'x'.join(map(str, images))} images; give {size}.")
+    return Network("linear", LinearModel(w, bias), {"logit": "logit", "output": "output"}, images)

@@ -154,8 +154,15 @@ class Generator:
         _freeze(self.module)
 
     def __call__(self, codes: Tensor) -> Tensor:
-        """Codes (b, c) -> images (b, 3, h, w), RGB, valid in [0, 1]; values outside are possible."""
+        """Codes (b, c) -> images (b, 3, h, w), RGB, valid in [0, 1]; values outside are possible.
+
+        Raises:
+            ConfigError: the module makes smaller images than `image_shape`.
+        """
         outputs = self.module(codes.to(_dtype(self.module, codes.dtype)))
+        if any(have < want for have, want in zip(outputs.shape[-2:], self.image_shape[1:], strict=True)):
+            have, want = ("x".join(map(str, size)) for size in (outputs.shape[-2:], self.image_shape[1:]))
+            raise ConfigError(f"generator {self.name} makes images of {have}, of which {want} cannot be the middle.")
         return self.colours.decode(_at_least_float32(crop(outputs, self.image_shape[1:])))
 
     def to(self, device: Device, dtype: torch.dtype | None = None, channels_last: bool | None = None) -> None:

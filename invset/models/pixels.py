@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from invset.models.network import Generator
+from invset.models.shapes import image_shape
 from invset.models.statistics import CodeStatistics
 
 
@@ -27,11 +28,12 @@ class Pixels(nn.Module):
 def pixel_generator(shape: Sequence[int] = (3, 64, 64)) -> Generator:
     """Images of `shape` (3, h, w) as their own codes, bounded by [0, 1].
 
-    Its statistics are those of uniform noise in that cube: mean 1/2, deviation sqrt(1/12), no bank.
+    Its statistics are those of uniform noise in that cube: mean 1/2, deviation sqrt(1/12), no bank. Raises ConfigError
+    if that is no shape.
     """
-    image_shape = (shape[0], shape[1], shape[2])
-    size = math.prod(image_shape)
+    images = image_shape("generator pixels", shape)
+    size = math.prod(images)
     statistics = CodeStatistics(
         mean=torch.full((size,), 0.5), deviation=torch.full((size,), 12**-0.5), bank=torch.empty(0, size)
     )
-    return Generator("pixels", Pixels(image_shape), size, image_shape, statistics, (0.0, 1.0))
+    return Generator("pixels", Pixels(images), size, images, statistics, (0.0, 1.0))

@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from invset.errors import ConfigError
+from invset.models.colours import Colours
+
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
 TINY = 0.1  # constants up to this are the scales of branches that training switches on, as LayerScale's 1e-6
 TABLE = 0.02  # deviation of positions and tokens
@@ -65,6 +68,34 @@ def randomise(module: nn.Module, random_seed: int, images: Tensor) -> None:
     for name, value in state.items():
         _put(module, name, value)
     _settle(module.eval(), images)
+
+
+def randomise_network(name: str, module: nn.Module, random_seed: int, colours: Colours, size: int) -> None:
+    """`randomise` a network on noise in its own colours.
+
+    Args:
+        name: for the message.
+        module: as for `randomise`.
+        random_seed: of generators of its own.
+        colours: what the module takes.
+        size: pixels a side.
+
+    Raises:
+        ConfigError: it cannot be run at that size.
+    """
+    try:
+        randomise(module, random_seed, colours.encode(noise(random_seed, size)))
+    except (AssertionError, ValueError, RuntimeError, TypeError) as error:
+        raise ConfigError(f"network {name} cannot be run on {size} pixels ({error}): give another size.") from error
+
+
+def refuse_random(kind: str, weights: object) -> None:
+    """Raises ConfigError where weights are "random" and the kind of network or generator has no such thing."""
+    if weights == "random":
+        raise ConfigError(
+            f"weights=random: {kind} has no random weights, and its own are always there; leave weights out for those, "
+            "or give a file."
+        )
 
 
 def noise(random_seed: int, size: int) -> Tensor:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from invset.compat import import_torchvision
@@ -15,10 +19,14 @@ from invset.models.discovery import discovered_network, require_size
 from invset.models.hollow import drawing
 from invset.models.names import hint
 from invset.models.network import Network
-from invset.models.random_weights import noise, randomise
+from invset.models.random_weights import randomise_network
+from invset.weights.files import user_path
+from invset.weights.places import offline
 from invset.weights.tensors import fill, read_tensors
 
 ADVICE = "These are not that network's weights, by timm's names: give others, or another network.name."
+HUB_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+"""What timm looks for on the hub."""
 
 
 def timm_network(
@@ -33,7 +41,7 @@ def timm_network(
     Args:
         name: as timm.list_models gives them, with or without the weights' tag: resnet50, resnet50.a1_in1k.
         weights: a .pt, .pth or .safetensors of its state dict, with any number of classes; None: timm's own, which timm
-            fetches; "random": none, and its units detect nothing.
+            fetches, if INVSET_OFFLINE lets it; "random": none, and its units detect nothing.
         labels: a file of the classes' names; None: ImageNet's, if there are 1000.
         size: pixels a side; None: what the weights were trained for.
         random_seed: of random weights.
@@ -53,9 +61,9 @@ def timm_network(
         module = _pretrained(timm, name, settings, options)
     elif weights == "random":
         module = _created(timm, name, random_seed, options)
-        _randomise(name, module, random_seed, colours, side)
+        randomise_network(name, module, random_seed, colours, side)
     else:
-        files = (Path(weights),)
+        files = (user_path(weights),)
         state = read_tensors(files[0])
         options |= _classes(settings, state)
         module = _created(timm, name, random_seed, options)
@@ -64,6 +72,8 @@ def timm_network(
 
 
 def _timm() -> Any:
+    if offline():
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when timm imports the library that fetches
     try:
         import_torchvision()
         import timm
@@ -100,7 +110,9 @@ def _created(timm: Any, name: str, random_seed: int, options: Mapping[str, Any],
 
 def _pretrained(timm: Any, name: str, settings: Mapping[str, Any], options: Mapping[str, Any]) -> nn.Module:
     try:
-        return _created(timm, name, 0, options, pretrained=True)
+        with _quiet():
+            _require_at_hand(settings)
+            return _created(timm, name, 0, options, pretrained=True)
     except Exception as error:  # of the libraries that fetch: anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         source = settings.get("hf_hub_id") or settings.get("url") or "another place"
@@ -111,16 +123,47 @@ def _pretrained(timm: Any, name: str, settings: Mapping[str, Any], options: Mapp
         ) from error
 
 
+def _require_at_hand(settings: Mapping[str, Any]) -> None:
+    """Raises an exception at once if the weights are neither in the cache nor to be reached.
+
+    The libraries that fetch would go on trying for most of a minute; and those of plain addresses know no offline mode.
+    """
+    source = settings.get("hf_hub_id")
+    if not source:
+        file = str(settings.get("url") or "").rpartition("/")[2]
+        if offline() and not (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file():
+            raise ConnectionError("INVSET_OFFLINE forbids the network")
+        return
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
+    source, _, revision = source.partition("@")
+    names = (settings.get("hf_hub_filename") or HUB_FILES[0], *HUB_FILES)
+    if any(isinstance(try_to_load_from_cache(source, name, revision=revision or None), str) for name in names):
+        return
+    if offline():
+        raise ConnectionError("INVSET_OFFLINE forbids the network")
+    with suppress(HfHubHTTPError):  # an answer: it may have another file
+        get_hf_file_metadata(hf_hub_url(source, names[0], revision=revision or None))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the libraries' own log lines: what they say of a failure is in ours."""
+    loggers = [logging.getLogger(name) for name in ("huggingface_hub", "timm")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def _classes(settings: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, int]:
     """How many classes the file is for, by the shape of its last layer."""
     classifier = settings.get("classifier")
     first = classifier[0] if isinstance(classifier, tuple | list) else classifier
     weight = state.get(f"{first}.weight")
     return {"num_classes": weight.shape[0]} if weight is not None and weight.ndim else {}
-
-
-def _randomise(name: str, module: nn.Module, random_seed: int, colours: Colours, side: int) -> None:
-    try:
-        randomise(module, random_seed, colours.encode(noise(random_seed, side)))
-    except (AssertionError, ValueError, RuntimeError, TypeError) as error:
-        raise ConfigError(f"network {name} cannot be run on {side} pixels ({error}): give another size.") from error

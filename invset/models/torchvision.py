@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from invset.compat import import_torchvision
 from invset.errors import ConfigError
@@ -16,8 +16,9 @@ from invset.models.discovery import discovered_network, require_size
 from invset.models.hollow import class_count, hollow
 from invset.models.names import hint
 from invset.models.network import Network
-from invset.models.random_weights import noise, randomise
+from invset.models.random_weights import randomise_network
 from invset.weights.fetch import fetch
+from invset.weights.files import user_path
 from invset.weights.known import Weights, torchvision_weights
 from invset.weights.tensors import fill, read_tensors
 
@@ -70,9 +71,9 @@ def torchvision_network(
     files: tuple[Path, ...] = ()
     if weights == "random":
         module = _built(name, side, CLASSES)
-        _randomise(name, module, random_seed, colours, side)
+        randomise_network(name, module, random_seed, colours, side)
     else:
-        files = (find(torchvision_weights(best.url)) if weights is None else Path(weights),)
+        files = (find(torchvision_weights(best.url)) if weights is None else user_path(weights),)
         module = _filled(name, side, files[0])
     return discovered_network(name, module, side, colours, labels, aliases(module), files)
 
@@ -142,11 +143,3 @@ def _renamed(key: str) -> str:
     for pattern, new in RENAMED:
         key = pattern.sub(new, key)
     return key
-
-
-def _randomise(name: str, module: nn.Module, random_seed: int, colours: Colours, side: int) -> None:
-    try:
-        images: Tensor = colours.encode(noise(random_seed, side))
-        randomise(module, random_seed, images)
-    except (AssertionError, ValueError, RuntimeError, TypeError) as error:
-        raise ConfigError(f"network {name} cannot be run on {side} pixels ({error}): give another size.") from error

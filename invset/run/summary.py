@@ -7,6 +7,8 @@ import math
 import resource
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -110,6 +112,9 @@ def peak_memory() -> int:
     """The most memory this process has held, in bytes: on the accelerator if one is used, else in RAM."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated()
+    with suppress(OSError, StopIteration):  # Linux's ru_maxrss begins with what the parent process held
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -60,6 +60,14 @@ def kind(path: str | Path) -> Kind:
     return "caffemodel"
 
 
+def user_path(path: str | Path) -> Path:
+    """A path as a user writes it: `~` is the home folder, where there is one."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # then there is no such file, which is said when it is opened
+        return Path(path)
+
+
 def is_hdf5(head: bytes) -> bool:
     """Whether a file that begins so is HDF5, bare or, as MATLAB writes it, after 512 bytes."""
     return b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520])

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from invset.errors import ConfigError, WeightsError
+from invset.weights.files import user_path
 
 PREFIX = "sha256-prefix"  # the first digits of a SHA-256, as torchvision puts them into file names
 ALGORITHMS = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}  # and how many hex digits they have
@@ -78,11 +79,26 @@ def find(name: str) -> Weights:
     raise ConfigError(f"no weights are called '{name}': {advice}")
 
 
-def file_of(given: str | Path | None, default: str, find: Callable[[Weights], Path]) -> Path:
-    """The file that a user gives, by path or by the name of known weights; None: the default known weights."""
-    name = default if given is None else str(given)
-    by_path = given is not None and (name not in KNOWN or Path(name).is_file())
-    return Path(name) if by_path else find(KNOWN[name])
+def file_of(given: str | Path | None, default: str, place: Callable[[Weights], Path]) -> Path:
+    """The file that a user gives, by path or by the name of known weights; None: the default known weights.
+
+    Args:
+        given: a path, or else a name, spelled as `find` allows; what has a folder or a suffix is a path.
+        default: a name in KNOWN.
+        place: where the file of known weights is; may fetch it.
+
+    Raises:
+        ConfigError: there is neither such a file nor such a name; says the names near it.
+    """
+    if given is None:
+        return place(KNOWN[default])
+    path = user_path(given)
+    if path.is_file() or path.suffix or path.name != str(given).strip():
+        return path
+    try:
+        return place(find(str(given)))
+    except ConfigError as error:
+        raise ConfigError(f"there is no file '{given}', and {error}") from error
 
 
 def torchvision_weights(url: str) -> Weights:

@@ -29,6 +29,7 @@ class SimpleNN(NamedTuple):
         each layer that has some; fully connected layers are convolutions. The third is "layer3" if it has no name.
     average_image: (3,) or (3, h, w), RGB, 0-255. size: (h, w) of the images. labels: of the classes, or none.
     normalisation: name -> (size, kappa, alpha, beta) of the LRN layers; this alpha is Caffe's / size.
+    types: name -> type of every layer, in order, as vl_simplenn has them: conv, relu, pool, lrn or normalize …
     """
 
     layers: dict[str, tuple[Tensor, ...]]
@@ -36,6 +37,7 @@ class SimpleNN(NamedTuple):
     size: tuple[int, int] | None
     labels: tuple[str, ...]
     normalisation: dict[str, tuple[float, ...]]
+    types: dict[str, str]
 
 
 def read_matconvnet(path: str | Path) -> SimpleNN:
@@ -80,6 +82,7 @@ def _network(contents: dict[str, Any]) -> SimpleNN:
         raise ValueError("holds no `layers`, the cell array that a SimpleNN of MatConvNet has")
     weights: dict[str, tuple[Tensor, ...]] = {}
     normalisation: dict[str, tuple[float, ...]] = {}
+    types: dict[str, str] = {}
     for number in range(layers.size):
         layer = layers.flat[number]
         layers.flat[number] = None  # read, and no longer kept
@@ -87,6 +90,7 @@ def _network(contents: dict[str, Any]) -> SimpleNN:
         found = _weights(layer, name, type_)
         if name in weights or name in normalisation:
             raise ValueError(f"two layers are named {name!r}")
+        types.setdefault(name, type_)
         if found:
             weights[name] = found
         elif type_ in LRN:
@@ -98,7 +102,7 @@ def _network(contents: dict[str, Any]) -> SimpleNN:
     meta = contents.get("meta")
     scaling = _field(meta, "normalization") if _is_struct(meta) else contents.get("normalization")
     classes = _field(meta, "classes") if _is_struct(meta) else contents.get("classes")
-    return SimpleNN(weights, _average(scaling), _size(scaling), _labels(classes), normalisation)
+    return SimpleNN(weights, _average(scaling), _size(scaling), _labels(classes), normalisation, types)
 
 
 def _weights(layer: Any, name: str, type_: str) -> tuple[Tensor, ...]:

@@ -59,7 +59,13 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
             raise ValueError(f"cannot be read as safetensors ({_brief(error)})") from error
 
 
-def fill(build: Callable[[], Module], state: dict[str, Tensor], path: str | Path, advice: str) -> Module:
+def fill(
+    build: Callable[[], Module],
+    state: dict[str, Tensor],
+    path: str | Path,
+    advice: str,
+    called: Callable[[str], str] = str,
+) -> Module:
     """The module that `build` makes, with these tensors as its own, in eval mode, without gradients.
 
     It is built without memory first, so that a file cannot ask for more than it fills. If it has buffers that no
@@ -71,6 +77,7 @@ def fill(build: Callable[[], Module], state: dict[str, Tensor], path: str | Path
         state: every parameter and buffer by name; a BatchNorm's count of batches may be left out.
         path: of the file, for the message.
         advice: what to do if it does not fit.
+        called: what the message calls a tensor, from its name.
 
     Raises:
         WeightsError: a name, a shape or a type differs; the message tells the first.
@@ -83,7 +90,7 @@ def fill(build: Callable[[], Module], state: dict[str, Tensor], path: str | Path
     for name in [*wanted, *state]:
         expected, found = _described(wanted.get(name)), _described(state.get(name))
         if expected != found:
-            raise WeightsError(f"{path}: {name} should be {expected}, is {found}. {advice}")
+            raise WeightsError(f"{path}: {called(name)} should be {expected}, is {found}. {advice}")
     if any(buffer.is_meta for name, buffer in module.named_buffers() if name not in wanted):
         with torch.random.fork_rng(devices=[]):
             module = build()
@@ -99,7 +106,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         except Exception as error:  # of a damaged file the unpickler may raise nearly any; torch's words do not help
             raise ValueError(
                 "cannot be read by torch.load, or holds more than tensors by name, of which nothing is run "
-                f"({type(error).__name__})"
+                f"({type(error).__name__}): of a whole model, save model.state_dict()"
             ) from error
         return {name: value.detach() for name, value in _unwrapped(content).items()}
 

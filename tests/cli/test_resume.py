@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
+
+from invset.models.mini import DATA
 
 CALLS = ("write", "replace", "truncate", "unlink", "ftruncate", "mkdir", "rename")
 # A narrow range, so that there is seeding to be killed in.
@@ -324,3 +327,58 @@ def test_out_of_memory_keeps_what_there_is(invset, here, monkeypatch, error):
     assert "to go on: invset sample resume=" in result.out
     assert invset("sample", f"resume={folder}").code == 0
     assert summary(folder)["samples"] == 40
+
+
+WIDE = ("range=[-1000,1000]", "n=4", "schedule.K=2")
+NETS = """
+import torch
+
+def mine(out=4):
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, out))
+"""
+
+
+def test_a_function_runs_again_only_if_it_is_named_again(invset, here):
+    """A folder of a run may be somebody else's."""
+    (here / "nets.py").write_text(NETS)
+    own = ("network=custom", "network.factory=nets:mine", "network.options.size=8", "generator=pixels", "encoder=none")
+    pixels = ("generator.options.shape=[3,8,8]", "neuron=logits:3")
+    try:
+        assert invset("sample", *own, *pixels, *WIDE, "hydra.run.dir=run").code == 0
+        refused = invset("sample", "resume=run", "n=6")
+        assert refused.code == 2
+        assert "If it is yours, run it by adding network.factory=nets:mine" in refused.err
+        assert invset("sample", "resume=run", "n=6", "network.factory=nets:mine").code == 0
+        (here / "nets.py").write_text(NETS.replace("out=4", "out=5"))
+        sys.modules.pop("nets")
+        other = invset("sample", "resume=run", "n=8", "network.factory=nets:mine")
+        assert other.code == 2
+        assert "was made with other weights" in other.err
+    finally:
+        sys.modules.pop("nets", None)
+
+
+def test_weights_may_have_moved_and_have_to_be_the_same(invset, here):
+    first, second = here / "a.safetensors", here / "b.safetensors"
+    shutil.copy(DATA / "generator.safetensors", first)
+    assert invset("sample", *WIDE, "generator.weights=a.safetensors", "hydra.run.dir=run").code == 0
+    first.rename(second)
+    assert "there is no such file" in invset("sample", "resume=run", "n=6").err
+    moved = invset("sample", "resume=run", "n=6", "generator.weights=b.safetensors")
+    assert moved.code == 0, moved.err
+    tensors = load_file(second)
+    tensors["low.bias"] += 1e-3
+    save_file(tensors, here / "c.safetensors")
+    changed = invset("sample", "resume=run", "n=8", "generator.weights=c.safetensors")
+    assert changed.code == 2
+    assert "was made with other weights (b.safetensors" in changed.err or "(a.safetensors" in changed.err
+
+
+def test_what_a_folder_says_to_hydra_is_not_obeyed(invset, here):
+    assert invset("sample", *WIDE, "hydra.run.dir=run").code == 0
+    manifest = json.loads((here / "run" / "manifest.json").read_text())
+    manifest["overrides"] += ["hydra.run.dir=elsewhere", "--config-dir=elsewhere", "hydra/launcher=none_such"]
+    (here / "run" / "manifest.json").write_text(json.dumps(manifest))
+    result = invset("sample", "resume=run", "n=6")
+    assert result.code == 0, result.err
+    assert not (here / "elsewhere").exists()

@@ -97,7 +97,7 @@ def test_only_transposed_convolutions_may_leave_out_their_bias(blobs: Blobs) -> 
     without = fill({**blobs, "up": blobs["up"][:1]})
     assert torch.equal(without.up.weight, blobs["up"][0])
     assert without.up.bias.tolist() == [0, 0]
-    for layer, name in {"conv": "conv.0.bias", "fc": "fc.1.bias"}.items():
+    for layer, name in {"conv": "layer conv: bias", "fc": "layer fc: bias"}.items():
         with pytest.raises(WeightsError, match=rf"net.pt: {name} should be \(\d,\), is absent\. Advice"):
             fill({**blobs, layer: blobs[layer][:1]})
 
@@ -109,12 +109,12 @@ def damaged(blobs: Blobs, layer: str, values: tuple[Tensor, ...] | None) -> Blob
 @pytest.mark.parametrize(
     ("layer", "values", "says"),
     [
-        ("conv", None, r"conv\.0\.weight should be \(4, 3, 2, 2\), is absent"),
-        ("up", (), r"up\.weight should be \(4, 2, 2, 2\), is absent"),
-        ("fc", (torch.ones(5, 17), torch.ones(5)), r"fc\.1\.weight should be \(5, 18\), is \(5, 17\)"),
-        ("fc", (torch.tensor(1.0), torch.ones(5)), r"fc\.1\.weight should be \(5, 18\), is \(\)"),
+        ("conv", None, r"layer conv: weight should be \(4, 3, 2, 2\), is absent"),
+        ("up", (), r"layer up: weight should be \(4, 2, 2, 2\), is absent"),
+        ("fc", (torch.ones(5, 17), torch.ones(5)), r"layer fc: weight should be \(5, 18\), is \(5, 17\)"),
+        ("fc", (torch.tensor(1.0), torch.ones(5)), r"layer fc: weight should be \(5, 18\), is \(\)"),
         ("up", (torch.ones(2, 4, 2, 2), torch.ones(2)), r"is \(2, 4, 2, 2\)"),
-        ("fc", (torch.ones(5, 18), torch.ones(5), torch.ones(5)), r"fc\.1\.third blob should be absent, is \(5,\)"),
+        ("fc", (torch.ones(5, 18), torch.ones(5), torch.ones(5)), r"layer fc: third blob should be absent, is \(5,\)"),
         ("conv", (torch.ones(4, 3, 2, 2, dtype=torch.int64), torch.ones(4)), r"is \(4, 3, 2, 2\) of torch.int64"),
     ],
 )

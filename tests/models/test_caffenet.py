@@ -121,14 +121,16 @@ def test_places205_every_layer_is_opencvs(images: Tensor, at: Path) -> None:
     theirs = net.write(at / "places205_v2.caffemodel", blobs, version=2)
     require_equal(read(network, images), net.opencv(theirs, caffes(images), at))
     assert network.files == (file,)
-    with pytest.raises(WeightsError, match=r"places205.caffemodel: defc7.0.weight should be .*, is absent"):
+    with pytest.raises(WeightsError, match=r"places205.caffemodel: layer defc7: weight should be .*, is absent"):
         ppgn_generator(file)
     as_caffenet = caffenet_network(file)
     assert (as_caffenet.units("fc8"), as_caffenet.labels) == (205, {})
 
 
 def test_caffenet_is_not_places205(file: Path) -> None:
-    with pytest.raises(WeightsError, match=r"fc8.weight should be \(205, 4096\), is \(1000, 4096\). These are not the"):
+    with pytest.raises(
+        WeightsError, match=r"layer fc8: weight should be \(205, 4096\), is \(1000, 4096\). These are not the"
+    ):
         places205_network(file)
 
 
@@ -161,10 +163,17 @@ def test_shapes_and_size_are_the_published_ones(network: Network) -> None:
     assert network.labels["fc8"][980] == "volcano"
 
 
-def matconvnet(path: Path, blobs: Blobs, average: np.ndarray, old: bool) -> Path:
+def matconvnet(
+    path: Path,
+    blobs: Blobs,
+    average: np.ndarray,
+    old: bool,
+    after_conv1: tuple[str, ...] = ("pool", "lrn"),
+    norm: tuple[float, ...] = (5, 1, 1e-4 / 5, 0.75),
+) -> Path:
     """As vlfeat/matconvnet:utils/import-caffe.py writes it, or did: H x W x in x out, red first, units in a row."""
-    layers = np.empty((1, 2 * len(blobs)), dtype=object)
-    for number, (name, (weight, bias)) in enumerate(blobs.items()):
+    layers = []
+    for name, (weight, bias) in blobs.items():
         if name == "conv1":
             weight = weight[:, ::-1]
         elif weight.ndim == 2:
@@ -178,11 +187,16 @@ def matconvnet(path: Path, blobs: Blobs, average: np.ndarray, old: bool) -> Path
             cell = np.empty((1, 2), dtype=object)
             cell[0, 0], cell[0, 1] = filters, bias.reshape(-1, 1)
             layer["weights"] = cell
-        layers[0, 2 * number] = layer
-        layers[0, 2 * number + 1] = {"name": f"relu_{name}", "type": "relu"}
+        layers += [layer, {"name": f"relu_{name}", "type": "relu"}]
+        if name == "conv1":
+            described = {"lrn": {"param": np.array([norm])}, "pool": {"pool": np.array([[3.0, 3.0]])}}
+            types = {"lrn": "normalize" if old else "lrn", "pool": "pool"}
+            layers += [{"name": f"{type_}1", "type": types[type_], **described[type_]} for type_ in after_conv1]
     normalization = {"imageSize": np.array([[227.0, 227, 3]]), "averageImage": average}
     meta = {"normalization": normalization} if old else {"meta": {"normalization": normalization}}
-    scipy.io.savemat(path, {"layers": layers, **meta})
+    cells = np.empty((1, len(layers)), dtype=object)
+    cells[0, :] = layers
+    scipy.io.savemat(path, {"layers": cells, **meta})
     return path
 
 
@@ -236,6 +250,7 @@ def test_a_mean_file_is_taken_from_its_middle(images: Tensor, tmp_path: Path) ->
     network = caffenet_network("random", mean=path)
     encoded = network.colours.encode(images).numpy()
     assert np.abs(encoded - caffes(images, mean[:, 14:241, 14:241])).max() < 1e-4
+    assert network.files == (path,)
     small = write_mean(tmp_path / "small.binaryproto", mean[:, :224, :224], legacy=True)
     with pytest.raises(ConfigError, match="the mean image is 224 x 224 pixels, fewer than 227"):
         caffenet_network("random", mean=small)
@@ -258,16 +273,16 @@ CONV1 = {"conv1.weight": (96, 3, 11, 11), "conv1.bias": (96,)}
 @pytest.mark.parametrize(
     ("shapes", "says"),
     [
-        ({"defc7.weight": (2, 3), "deconv0.weight": (32, 3, 4, 4)}, r"conv1\.0\.weight should be .*, is absent"),
+        ({"defc7.weight": (2, 3), "deconv0.weight": (32, 3, 4, 4)}, r"layer conv1: weight should be .*, is absent"),
         (  # torchvision's AlexNet
             {"features.0.weight": (64, 3, 11, 11), "features.0.bias": (64,), "classifier.1.weight": (5, 9216)},
-            r"conv1\.0\.weight should be \(96, 3, 11, 11\), is absent",
+            r"layer conv1: weight should be \(96, 3, 11, 11\), is absent",
         ),
-        ({**CONV1, "conv3.weight": (1, 2)}, r"conv2\.0\.weight should be \(256, 48, 5, 5\), is absent"),
-        ({**CONV1, "conv2.weight": (256, 96, 5, 5)}, r"conv2\.0\.weight should be .*, is \(256, 96, 5, 5\)"),
-        ({**CONV1, "conv1.bias": (95,)}, r"conv1\.0\.bias should be \(96,\), is \(95,\)"),
-        ({"fc8.weight": (), "fc8.bias": (2,)}, r"conv1\.0\.weight should be .*, is absent"),
-        ({"fc8.weight": (0, 4096)}, r"conv1\.0\.weight should be .*, is absent"),
+        ({**CONV1, "conv3.weight": (1, 2)}, r"layer conv2: weight should be \(256, 48, 5, 5\), is absent"),
+        ({**CONV1, "conv2.weight": (256, 96, 5, 5)}, r"layer conv2: weight should be .*, is \(256, 96, 5, 5\)"),
+        ({**CONV1, "conv1.bias": (95,)}, r"layer conv1: bias should be \(96,\), is \(95,\)"),
+        ({"fc8.weight": (), "fc8.bias": (2,)}, r"layer conv1: weight should be .*, is absent"),
+        ({"fc8.weight": (0, 4096)}, r"layer conv1: weight should be .*, is absent"),
     ],
 )
 def test_other_weights_are_one_error(tmp_path: Path, shapes: dict[str, tuple[int, ...]], says: str) -> None:
@@ -287,9 +302,26 @@ def test_alexnets_order_is_refused(blobs: Blobs, tmp_path: Path, version: int) -
     for name, order in orders.items():
         layers = {"conv1": conv1, **{layer: types[layer] for layer in order}}
         path = write_net(tmp_path / name, layers, version=version)
-        says = "normalises before it pools" if name == "alexnet" else r"conv1\.0\.bias should be \(96,\), is absent"
+        says = "normalises before it pools" if name == "alexnet" else r"layer conv1: bias should be \(96,\), is absent"
         with pytest.raises(WeightsError, match=says):
             caffenet_network(path)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_alexnets_order_is_refused_of_a_mat(blobs: Blobs, tmp_path: Path, old: bool) -> None:
+    """As in imagenet-caffe-alex.mat."""
+    conv1 = {"conv1": blobs["conv1"]}
+    write = partial(matconvnet, tmp_path / "net.mat", conv1, np.ones((1, 1, 3)), old)
+    says = r"net.mat: normalises before it pools, as AlexNet does and CaffeNet does not\. These are not the weights of"
+    with pytest.raises(WeightsError, match=says):
+        caffenet_network(write(("lrn", "pool")))
+    for norm in ((5, 2, 2e-5, 0.75), (5, 1, 1e-4, 0.75), (5, 1, 2e-5, 0.5), (3, 1, 2e-5, 0.75)):
+        says = r"lrn1 normalises with size .*, and CaffeNet's with size 5, κ 1, α 2e-05, β 0.75\. These are not"
+        with pytest.raises(WeightsError, match=says):
+            caffenet_network(write(norm=norm))
+    rounded = tuple(np.float32([5, 1, 1e-4 / 5, 0.75]).tolist())
+    with pytest.raises(WeightsError, match=r"layer conv2: weight should be .*, is absent"):
+        caffenet_network(write(norm=rounded))
 
 
 def test_a_missing_or_misshapen_layer_is_named(blobs: Blobs) -> None:
@@ -298,9 +330,9 @@ def test_a_missing_or_misshapen_layer_is_named(blobs: Blobs) -> None:
     path = Path("caffenet.caffemodel")
     filled(build, tensors, path, "")
     for name, (weight, bias) in tensors.items():
-        with pytest.raises(WeightsError, match=rf"^caffenet.caffemodel: {name}.*weight should be .*, is absent"):
+        with pytest.raises(WeightsError, match=rf"^caffenet.caffemodel: layer {name}: weight should be .*, is absent"):
             filled(build, {layer: values for layer, values in tensors.items() if layer != name}, path, "")
-        with pytest.raises(WeightsError, match=rf"^caffenet.caffemodel: {name}.*weight should be "):
+        with pytest.raises(WeightsError, match=rf"^caffenet.caffemodel: layer {name}: weight should be "):
             filled(build, {**tensors, name: (weight[1:], bias)}, path, "")
 
 

@@ -86,6 +86,8 @@ def test_colours_of_a_plain_model_cost_nothing(images: Tensor) -> None:
         ({"mean": [1, 2]}, "mean should be a finite number, or one for each of 3 channels"),
         ({"mean": float("nan")}, "mean should be a finite number"),
         ({"mean": "grey"}, "mean=grey is no number"),
+        ({"bgr": "no"}, r"bgr=no; give true \(blue first\) or false"),
+        ({"bgr": 1}, "bgr=1; give true"),
         ({"deviation": [1, 2, 3, 4]}, "deviation should be a finite number"),
     ],
 )

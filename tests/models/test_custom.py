@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ class Group:
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in ("mynets", "mypackage", "mypackage.nets", "mybroken", "myimports"):
+    for name in ("mynets", "mypackage", "mypackage.nets", "mybroken", "myimports", "stuck"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     (tmp_path / "mynets.py").write_text(FILE)
     (tmp_path / "mypackage").mkdir()
@@ -136,8 +137,8 @@ def test_a_generator_is_measured() -> None:
 @pytest.mark.parametrize(
     ("factory", "message"),
     [
-        ("", "factory=: give package.module:function, as factory=mynets:build"),
-        ("mynets", "factory=mynets: give package.module:function"),
+        ("", "network.factory=: give package.module:function, as network.factory=mynets:build"),
+        ("mynets", "network.factory=mynets: give package.module:function"),
         ("mynets:", "give package.module:function"),
         ("nomodule:net", "there is no module 'nomodule', installed or in .*PYTHONPATH"),
         ("mypackage.nomodule:net", "there is no module 'mypackage.nomodule'"),
@@ -145,9 +146,12 @@ def test_a_generator_is_measured() -> None:
         ("mynets:FILE", "mynets has no function 'FILE'"),
         ("mybroken:net", r"mybroken cannot be imported: ZeroDivisionError: division by zero \(.*mybroken.py:1\)"),
         ("myimports:net", r"myimports cannot be imported: ModuleNotFoundError: No module named 'nowhere'"),
-        ("mynets:broken", r"factory mynets:broken\(\) fails: KeyError: 'oops' \(.*mynets.py:\d+\)"),
-        ("mynets:lazy", "factory mynets:lazy returns lazy layers, without shapes yet: let it run them once"),
-        ("mynets:number", "factory mynets:number returns int: let it return a torch.nn.Module, or an invset Network"),
+        ("mynets:broken", r"network.factory=mynets:broken: broken\(\) fails: KeyError: 'oops' \(.*mynets.py:\d+\)"),
+        ("mynets:lazy", "network.factory=mynets:lazy returns lazy layers, without shapes yet: let it run them once"),
+        (
+            "mynets:number",
+            "network.factory=mynets:number returns int: let it return a torch.nn.Module, or an invset Network",
+        ),
     ],
 )
 def test_factories_that_cannot_be_used(factory: str, message: str) -> None:
@@ -156,7 +160,7 @@ def test_factories_that_cannot_be_used(factory: str, message: str) -> None:
 
 
 def test_arguments_and_sizes_that_do_not_fit() -> None:
-    with pytest.raises(ConfigError, match=r"mynets:net\(colour='red'\) fails: TypeError: .*unexpected keyword"):
+    with pytest.raises(ConfigError, match=r"mynets:net: net\(colour='red'\) fails: TypeError: .*unexpected keyword"):
         build_network("custom", factory="mynets:net", arguments={"colour": "red"})
     with pytest.raises(ConfigError, match="network mynets:net cannot be run on images of 2x2 pixels"):
         build_network("custom", factory="mynets:net", size=2)
@@ -172,5 +176,40 @@ def test_arguments_and_sizes_that_do_not_fit() -> None:
         build_generator("custom", factory="mynets:gen", code=6, bounds=[3, 1])
     with pytest.raises(ConfigError, match="inverts=caffenet; give a kind of network and a layer"):
         build_generator("custom", factory="mynets:gen", code=6, inverts="caffenet")
-    with pytest.raises(ConfigError, match=r"returns int: .* or an invset Generator"):
+    for inverts in (5, ["caffenet"], [1, 2]):
+        with pytest.raises(ConfigError, match=r"inverts=.*; give a kind of network and a layer"):
+            build_generator("custom", factory="mynets:gen", code=6, inverts=inverts)
+    for arguments in ([1], "width", {1: 2}):
+        with pytest.raises(ConfigError, match=r"generator.options.arguments=.*: give names and values"):
+            build_generator("custom", factory="mynets:gen", code=6, arguments=arguments)
+    with pytest.raises(ConfigError, match=r"generator.factory=: give package.module:function, as generator.factory="):
+        build_generator("custom", factory="")
+    with pytest.raises(ConfigError, match=r"network.options.bgr='no': give true or false"):
+        build_network("custom", factory="mynets:net", bgr="no")
+    with pytest.raises(ConfigError, match=r"generator.factory=mynets:number returns int: .* or an invset Generator"):
         build_generator("custom", factory="mynets:number", code=6)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["with torch.no_grad():\n            return self.layer(x.flatten(1))", "return torch.tensor(x.flatten(1).numpy())"],
+)
+def test_a_network_without_a_gradient_is_refused(folder: Path, body: str) -> None:
+    (folder / "stuck.py").write_text(
+        "import torch\n\nclass Stuck(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        f"        self.layer = torch.nn.Linear(3, 2)\n    def forward(self, x):\n        {body}\n"
+    )
+    with pytest.raises(ConfigError, match="no gradient comes from"):
+        build_network("custom", factory="stuck:Stuck", size=1)
+
+
+def test_a_module_that_imports_torchvision_is_helped(folder: Path) -> None:
+    """PyPI's torchvision cannot be imported beside a torch without CUDA."""
+    (folder / "wrapped.py").write_text(
+        "import torchvision\n\ndef mine():\n    return torchvision.models.squeezenet1_1(num_classes=3)\n"
+    )
+    code = (
+        "from invset.models.registry import build_network\nprint(build_network('custom', factory='wrapped:mine').name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.stdout == "wrapped:mine\n", done.stderr

@@ -85,6 +85,12 @@ def test_the_middle_is_cropped() -> None:
     assert crop(image, (256, 256)).shape == (1, 3, 256, 256)
 
 
+def test_no_middle_is_larger_than_the_image() -> None:
+    generator = Generator("small", nn.Unflatten(1, (3, 4, 5)), 60, (3, 5, 5))
+    with pytest.raises(ConfigError, match="generator small makes images of 4x5, of which 5x5 cannot be the middle"):
+        generator(torch.zeros(1, 60))
+
+
 class Bytes(nn.Module):
     """Codes (b, 2) -> images of one colour in their left half, of another in their right: blue first, 0 to 255."""
 

@@ -1,10 +1,14 @@
+from __future__ import annotations
+
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from invset.errors import ConfigError, WeightsError
-from invset.models.mini import load_generator, load_network
+from invset.models.mini import DATA, load_generator, load_network
 from invset.models.registry import build_generator, build_network
 from invset.models.unit import parse_unit
 
@@ -55,6 +59,55 @@ def test_options_reach_the_builder(tmp_path: Path) -> None:
     assert build_generator("pixels", shape=(3, 4, 2)).code_size == 24
     with pytest.raises(WeightsError):
         build_network("mini", weights=tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("build", "kind", "options", "message"),
+    [
+        (build_generator, "ppgn", {"crop": "abc"}, "generator.options.crop='abc': give a whole number"),
+        (build_generator, "deepsim", {"crop": True}, "generator.options.crop=True: give a whole number"),
+        (build_generator, "deepsim", {"layer": 6}, "generator.options.layer=6: give a name"),
+        (build_generator, "deepsim", {"layer": ["fc6"]}, r"generator.options.layer=\['fc6'\]: give a name"),
+        (build_generator, "deepsim", {"layer": "fc9"}, "there is none for layer 'fc9'"),
+        (build_network, "caffenet", {"classes": "ten"}, "network.options.classes='ten': give a whole number"),
+        (build_network, "linear", {"random_seed": "abc"}, "network.options.random_seed='abc': give a whole number"),
+        (build_network, "linear", {"random_seed": 2**70}, f"linear cannot be built .*random_seed={2**70}: Overflow"),
+        (build_network, "linear", {"shape": 64}, r"linear: shape=64 is no shape of images; give \[3,height,width\]"),
+        (build_generator, "pixels", {"shape": 64}, r"pixels: shape=64 is no shape of images; give \[3,height,width\]"),
+        (build_generator, "pixels", {"shape": [3, 4]}, r"pixels: shape=\[3, 4\] is no shape"),
+        (build_generator, "pixels", {"shape": [3, 0, 4]}, r"pixels: shape=\[3, 0, 4\] is no shape"),
+        (build_generator, "pixels", {"shape": "abc"}, r"pixels: shape=abc is no shape"),
+        (build_network, "linear", {"weights": "foo.pt"}, "linear reads no file of weights: leave network.weights out"),
+        (build_network, "linear", {"weights": ["a"]}, r"linear cannot be built with network.weights=\['a'\]: "),
+        (build_network, "torchvision", {"name": 5}, "network.name=5: give a name"),
+        (build_network, "mini", {"weights": 5}, "network.weights=5: give a file, by its path"),
+        (build_network, "mini", {"weights": "random"}, "mini has no random weights, and its own are always there"),
+        (build_generator, "mini", {"weights": "random"}, "mini has no random weights, and its own are always there"),
+        (build_network, "efficientnet_lite0", {"weights": "random"}, "efficientnet_lite0 has no random weights"),
+        (build_network, "caffenet", {"weights": "caffenett"}, "there is no file 'caffenett', .*did you mean caffenet"),
+    ],
+)
+def test_values_of_the_wrong_kind(
+    build: Callable[..., object], kind: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(kind, **options)
+
+
+def test_home_is_spelled_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("network", "generator"):
+        (tmp_path / f"{name}.safetensors").symlink_to(DATA / f"{name}.safetensors")
+    (tmp_path / "names.txt").write_text("".join(f"thing {i}\n" for i in range(1000)))
+    network = build_network("mini", weights="~/network.safetensors", labels="~/names.txt")
+    assert network.files == (tmp_path / "network.safetensors",)
+    assert network.labels["fc8"][7] == "thing 7"
+    assert build_generator("mini", weights="~/generator.safetensors").files == (tmp_path / "generator.safetensors",)
+    for kind in ("torchvision", "timm"):
+        with pytest.raises(WeightsError, match=f"{tmp_path}/absent.pt: there is no such file"):
+            build_network(kind, name="resnet18", weights="~/absent.pt")
+    with pytest.raises(WeightsError, match=f"{tmp_path}/absent.binaryproto: there is no such file"):
+        build_network("caffenet", weights="random", mean="~/absent.binaryproto")
 
 
 def test_unknown_names_and_options() -> None:

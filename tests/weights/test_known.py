@@ -145,6 +145,16 @@ def test_a_file_is_given_by_path_by_name_or_not_at_all(tmp_path: Path, monkeypat
     (tmp_path / "caffenet").write_bytes(b"mine")
     assert file_of("caffenet", "ppgn", found) == Path("caffenet")
     assert file_of(None, "caffenet", found) == Path("cache") / KNOWN["caffenet"].file
+    assert file_of("DeePSiM_fc6", "ppgn", found) == Path("cache") / KNOWN["deepsim-fc6"].file
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert file_of("~/caffenet", "ppgn", found) == tmp_path / "caffenet"
+    assert file_of("~/absent", "ppgn", found) == tmp_path / "absent"
+    for path in ("absent.pt", "./absent", "~nobody-of-that-name/absent"):
+        assert file_of(path, "ppgn", found) == Path(path)
+    with pytest.raises(
+        ConfigError, match=r"there is no file 'cafenet', and no weights are called.* did you mean caffe"
+    ):
+        file_of("cafenet", "ppgn", found)
 
 
 @pytest.mark.parametrize("layer", HEADS)

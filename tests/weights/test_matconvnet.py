@@ -77,6 +77,9 @@ def test_all_styles_give_the_same_network(tmp_path: Path, style: str, compressed
     assert net.size == (7, 6)
     assert net.labels == tuple(LABELS)
     assert net.normalisation == {"norm1": (5, 1, 2e-5, 0.75)}
+    norm = "normalize" if style == "old" else "lrn"
+    types = {"conv1": "conv", "relu1": "relu", "norm1": norm, "layer4": "conv", "prob": "softmax"}
+    assert list(net.types.items()) == list(types.items())
     assert kind(path) == "matconvnet"
 
 
