@@ -1,0 +1,183 @@
+"""`method=mfv`: multifaceted feature visualisation (Nguyen et al. 2016, ICML workshop; arXiv:1602.03616).
+
+Real images that the unit responds to are clustered, and activation maximisation starts at each cluster's mean: the mean
+of the images nearest to its centre. As published the clusters are found by k-means in a t-SNE of the images' encodings;
+here by k-means of the encodings themselves. The ascent is another baseline's: pixel_ascent for images as the original
+has it, dgn_am for codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invset.baselines.randomness import generator
+from invset.core.problem import Problem
+from invset.core.region import Region
+from invset.core.seeding import Draw
+from invset.core.state import Method, State, StepInfo
+from invset.errors import ConfigError
+
+BATCH = 64  # real codes that are looked at together, unless said otherwise
+
+
+@dataclass(frozen=True)
+class MfvSettings:
+    """Ten clusters, fifteen images a mean, as published.
+
+    Attributes:
+        clusters: how many facets.
+        nearest: images whose mean a facet starts from.
+        images: that many of the real ones, those of highest activation, are clustered; None: all.
+        iterations: of k-means, at most.
+    """
+
+    clusters: int = 10
+    nearest: int = 15
+    images: int | None = 200
+    iterations: int = 50
+
+
+class Facets(NamedTuple):
+    """Real codes (m, c) that were clustered, their clusters (m,), and their distances to their own centres (m,)."""
+
+    codes: Tensor
+    labels: Tensor
+    distances: Tensor
+
+
+class Mfv:
+    """Facets by turns: chain k starts at facet k, then at k + K, and round again.
+
+    A facet's first start is the mean of the images nearest to its centre; later ones, which the original has not, are
+    means of as many of its images, drawn with replacement.
+
+    Args:
+        problem: codes to images, encodings, activations; `objective` `encodings` or `none`.
+        region: the activation ranges.
+        real: codes (m, c) of real images, as those of the unit's class; for pixels the images themselves.
+        settings: see `MfvSettings`.
+        ascent: given where chains start, the method that goes on from there, with K chains and `starts=given`.
+        chains: K.
+        random_seed: of the clusters' first centres and of later starts.
+        batch_size: codes that go through the networks at once.
+
+    Raises:
+        ConfigError: there are too few real codes, or settings make no sense.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        region: Region,
+        real: Tensor,
+        settings: MfvSettings,
+        ascent: Callable[[Draw], Method],
+        *,
+        chains: int = 10,
+        random_seed: int = 0,
+        batch_size: int | None = None,
+    ) -> None:
+        if min(settings.clusters, settings.nearest, settings.iterations) < 1:
+            raise ConfigError("mfv: clusters, nearest and iterations have to be 1 or more.")
+        count = min(len(real), len(real) if settings.images is None else settings.images)
+        if count < settings.clusters:
+            raise ConfigError(
+                f"mfv: {settings.clusters} clusters of {count} real images; give more images, or ask for fewer."
+            )
+        self.problem = problem
+        self.region = region
+        self.real = real
+        self.settings = settings
+        self.count = count
+        self.chains = chains
+        self.random_seed = random_seed
+        self.batch_size = batch_size or BATCH
+        self.ascent = ascent(self._start)
+        self._facets: Facets | None = None
+
+    def begin(self) -> State:
+        """The state before the first step: the facets found, which takes a forward pass of each real code."""
+        self._facets = self.facets()
+        return self.ascent.begin()
+
+    def step(self, state: State) -> tuple[State, StepInfo]:
+        """One step of the ascent.
+
+        Raises:
+            NonFiniteError: an activation, an encoding or the gradient is NaN or infinite.
+        """
+        return self.ascent.step(state)
+
+    def facets(self) -> Facets:
+        """The real codes of highest activation (of several units: of their sum, in half widths), in clusters.
+
+        Raises:
+            ConfigError: there are fewer different images than clusters.
+        """
+        parts = [self.problem.evaluate(part) for part in self.real.split(self.batch_size)]
+        encodings = torch.cat([part.encodings for part in parts])
+        activations = torch.cat([part.activations for part in parts])
+        height = (activations / self.region.half_width).sum(dim=1)
+        highest = height.argsort(descending=True, stable=True)[: self.count].sort().values
+        labels, distances = clustered(
+            encodings[highest], self.settings.clusters, self.settings.iterations, generator("mfv", self.random_seed)
+        )
+        return Facets(self.real[highest], labels, distances)
+
+    def _start(self, chain: int, attempt: int) -> Tensor:
+        turn = chain + attempt * self.chains
+        facet, visit = turn % self.settings.clusters, turn // self.settings.clusters
+        facets = self._known_facets()
+        members = (facets.labels == facet).nonzero().flatten()
+        if visit == 0:
+            order = facets.distances[members].argsort(stable=True)
+            chosen = members[order[: self.settings.nearest]]
+        else:
+            randomness = generator("mfv start", self.random_seed, facet, visit)
+            drawn = torch.randint(len(members), (self.settings.nearest,), generator=randomness)
+            chosen = members[drawn.to(members.device)]
+        return facets.codes[chosen].mean(dim=0)
+
+    def _known_facets(self) -> Facets:
+        """The facets; in a resumed run found again, at no passes: its first part has counted them."""
+        if self._facets is None:
+            forward = self.problem.forward_passes
+            self._facets = self.facets()
+            self.problem.forward_passes = forward
+        return self._facets
+
+
+def clustered(points: Tensor, clusters: int, iterations: int, randomness: torch.Generator) -> tuple[Tensor, Tensor]:
+    """k-means of points (m, d) from k-means++ centres: labels (m,), from 0, and distances to the own centre (m,).
+
+    Raises:
+        ConfigError: there are fewer different points than clusters.
+    """
+    from scipy.cluster.vq import ClusterError, kmeans2
+
+    values = points.detach().cpu().double()
+    centres = values[_spread(values, clusters, randomness)]
+    try:
+        _, found = kmeans2(values.numpy(), centres.numpy(), iter=iterations, minit="matrix", missing="raise")
+    except ClusterError as error:
+        raise ConfigError(f"mfv: {clusters} clusters of {len(values)} images left one empty; ask for fewer.") from error
+    labels = torch.as_tensor(found, dtype=torch.int64)
+    means = torch.stack([values[labels == label].mean(dim=0) for label in range(clusters)])
+    return labels.to(points.device), (values - means[labels]).norm(dim=1).to(points.device)
+
+
+def _spread(values: Tensor, count: int, randomness: torch.Generator) -> list[int]:
+    """k-means++ (Arthur & Vassilvitskii 2007): rows, each drawn by its squared distance from those drawn before."""
+    chosen = [int(torch.randint(len(values), (1,), generator=randomness))]
+    nearest = (values - values[chosen[0]]).square().sum(dim=1)
+    while len(chosen) < count:
+        if not (nearest > 0).any():
+            raise ConfigError(f"mfv: {count} clusters of {len(chosen)} different images; ask for fewer clusters.")
+        chosen.append(int(torch.multinomial(nearest, 1, generator=randomness)))
+        nearest = nearest.minimum((values - values[chosen[-1]]).square().sum(dim=1))
+    return chosen

@@ -1,0 +1,119 @@
+"""Facets: which images, which clusters, which starts."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from invset.baselines.dgn_am import DgnAm, DgnAmSettings
+from invset.baselines.mfv import Mfv, MfvSettings, clustered
+from invset.core.problem import Problem
+from invset.core.region import Region
+from invset.errors import ConfigError
+
+REGION = Region.two_sided([(0.0, 2.0)])
+CENTRES = torch.tensor([[10.0, 0.0, 0.0], [0.0, 20.0, 0.0], [0.0, 0.0, 30.0]])
+
+
+def blobs() -> tuple[Tensor, Tensor]:
+    """Thirty codes about three centres, in turn, and which centre each is of."""
+    noise = torch.randn(30, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(30) % 3
+    return CENTRES[labels] + noise, labels
+
+
+def problem() -> Problem:
+    """E is the code, negated; f is the sum of its entries: the third blob's is highest, the first's lowest."""
+
+    def read(images: Tensor) -> tuple[Tensor, Tensor]:
+        return -images.flatten(1), images.flatten(1).sum(dim=1, keepdim=True)
+
+    return Problem(lambda codes: codes[:, :, None, None], read, eight_bit=False)
+
+
+def mfv(real: Tensor, chains: int = 3, **settings: int) -> Mfv:
+    its = problem()
+    ascent = DgnAmSettings(starts="given", deviations=None)
+    return Mfv(
+        its, REGION, real, MfvSettings(**settings),
+        lambda draw: DgnAm(its, REGION, draw, real, ascent, chains=chains), chains=chains, random_seed=1,
+    )  # fmt: skip
+
+
+def test_facets_start_at_the_means_of_the_images_nearest_to_their_centres() -> None:
+    """Each blob is a cluster; five of its ten images, by brute force; one forward pass an image."""
+    real, labels = blobs()
+    method = mfv(real, clusters=3, nearest=5)
+    starts = method.begin().codes
+    assert method.problem.forward_passes == 30 + 30, "the real codes, and the references, which are the same here"
+    expected = []
+    for blob in range(3):
+        members = real[labels == blob]
+        distances = (members - members.mean(dim=0)).norm(dim=1)
+        expected.append(members[distances.argsort()[:5]].mean(dim=0))
+    order = (starts[:, None] - torch.stack(expected)).norm(dim=2).argmin(dim=1)
+    assert sorted(order.tolist()) == [0, 1, 2]
+    torch.testing.assert_close(starts, torch.stack(expected)[order])
+
+
+def test_only_images_of_highest_activation_are_clustered() -> None:
+    real, labels = blobs()
+    facets = mfv(real, clusters=2, images=20).facets()
+    assert torch.equal(facets.codes, real[labels > 0])
+    assert len(facets.labels[labels[labels > 0] == 1].unique()) == 1
+    with pytest.raises(ConfigError, match="4 clusters of 3"):
+        mfv(real, clusters=4, images=3)
+
+
+def test_facets_go_round_and_later_starts_are_other_means_of_the_same_images() -> None:
+    real, _ = blobs()
+    method = mfv(real, chains=2, clusters=3, nearest=5)
+    facets = method.facets()
+    first = {}
+    for attempt, chain in product(range(6), range(2)):
+        turn = chain + 2 * attempt
+        start = method.ascent.draw(chain, attempt)
+        facet = turn % 3
+        members = facets.codes[facets.labels == facet]
+        assert (start >= members.min(dim=0).values).all()
+        assert (start <= members.max(dim=0).values).all()
+        if turn < 3:
+            first[facet] = start
+        else:
+            assert not torch.equal(start, first[facet])
+        assert torch.equal(start, method.ascent.draw(chain, attempt))
+
+
+def test_k_means_finds_the_best_partition_of_small_sets() -> None:
+    """Of all 3⁸ partitions; k-means finds a local optimum, here the global one from some of its starts, never less."""
+    points = torch.randn(8, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+    def cost(labels: np.ndarray) -> float:
+        groups = [points.numpy()[labels == label] for label in set(labels.tolist())]
+        return sum(float(((group - group.mean(axis=0)) ** 2).sum()) for group in groups)
+
+    best = min(cost(np.array(labels)) for labels in product(range(3), repeat=8))
+    costs = []
+    for seed in range(10):
+        labels, distances = clustered(points, 3, 50, torch.Generator().manual_seed(seed))
+        costs.append(cost(labels.numpy()))
+        assert float(distances.square().sum()) == pytest.approx(costs[-1])
+    assert min(costs) == pytest.approx(best)
+    assert max(costs) < 2 * best
+
+
+def test_clusters_do_not_depend_on_the_precision_of_points_or_on_chance() -> None:
+    real, labels = blobs()
+    ours = clustered(real, 3, 50, torch.Generator().manual_seed(0))[0]
+    again = clustered(real.double(), 3, 50, torch.Generator().manual_seed(0))[0]
+    assert torch.equal(ours, again)
+    assert {(int(a), int(b)) for a, b in zip(ours, labels, strict=True)}.__len__() == 3
+
+
+def test_too_few_different_images_are_an_error_of_ours() -> None:
+    with pytest.raises(ConfigError, match="1 different images"):
+        mfv(torch.ones(30, 3), clusters=2).begin()
