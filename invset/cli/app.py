@@ -19,7 +19,7 @@ from invset.cli import check, schema
 from invset.errors import ConfigError, InvsetError, RunFolderError
 from invset.run.layout import Layout
 
-OPTIONS = ("network.options.", "generator.options.", "encoder.options.")  # whatever the builders take
+OPTIONS = ("network.options.", "generator.options.", "encoder.options.", "method.options.")  # of builders
 
 Task = Callable[[DictConfig], int]
 """A command's work on its composed config; returns the exit code."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from invset.cli.check import Targets
 from invset.cli.encoder import Networks, built_encoder, given, inverse_encoder, settled_encoder
+from invset.cli.methods import Parts, build_method
 from invset.cli.schema import CodeConfig, EncoderConfig, ProbeConfig, SampleConfig
 from invset.cli.weights import fetch_for_run
-from invset.core.full import Full
-from invset.core.paper import Paper
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
@@ -27,7 +28,6 @@ from invset.models.starts import Starts
 from invset.models.unit import Unit, parse_unit
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-METHODS: dict[str, type[Paper] | type[Full]] = {"paper": Paper, "full": Full}
 REFERENCES = 64  # unrelated codes on which distances are measured
 
 
@@ -96,15 +96,19 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
     built = models(config, targets.neurons)
     reader = Reader(built.network, built.units, built.encoder)
     region_of = Region.two_sided if config.constraint == "range" else Region.lower_only
-    problem = Problem(
-        built.generator,
-        reader,
-        objective=config.objective.between,  # type: ignore[arg-type]
-        eight_bit=config.pixels == "eight_bit",
-        code_bounds=code_bounds(config.code, built.generator),
-    )
+
+    def problem_of(read: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Problem:
+        return Problem(
+            built.generator,
+            read,
+            objective=config.objective.between,  # type: ignore[arg-type]
+            eight_bit=config.pixels == "eight_bit",
+            code_bounds=code_bounds(config.code, built.generator),
+        )
+
+    problem = problem_of(reader)
     schedule = Schedule(
-        chains=config.n if config.method == "full" else config.schedule.K,
+        chains=config.n if config.method.name == "full" else config.schedule.K,
         penalty=config.schedule.mu,
         growth=config.schedule.alpha,
         inner_steps=config.schedule.inner_steps,
@@ -127,7 +131,8 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
         return problem.bound(starts.draw(chain, attempt).to(built.device))
 
     references = starts.reference_codes(REFERENCES).to(built.device)
-    method = METHODS[config.method](problem, region, schedule, draw, references)
+    parts = Parts(config, built.generator, reader, problem, problem_of, region, schedule, starts, draw, references)
+    method, problem = build_method(parts)
     return Sampling(built, reader, region, problem, method, schedule)
 
 

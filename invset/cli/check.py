@@ -11,7 +11,7 @@ from invset.cli.schema import ProbeConfig, SampleConfig
 from invset.errors import ConfigError
 
 CHOICES = {
-    "method": ("paper", "full"),
+    "method.name": ("paper", "full", "ppgn", "dgn_am", "mfv", "penalty", "pixel_ascent", "search"),
     "constraint": ("range", "lower"),
     "position": ("center", "max", "mean"),
     "starts": ("auto", "normal", "codes", "random_images", "common"),
@@ -44,7 +44,7 @@ def check_sample(config: SampleConfig) -> Targets:
     if not (math.isfinite(schedule.alpha) and schedule.alpha > 1):
         raise ConfigError(f"schedule.alpha={schedule.alpha}: the penalty has to grow; give a number above 1, as 10.")
     at_least("n", config.n, 1)
-    if config.method == "paper" and config.n < schedule.K:
+    if config.method.name == "paper" and config.n < schedule.K:
         raise ConfigError(
             f"n={config.n} is less than schedule.K={schedule.K}: the K seeds are the first samples; "
             f"give n={schedule.K} or more, or a smaller schedule.K."
@@ -56,7 +56,7 @@ def check_sample(config: SampleConfig) -> Targets:
     if config.objective.scale != "auto":
         _positive("objective.scale", config.objective.scale, "auto, or a number above 0 (1 is the paper as printed)")
     check_bounds(config.code.bounds)
-    if config.folder is not None and config.starts != "codes":
+    if config.folder is not None and config.starts != "codes" and config.method.name != "search":
         raise ConfigError(f"folder={config.folder} is only used with starts=codes: add that, or leave folder out.")
     neurons = check_neurons(config.neuron)
     return Targets(neurons, _ranges(config.range, len(neurons)))

@@ -75,7 +75,7 @@ def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
             "Leave these settings out, or start a new run."
         )
     before = values.get("n", 0)
-    if config.method == "full" and config.n != before:
+    if config.method.name == "full" and config.n != before:
         raise ConfigError(
             f"{folder} is a run of method=full, which optimises its n={before} samples together: it cannot be "
             f"extended. Start a new run with n={config.n}."

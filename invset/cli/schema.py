@@ -44,6 +44,14 @@ class EncoderConfig:
 
 
 @dataclass
+class MethodConfig:
+    """How samples are drawn: the method's name, and its own settings."""
+
+    name: str = "paper"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class ScheduleConfig:
     """The paper's K, μ₀, α and inner steps; at most so many outer iterations."""
 
@@ -83,7 +91,7 @@ class SampleConfig:
     neuron: Any = MISSING
     range: Any = MISSING
     n: int = 500
-    method: str = "paper"
+    method: MethodConfig = field(default_factory=MethodConfig)
     constraint: str = "range"
     position: str = "center"
     starts: str = "auto"

@@ -65,11 +65,16 @@ class Reader:
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (b, 3, h, w), RGB in [0, 1] -> encodings (b, d), activations (b, p) in the units' order."""
+        encodings, activations, _ = self.read(images)
+        return encodings, activations
+
+    def read(self, images: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """As a call; and the units' layers by name: (b, channels), (b, channels, tokens) or (b, channels, h, w)."""
         shared = self.encoder if self.encoder is not None and self.encoder.network is self.network else None
         layers = self._layers | ({shared.layer} if shared else set())
         outputs = self.network.read(layers, images)
         activations = torch.stack([unit.read(outputs[unit.layer]) for unit in self.units], dim=1)
         if shared:
-            return outputs[shared.layer].flatten(1), activations
+            return outputs[shared.layer].flatten(1), activations, outputs
         encodings = images.flatten(1) if self.encoder is None else self.encoder(images)
-        return encodings, activations
+        return encodings, activations, outputs

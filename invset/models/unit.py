@@ -66,17 +66,20 @@ class Unit:
 
         Differentiable.
         """
-        channel = output[:, self.index]
-        if channel.ndim == 1:
-            return channel
+        return self.at(output[:, self.index : self.index + 1])[:, 0]
+
+    def at(self, output: Tensor) -> Tensor:
+        """Some of the layer's units where this one is read: as for `read`, but -> (b, channels)."""
+        if output.ndim == 2:
+            return output
         if self.position == "max":
-            return channel.flatten(1).amax(dim=1)
+            return output.flatten(2).amax(dim=2)
         if self.position == "mean":
-            return channel.flatten(1).mean(dim=1)
-        at = self.position if isinstance(self.position, tuple) else center(*channel.shape[1:])
+            return output.flatten(2).mean(dim=2)
+        at = self.position if isinstance(self.position, tuple) else center(*output.shape[2:])
         for index in reversed(at):
-            channel = channel[..., index]
-        return channel
+            output = output[..., index]
+        return output
 
 
 def center(*size: int) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import pytest
 from invset.cli.check import check_probe, check_sample
 from invset.cli.schema import (
     CodeConfig,
+    MethodConfig,
     ObjectiveConfig,
     ProbeConfig,
     SampleConfig,
@@ -83,7 +84,7 @@ def test_a_neuron_twice():
         ({"n": 9}, r"n=9 is less than schedule.K=10"),
         ({"batch_size": 0}, "batch_size=0: give 1 or more"),
         ({"threads": 0}, "threads=0: give 1 or more"),
-        ({"method": "papr"}, "method=papr: did you mean paper"),
+        ({"method": MethodConfig("papr")}, "method.name=papr: did you mean paper"),
         ({"constraint": "uper"}, "constraint=uper: there are lower, range"),
         ({"position": "centre"}, "position=centre: did you mean center"),
         ({"starts": "real"}, "starts=real: "),

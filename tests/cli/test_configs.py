@@ -13,7 +13,7 @@ from invset.cli import check, schema
 from invset.cli.app import config_folder
 from invset.cli.main import HELP
 
-GROUPS = ("network", "generator", "encoder", "schedule", "experiment")
+GROUPS = ("network", "generator", "encoder", "method", "schedule", "experiment")
 NEEDED = {  # what some of them leave to be given
     ("network", "torchvision"): ("neuron=fc8:1", "range=[1,2]"),
     ("network", "timm"): ("neuron=fc:1", "range=[1,2]"),
@@ -80,7 +80,8 @@ def test_help_states_the_defaults(invset):
     defaults = composed(invset, "sample")
     for key in ("n", "method", "constraint", "starts", "pixels", "position"):
         line = next(line for line in HELP["sample"].splitlines() if re.match(rf"  {key} ", line))
-        assert line.endswith(f"[{defaults[key]}]")
+        default = defaults[key]["name"] if key == "method" else defaults[key]
+        assert line.endswith(f"[{default}]")
     low, high = defaults["range"]
     assert f"[[{low},{high}]]" in HELP["sample"]
 

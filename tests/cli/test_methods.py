@@ -1,0 +1,132 @@
+"""The baselines from the command line: the same folder and counts, their own settings, errors in words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from invset.baselines.dgn_am import DgnAmSettings
+from invset.baselines.mfv import MfvSettings
+from invset.baselines.penalty import PenaltySettings
+from invset.baselines.pixel_ascent import PixelAscentSettings
+from invset.baselines.ppgn import PpgnSettings
+from invset.cli.app import config_folder
+from invset.cli.methods import METHODS
+from invset.models.registry import build_generator, build_network
+
+CODES = ("ppgn", "dgn_am", "mfv", "penalty")
+WIDE = ("range=[-1000,1000]", "n=6", "schedule.K=2")
+SETTINGS = {
+    "ppgn": PpgnSettings,
+    "dgn_am": DgnAmSettings,
+    "mfv": MfvSettings,
+    "penalty": PenaltySettings,
+    "pixel_ascent": PixelAscentSettings,
+}
+
+
+def short(method: str) -> tuple[str, ...]:
+    """A few of the images, so that it is quick."""
+    return (f"method={method}", *(("method.options.images=20",) if method == "mfv" else ()))
+
+
+def test_every_method_has_a_config():
+    assert {path.stem for path in (config_folder() / "method").glob("*.yaml")} == set(METHODS)
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_configs_state_the_defaults(method):
+    """The step of pixels, 1.5 of 255, is rounded."""
+    options = yaml.safe_load((config_folder() / "method" / f"{method}.yaml").read_text())["options"]
+    defaults = vars(SETTINGS[method]())
+    assert set(options) == {name for name in defaults if not name.startswith("_")}
+    if method == "pixel_ascent":
+        options["step"] = pytest.approx(options["step"], rel=1e-3)
+    assert options == defaults
+
+
+@pytest.mark.parametrize("method", CODES)
+def test_a_run_and_more_of_it(invset, here, results, method):
+    begin = ("sample", *short(method), "neuron=fc8:goldfish", *WIDE)
+    whole, part = invset(*begin, "n=10", "hydra.run.dir=whole"), invset(*begin, "hydra.run.dir=part")
+    assert (whole.code, whole.err, part.code) == (0, "", 0)
+    assert invset("sample", "resume=part", "n=10").code == 0
+    assert results(here / "part") == results(here / "whole")
+    summary = json.loads((here / "whole" / "summary.json").read_text())
+    assert summary["samples"] == 10
+    assert summary["passes"]["forward"] >= 10
+
+
+def test_ppgns_first_step_by_hand(invset, here, rows):
+    """h' = clip(h + scale · d / mean|d|), d the gradient of the log-softmax at the unit, taken as 1 − p there."""
+    run = invset("sample", "method=ppgn", "method.options.epsilon1=0", "neuron=fc8:goldfish", *WIDE, "n=4",
+                 "pixels=raw", "hydra.run.dir=run")  # fmt: skip
+    assert run.code == 0, run.err
+    from safetensors.torch import load_file
+
+    codes = load_file(here / "run" / "codes.safetensors")["codes"]
+    network, generator = build_network("mini"), build_generator("mini")
+    first = codes[:2].clone().requires_grad_(True)
+    logits = network.read(["fc8"], generator(first))["fc8"]
+    (gradient,) = torch.autograd.grad(((1 - logits.softmax(1)[:, 1]).detach() * logits[:, 1]).sum(), first)
+    highest = generator.code_bounds[1]
+    step = highest / 30 * gradient / gradient.abs().mean(dim=1, keepdim=True)
+    torch.testing.assert_close(codes[2:4], (first.detach() + step).clamp(0, highest), rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture
+def pictures(here: Path) -> Path:
+    folder = here / "pictures"
+    folder.mkdir()
+    for grey in (20, 120, 220):
+        Image.new("RGB", (8, 8), (grey, grey, grey)).save(folder / f"{grey}.png")
+    shutil.copy(folder / "20.png", folder / "copy.png")
+    return folder
+
+
+def test_search_finds_what_lies_in_the_range(invset, here, rows, pictures):
+    linear = ("network=linear", "generator=pixels", "generator.options.shape=[3,8,8]", "encoder=none")
+    run = ("method=search", f"folder={pictures}", "neuron=output:1", "schedule.K=2")
+    every = invset("sample", *linear, *run, "range=[0,1]", "n=4", "hydra.run.dir=all")
+    assert every.code == 0, every.err
+    values = {float(row["output:1 saved"]) for row in rows(here / "all" / "activations.csv")}
+    assert len(values) == 3, "two files are the same image"
+    middle = sorted(values)[1]
+    some = invset("sample", *linear, *run, f"range=[{middle - 1e-4},{middle + 1e-4}]", "n=4", "hydra.run.dir=some")
+    assert some.code == 3
+    assert len(rows(here / "some" / "activations.csv")) == 1
+
+
+def test_pixel_ascent(invset, here):
+    result = invset("sample", "method=pixel_ascent", "generator=pixels", "encoder=none", "neuron=fc8:goldfish", *WIDE,
+                    "method.options.jitter=2", "hydra.run.dir=run")  # fmt: skip
+    assert result.code == 0, result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("method=ppg", "method=ppg: did you mean ppgn"),
+        ("method=paper +method.options.steps=3", "method paper has no settings of its own"),
+        ("method=ppgn method.options.steps=many", "method.options.steps=many: it should be int"),
+        ("method=ppgn +method.options.foo=1", "method.options.foo: method ppgn has epsilon1"),
+        ("method=ppgn method.options.take=some", "take=some"),
+        ("method=ppgn neuron=conv5:97:max", "at one position"),
+        ("method=pixel_ascent", "method=pixel_ascent works on images as they are: add generator=pixels"),
+        ("method=search generator=pixels", "give folder=DIR"),
+        ("method=mfv generator=pixels encoder=none", "give folder=DIR with starts=codes"),
+        ("method=dgn_am folder=pictures", "only used with starts=codes"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(invset, here, arguments, told):
+    result = invset("sample", "range=[0,1]", *arguments.split())
+    assert (result.code, result.out) == (2, "")
+    assert result.err.count("\n") == 1
+    assert told in result.err
+    assert list(here.iterdir()) == []
