@@ -3,6 +3,7 @@
 COMMANDS = {
     "sample": "sample the inverse set of a neuron: images whose activation lies in a range",
     "probe": "find out which activations a neuron reaches, and which ranges make sense",
+    "compare": "put runs side by side: how varied, how well in range, at what cost",
     "units": "list the layers of a network, their units and names",
     "weights": "list, fetch, check and add the weights of published networks and generators",
 }
@@ -103,6 +104,27 @@ environment:
   INVSET_OFFLINE   1: never use the network; say what to put where instead
 
 exit codes: 0 done, 2 wrong usage, 1 anything else that failed.
+""",
+    "compare": """\
+invset compare: finished runs side by side, at equal n: how varied, how well in range, at what cost.
+
+usage: invset compare RUN [RUN ...] [key=value ...]
+
+  invset compare outputs/DATE/TIME outputs/DATE/TIME
+  invset compare multirun/DATE/TIME/* n=200            the runs of a sweep, 200 samples of each
+  invset compare RUN RUN features=efficientnet_lite0   and what an independent network sees in them
+
+All images are encoded afresh by the first run's encoder. A run of more samples is compared by a random subset of them.
+Numbers in brackets are 95 % intervals. Writes compare.csv, compare.md, rows.png and histograms.png.
+
+settings (defaults in brackets):
+  out        a folder to write to [compare/DATE/TIME]
+  n          how many samples of each run [as many as the smallest has]
+  features   a network that has no part in the runs, as efficientnet_lite0, or kind:name, as timm:resnet18 [none]
+  seed       of the choice of samples and of the intervals [0]
+  factory    the function that the first run's config calls, to say that it may be called [none]
+
+exit codes: 0 done, 2 a wrong setting, 1 a run that cannot be read, or anything else that failed.
 """,
     "units": """\
 invset units: the layers of a network, their units and names. No weights are fetched for it.

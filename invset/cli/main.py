@@ -58,6 +58,10 @@ def _launch(command: str, arguments: list[str]) -> int:
                 from invset.cli import weights
 
                 return weights.run(arguments)
+            if command == "compare":
+                from invset.cli import compare
+
+                return compare.run(arguments)
             if command == "sample":
                 from invset.cli import resume, sample
 
@@ -96,8 +100,8 @@ def _complete(arguments: list[str]) -> int:
     if not installs and (typed not in COMMANDS or (len(words) == 2 and not line.endswith(" "))):
         print(" ".join(COMMANDS))
         return 0
-    if typed == "weights":
-        print("list fetch verify path add")
+    if typed in ("weights", "compare"):  # not of Hydra
+        print("list fetch verify path add" if typed == "weights" else "")
         return 0
     os.environ["COMP_LINE"] = line.replace(f" {typed}", "", 1) if typed else line
     return app.launch(typed or "sample", lambda _: 0, arguments)

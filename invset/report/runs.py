@@ -1,0 +1,179 @@
+"""A finished run's folder, read for comparison: what its journals, its summary and its images say."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from invset.errors import RunFolderError
+from invset.run.files import read_json
+from invset.run.images import load_png
+from invset.run.layout import Layout
+
+LARGEST = 4096  # pixels a side of an image that is read
+BATCH = 32  # images in memory at once: as a run reads its own
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What is on disk of a run that came to its end; images are read when asked for.
+
+    Attributes:
+        root: its folder.
+        method: the name of the method that drew the samples.
+        units: the p units, as `fc8:2`.
+        labels: the name of each unit's class, where it is a unit of a vector layer with names; else None.
+        ranges: (lower, upper) of each unit.
+        activations: (n, p) float32, of the samples as saved, in order of sampling.
+        codes: (n, c) float32, or None where the run kept none.
+        summary: summary.json.
+    """
+
+    root: Path
+    method: str
+    units: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    ranges: tuple[tuple[float, float], ...]
+    activations: Tensor
+    codes: Tensor | None
+    summary: Mapping[str, Any]
+
+    @property
+    def count(self) -> int:
+        """n, the samples in the folder."""
+        return len(self.activations)
+
+    @property
+    def passes(self) -> int | None:
+        """Codes that went forward and codes whose gradient was taken, together; images read back are not counted."""
+        passes = self.summary.get("passes")
+        counts = [passes.get(name) for name in ("forward", "backward")] if isinstance(passes, dict) else [None]
+        return sum(counts) if all(type(count) is int for count in counts) else None  # type: ignore[arg-type]
+
+    def number(self, name: str) -> float:
+        """A number of the summary; NaN where it has none of that name."""
+        value = self.summary.get(name)
+        return float(value) if type(value) in (int, float) else math.nan  # type: ignore[arg-type]
+
+    def images(self, rows: Sequence[int], batch: int = BATCH) -> Iterator[Tensor]:
+        """Yields the samples of these rows (from 0) as they were saved: (≤ batch, 3, h, w) in [0, 1].
+
+        Raises:
+            RunFolderError: an image is missing, damaged, too large, or not of the size of the first.
+        """
+        paths = [Layout(self.root).image(row + 1) for row in rows]
+        size: torch.Size | None = None
+        for start in range(0, len(paths), batch):
+            images = [_image(path) for path in paths[start : start + batch]]
+            size = images[0].shape if size is None else size
+            for path, image in zip(paths[start:], images, strict=False):
+                if image.shape != size:
+                    raise _damaged(path, "it is of another size than the run's other images")
+            yield torch.stack(images)
+
+
+def read_run(root: Path, method: str, ranges: Sequence[tuple[float, float]]) -> FinishedRun:
+    """The run in a folder; its method and ranges are what its config says.
+
+    Raises:
+        RunFolderError: the run has not come to its end, has fewer than 2 samples, or a file is damaged.
+    """
+    paths = Layout(root)
+    if not paths.summary.is_file():
+        raise RunFolderError(
+            f"{root}: this run has not come to its end (no summary.json). Go on with it: invset sample resume={root}"
+        )
+    summary = read_json(paths.summary)
+    units, activations = _activations(paths.activations)
+    if len(units) != len(ranges):
+        raise RunFolderError(
+            f"{root}: damaged: activations.csv is of {len(units)} unit(s), config.yaml has {len(ranges)} range(s). "
+            "Put the files back as the run left them."
+        )
+    if len(activations) < 2:
+        raise _too_few(root, len(activations), summary)
+    if summary.get("samples") != len(activations):
+        raise RunFolderError(
+            f"{root}: summary.json counts {summary.get('samples')} samples, activations.csv {len(activations)}: the "
+            f"run is going on, or was stopped. Let it end: invset sample resume={root}"
+        )
+    codes = _codes(paths.codes, len(activations))
+    labels = _labels(paths.manifest, units)
+    return FinishedRun(root, method, units, labels, tuple(ranges), activations, codes, summary)
+
+
+def _activations(path: Path) -> tuple[tuple[str, ...], Tensor]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.DictReader(file)
+            columns = [name for name in lines.fieldnames or () if name.endswith(" saved")]
+            if not columns:
+                raise _damaged(path, "no column of saved activations")
+            rows = [row for row in lines if row["sample"]]
+        values = [[float(row[column]) for column in columns] for row in rows]
+        if [int(row["sample"]) for row in rows] != list(range(1, len(rows) + 1)):
+            raise _damaged(path, "its samples are not numbered 1, 2, 3 …")
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot be read ({error.strerror}). Put it back as the run left it.") from error
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, "a line is not as a run writes it") from error
+    saved = torch.tensor(values, dtype=torch.float32).reshape(len(values), len(columns))
+    if not saved.isfinite().all():
+        raise _damaged(path, "an activation is not finite")
+    return tuple(column.removesuffix(" saved") for column in columns), saved
+
+
+def _codes(path: Path, count: int) -> Tensor | None:
+    if not path.is_file():
+        return None
+    try:
+        codes = load_file(path)["codes"]
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise _damaged(path, "it holds no codes") from error
+    if codes.ndim != 2 or len(codes) != count:
+        raise _damaged(path, f"it holds {tuple(codes.shape)} numbers for {count} samples")
+    return codes.float()
+
+
+def _labels(path: Path, units: Sequence[str]) -> tuple[str | None, ...]:
+    """Names of classes from the manifest, `fc8:2 goldfish`; units with a position (`conv5:97:8:8`) are none."""
+    told = read_json(path).get("units") if path.is_file() else None
+    described = [text for text in told if isinstance(text, str)] if isinstance(told, list) else []
+    names = dict(text.split(" ", 1) for text in described if " " in text)
+    return tuple(names.get(unit) if unit.count(":") == 1 else None for unit in units)
+
+
+def _image(path: Path) -> Tensor:
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            width, height = picture.size
+        if max(width, height) > LARGEST:
+            raise _damaged(path, f"{width}x{height} pixels are too many for a sample")
+        return load_png(path)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise RunFolderError(
+            f"{path}: cannot be read as an image ({error}). Put the file back as the run left it."
+        ) from error
+
+
+def _too_few(root: Path, count: int, summary: Mapping[str, Any]) -> RunFolderError:
+    if count:
+        return RunFolderError(f"{root}: fewer than 2 samples, and no distance between them. Leave this run out.")
+    closest = summary.get("closest")
+    reached = closest.get("activations") if isinstance(closest, dict) else None
+    came = f"; the closest code gave {reached}" if reached else ""
+    return RunFolderError(f"{root}: this run has no samples{came}. Leave it out, or run it with another range.")
+
+
+def _damaged(path: Path, what: str) -> RunFolderError:
+    return RunFolderError(f"{path}: damaged: {what}. Put the file back as the run left it.")
