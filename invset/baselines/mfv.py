@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from invset.baselines.randomness import generator
 from invset.core.problem import Problem
+from invset.core.randomness import seeded_generator
 from invset.core.region import Region
 from invset.core.seeding import Draw
 from invset.core.state import Method, State, StepInfo
@@ -125,7 +125,10 @@ class Mfv:
         height = (activations / self.region.half_width).sum(dim=1)
         highest = height.argsort(descending=True, stable=True)[: self.count].sort().values
         labels, distances = clustered(
-            encodings[highest], self.settings.clusters, self.settings.iterations, generator("mfv", self.random_seed)
+            encodings[highest],
+            self.settings.clusters,
+            self.settings.iterations,
+            seeded_generator("mfv", self.random_seed),
         )
         return Facets(self.real[highest], labels, distances)
 
@@ -138,7 +141,7 @@ class Mfv:
             order = facets.distances[members].argsort(stable=True)
             chosen = members[order[: self.settings.nearest]]
         else:
-            randomness = generator("mfv start", self.random_seed, facet, visit)
+            randomness = seeded_generator("mfv start", self.random_seed, facet, visit)
             drawn = torch.randint(len(members), (self.settings.nearest,), generator=randomness)
             chosen = members[drawn.to(members.device)]
         return facets.codes[chosen].mean(dim=0)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from invset.baselines import image_terms as terms
 from invset.baselines.chains import Chains, Plan, Take, along, between
-from invset.baselines.randomness import generator
 from invset.core.problem import Evaluation, Problem
+from invset.core.randomness import seeded_generator
 from invset.core.region import Region
 from invset.core.seeding import Draw
 from invset.core.state import State
@@ -173,7 +173,7 @@ class PixelAscent(Chains):
         """How far each image is moved (down, right) in a step from this state, jitter at most."""
         jitter, shifts = self.settings.jitter, []
         for chain in range(len(state.codes)):
-            randomness = generator("jitter", self.plan.random_seed, state.step, chain)
+            randomness = seeded_generator("jitter", self.plan.random_seed, state.step, chain)
             down, right = torch.randint(-jitter, jitter + 1, (2,), generator=randomness).tolist()
             shifts.append((down, right))
         return shifts

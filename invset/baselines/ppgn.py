@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from invset.baselines.chains import HIGHEST, Chains, Plan, Take, along, between, code_scale
-from invset.baselines.randomness import generator, normal
+from invset.baselines.randomness import normal
 from invset.core.problem import Evaluation, Problem
+from invset.core.randomness import seeded_generator
 from invset.core.region import Region
 from invset.core.seeding import Draw
 from invset.core.state import State
@@ -114,7 +115,7 @@ class Ppgn(Chains):
         if self.settings.starts == "given":
             return self.draw(chain, attempt)
         code = self.references[0]
-        randomness = generator("ppgn start", self.plan.random_seed, chain, attempt)
+        randomness = seeded_generator("ppgn start", self.plan.random_seed, chain, attempt)
         return self.scale * torch.randn(len(code), generator=randomness, dtype=code.dtype).to(code.device)
 
     def _move(self, state: State) -> tuple[Evaluation, Tensor]:

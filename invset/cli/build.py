@@ -13,9 +13,9 @@ from torch import Tensor
 
 from invset.cli.check import Targets
 from invset.cli.encoder import Networks, built_encoder, given, inverse_encoder, settled_encoder
+from invset.cli.fetching import fetch_for_run
 from invset.cli.methods import Parts, build_method
 from invset.cli.schema import CodeConfig, EncoderConfig, ProbeConfig, SampleConfig
-from invset.cli.weights import fetch_for_run
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +15,11 @@ from rich.text import Text
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from invset.cli.check import Targets, check_sample, near_names
+from invset.cli.compare_settings import parse, run_names
+from invset.cli.fetching import fetch_for_run
 from invset.cli.help import HELP
 from invset.cli.report import shown
 from invset.cli.schema import NetworkConfig, SampleConfig
-from invset.cli.weights import fetch_for_run
 from invset.errors import ConfigError, RunFolderError
 from invset.run.layout import Layout
 
@@ -35,19 +34,6 @@ if TYPE_CHECKING:
     from invset.report.runs import FinishedRun
 
 TITLES = 24  # characters that titles of rows should have at least
-SETTINGS = ("out", "n", "features", "seed", "factory")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the command line asked for."""
-
-    folders: tuple[Path, ...]
-    out: Path
-    n: int | None
-    features: str | None
-    seed: int
-    factory: str | None
 
 
 def run(arguments: list[str], console: Console | None = None) -> int:
@@ -98,36 +84,6 @@ def run(arguments: list[str], console: Console | None = None) -> int:
     return 0
 
 
-def parse(arguments: Sequence[str]) -> Settings:
-    """Folders and settings. A run's folder may have an equals sign in it, as those of a sweep.
-
-    Raises:
-        ConfigError: a setting or folder does not exist, or is given twice, or is none.
-    """
-    folders: list[Path] = []
-    given: dict[str, str] = {}
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if equals and name in SETTINGS and not Layout(Path(argument)).config.is_file():
-            if name in given:
-                raise ConfigError(f"{name}= is given twice: give it once.")
-            given[name] = value
-        elif equals and not Path(argument).exists() and "/" not in name:
-            raise ConfigError(f"there is no setting '{name}': {near_names(name, SETTINGS)}")
-        elif argument.startswith("-"):
-            raise ConfigError(f"there is no flag {argument}: settings are {', '.join(SETTINGS)}, as n=100.")
-        else:
-            folders.append(_run_folder(Path(argument)))
-    if not folders:
-        raise ConfigError("compare what? Give the folders of finished runs, as invset compare RUN RUN.")
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        raise ConfigError("the same run is given twice: give each once.")
-    out = Path(given["out"]) if given.get("out") else Path(time.strftime("compare/%Y-%m-%d/%H-%M-%S"))
-    n, seed = given.get("n"), _whole("seed", given.get("seed", "0"), 0)
-    count = None if n is None else _whole("n", n, 2)
-    return Settings(tuple(folders), out, count, given.get("features") or None, seed, given.get("factory"))
-
-
 def read_config(folder: Path) -> SampleConfig:
     """The config of the run in a folder.
 
@@ -147,16 +103,6 @@ def read_config(folder: Path) -> SampleConfig:
         )
     assert isinstance(config, SampleConfig)
     return config
-
-
-def run_names(folders: Sequence[Path]) -> list[str]:
-    """What to call runs: the fewest last parts of their paths that tell them apart."""
-    parts = [folder.resolve().parts for folder in folders]
-    for count in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(own[-count:]) for own in parts]
-        if len(set(names)) == len(names):
-            return names
-    return [str(folder) for folder in folders]
 
 
 def encoder_of(config: SampleConfig, networks: Networks) -> tuple[Callable[[Tensor], Tensor], str]:
@@ -217,22 +163,6 @@ def _require_known_functions(config: SampleConfig, folder: Path, named: str | No
                 f"{folder}: this run calls a function, {part.factory}. If it is yours, compare with "
                 f"factory={part.factory}, or give another run first."
             )
-
-
-def _run_folder(path: Path) -> Path:
-    if Layout(path).config.is_file():
-        return path
-    if not path.is_dir():
-        raise ConfigError(f"{path}: there is no such run; give the folder that invset sample wrote, as outputs/….")
-    if inner := sorted(path.glob("*/config.yaml")):
-        raise ConfigError(f"{path}: holds {len(inner)} runs, and is none: give them one by one, as {path}/*")
-    raise ConfigError(f"{path}: there is no run in this folder (no config.yaml); give one that invset sample wrote.")
-
-
-def _whole(name: str, text: str, least: int) -> int:
-    if not text.isascii() or not text.isdecimal() or not least <= int(text) < 2**63:
-        raise ConfigError(f"{name}={text}: give a whole number, {least} or more.")
-    return int(text)
 
 
 def _targets(folder: Path, config: SampleConfig) -> Targets:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from invset.cli.check import near_names
+from invset.cli.fetching import fetch_for_run
 from invset.cli.schema import EncoderConfig, GeneratorConfig, NetworkConfig
-from invset.cli.weights import fetch_for_run
 from invset.errors import ConfigError, WeightsError
 from invset.models.network import Generator, Network
 from invset.models.reader import Encoder

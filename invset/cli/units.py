@@ -51,7 +51,7 @@ def _network(config: UnitsConfig) -> Network:
     from invset.cli.build import prepare_torch
     from invset.cli.check import at_least
     from invset.cli.encoder import given
-    from invset.cli.weights import fetch_for_run
+    from invset.cli.fetching import fetch_for_run
     from invset.models.registry import build_network
 
     if config.threads is not None:

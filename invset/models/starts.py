@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from invset.core.randomness import seeded_generator
 from invset.errors import ConfigError
 from invset.models.folder import ImageFolder
 from invset.models.names import hint
@@ -18,12 +18,6 @@ from invset.models.reader import Encoder
 from invset.models.statistics import CodeStatistics
 
 Kind = Literal["random_images", "normal", "codes", "common"]
-
-
-def seeded_generator(*parts: int | str) -> torch.Generator:
-    """A generator on the CPU seeded by the SHA-256 of the parts: near seeds, unrelated numbers."""
-    digest = hashlib.sha256(":".join(map(str, parts)).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))  # torch's CPU engine keeps 32 bits
 
 
 class Starts:

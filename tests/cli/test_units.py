@@ -151,7 +151,7 @@ def test_nothing_is_fetched(invset: Call, monkeypatch: pytest.MonkeyPatch) -> No
     def fetch(*_arguments: Any) -> None:
         raise AssertionError("a listing needs no weights")
 
-    monkeypatch.setattr("invset.cli.weights.fetch_for_run", fetch)
+    monkeypatch.setattr("invset.cli.fetching.fetch_for_run", fetch)
     assert invset("units", "network=caffenet", "volcano").out == "fc8:981 volcano\n"
     out = invset("units", "network=timm", "network.name=vit_tiny_patch16_224", "norm:12").out
     assert out == "norm:12 at token 106 of 197\n"

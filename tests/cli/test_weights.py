@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from invset.cli import weights as command
+from invset.cli.fetching import fetch_for_run
 from invset.errors import ConfigError, InvsetError, WeightsError
 from invset.weights import cache
 from invset.weights.known import KNOWN, Source, Weights, find
@@ -173,7 +174,7 @@ def test_offline(toy: Weights, server: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert (result.code, result.out) == (1, "")
     assert "INVSET_OFFLINE forbids" in result.err
     with pytest.raises(WeightsError, match="INVSET_OFFLINE forbids"):
-        command.fetch_for_run(toy)
+        fetch_for_run(toy)
     assert server.requests == []
 
 
@@ -249,10 +250,10 @@ def test_wrong_usage(arguments: tuple[str, ...], message: str) -> None:
 def test_a_run_says_once_what_it_fetches_and_then_nothing(toy: Weights) -> None:
     said = io.StringIO()
     console = Console(file=said, width=40)
-    assert command.fetch_for_run(toy, console) == cache.place(toy)
+    assert fetch_for_run(toy, console) == cache.place(toy)
     assert said.getvalue().splitlines()[0] == ("fetching toy (25.6 kB) from 127.0.0.1; terms: research only; ask first")
     said.truncate(0)
-    assert command.fetch_for_run(toy, console) == cache.place(toy)
+    assert fetch_for_run(toy, console) == cache.place(toy)
     assert said.getvalue().strip("\0") == ""
 
 
@@ -260,7 +261,7 @@ def test_a_run_says_why_it_waits(server: Any, toy: Weights, monkeypatch: pytest.
     monkeypatch.setattr("invset.weights.download.time.sleep", lambda seconds: None)
     server.put("/w", DATA, web.status(503))
     said = io.StringIO()
-    command.fetch_for_run(toy, Console(file=said, width=40))
+    fetch_for_run(toy, Console(file=said, width=40))
     assert "  waiting to try again: it answers 503 Service Unavailable; 1 s\n" in said.getvalue()
 
 

@@ -6,12 +6,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from invset.core.randomness import seeded_generator
 from invset.errors import ConfigError
 from invset.models.folder import read_image
 from invset.models.network import Generator, Network
 from invset.models.pixels import pixel_generator
 from invset.models.reader import Encoder
-from invset.models.starts import Starts, seeded_generator
+from invset.models.starts import Starts
 from invset.models.statistics import CodeStatistics
 
 BOUNDS = (-1.0, 1.5)
