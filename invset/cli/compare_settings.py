@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from invset.cli.check import near_names
+from invset.cli.finished import run_folder
 from invset.errors import ConfigError
 from invset.run.layout import Layout
 
@@ -45,7 +46,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         elif argument.startswith("-"):
             raise ConfigError(f"there is no flag {argument}: settings are {', '.join(SETTINGS)}, as n=100.")
         else:
-            folders.append(_run_folder(Path(argument)))
+            folders.append(run_folder(Path(argument)))
     if not folders:
         raise ConfigError("compare what? Give the folders of finished runs, as invset compare RUN RUN.")
     if len({folder.resolve() for folder in folders}) < len(folders):
@@ -64,16 +65,6 @@ def run_names(folders: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [str(folder) for folder in folders]
-
-
-def _run_folder(path: Path) -> Path:
-    if Layout(path).config.is_file():
-        return path
-    if not path.is_dir():
-        raise ConfigError(f"{path}: there is no such run; give the folder that invset sample wrote, as outputs/….")
-    if inner := sorted(path.glob("*/config.yaml")):
-        raise ConfigError(f"{path}: holds {len(inner)} runs, and is none: give them one by one, as {path}/*")
-    raise ConfigError(f"{path}: there is no run in this folder (no config.yaml); give one that invset sample wrote.")
 
 
 def _whole(name: str, text: str, least: int) -> int:

@@ -31,8 +31,13 @@ def save_grid(path: Path, images: Sequence[Tensor], captions: Sequence[str], tit
         RunFolderError: the file cannot be written.
         ValueError: as `grid`.
     """
+    save_picture(path, grid(images, captions, title, columns))
+
+
+def save_picture(path: Path, picture: Image.Image) -> None:
+    """Write a picture as a PNG; the file is whole or not there. Raises RunFolderError: it cannot be written."""
     encoded = io.BytesIO()
-    grid(images, captions, title, columns).save(encoded, format="PNG")
+    picture.save(encoded, format="PNG")
     write_atomically(path, encoded.getvalue())
 
 
