@@ -17,6 +17,8 @@ from invset.models.pixels import Pixels
 from invset.models.reader import Encoder
 from invset.models.statistics import CodeStatistics
 
+SHAKEN = 1e-3  # of the way to its own code
+
 Kind = Literal["random_images", "normal", "codes", "common"]
 
 
@@ -26,7 +28,8 @@ class Starts:
     Kinds: `random_images`, E of an image of uniform noise (the paper's; for pixels, that image itself);
     `normal`, a code with the mean and deviation of real ones, per dimension, within the generator's bounds if
     it has any; `codes`, a real code from the generator's bank, or E of an image of `folder` if one is given,
-    no two chains the same; `common`, one `normal` code for all chains (Fig. 8).
+    no two chains the same; `common`, for Fig. 8, one code for all chains, `normal` or else of a random image, each
+    moved by a thousandth towards a code of its own: the sum of distances has no gradient where all are 0.
 
     Args:
         kind: as above.
@@ -59,9 +62,9 @@ class Starts:
         self.encoder = encoder
         self._pixels = isinstance(generator.module, Pixels)
         self._gallery: _Gallery | None = None
-        if kind in ("normal", "common"):
+        if kind == "normal" or (kind == "common" and generator.statistics is not None):
             self._statistics()
-        elif kind == "random_images":
+        elif kind in ("random_images", "common"):
             self._require_fitting_encoder()
         elif folder is not None:
             self._require_fitting_encoder()
@@ -81,7 +84,9 @@ class Starts:
         if self.kind == "normal":
             return self._normal(seeded_generator(self.random_seed, chain, attempt))
         if self.kind == "common":
-            return self._normal(seeded_generator(self.random_seed, "common", attempt))
+            draw = self._normal if self.generator.statistics is not None else self._random_image_code
+            shared = draw(seeded_generator(self.random_seed, "common", attempt))
+            return shared.lerp(draw(seeded_generator(self.random_seed, chain, attempt)), SHAKEN)
         return self._real(chain + attempt * self.chains)
 
     def reference_codes(self, count: int) -> Tensor:
