@@ -11,23 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from invset.cli.compare_settings import parse, run_names
-from invset.cli.finished import (
-    encoder_of,
-    networks_for,
-    observer_of,
-    read_config,
-    require_known_functions,
-    targets_of,
-)  # fmt: skip
 from invset.cli.help import HELP
 from invset.cli.report import shown
-from invset.errors import ConfigError, RunFolderError
+from invset.errors import RunFolderError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from invset.report.comparison import Measured, Row
-    from invset.report.runs import FinishedRun
+    from invset.report.measured import Row
 
 TITLES = 24  # characters that titles of rows should have at least
 
@@ -45,58 +36,20 @@ def run(arguments: list[str], console: Console | None = None) -> int:
         console.print(HELP["compare"].rstrip(), highlight=False, markup=False, soft_wrap=True)
         return 0
     settings = parse(arguments)
-    configs = [read_config(folder) for folder in settings.folders]
-    targets = [targets_of(folder, config) for folder, config in zip(settings.folders, configs, strict=True)]
 
-    from invset.cli.build import prepare_torch
-    from invset.report.comparison import compared
+    from invset.cli.together import together
     from invset.report.pages import notes, pictures
-    from invset.report.readings import measured
-    from invset.report.runs import read_run
-    from invset.run.summary import NEAR
 
-    runs = [
-        read_run(folder, config.method.name, target.ranges)
-        for folder, config, target in zip(settings.folders, configs, targets, strict=True)
-    ]
     names = run_names(settings.folders)
-    n = _equal_n(runs, names, settings.n)
-    require_known_functions(configs[0], settings.folders[0], settings.factory)
-    device = prepare_torch("auto", None)
-    networks = networks_for(configs[0], device)
-    encode, where = encoder_of(configs[0], networks)
-    observer = observer_of(settings.features, networks)
-    samples = [
-        measured(one, name, n, settings.seed, encode, observer, device) for one, name in zip(runs, names, strict=True)
-    ]
-    _require_one_size(samples, names)
-    rows = compared(samples, runs[0].number("unrelated_distance"), NEAR, settings.seed)
-    told = notes(runs, names, n, where, settings.seed)
-    if settings.features is not None and settings.features == configs[0].network.kind:
+    found = together(settings.folders, names, settings.n, settings.features, settings.seed, settings.factory)
+    runs, rows = found.runs, found.rows
+    told = notes(runs, names, found.n, found.where, settings.seed)
+    if settings.features is not None and settings.features == found.kind:
         told.append(f"features={settings.features} is the network of {names[0]}, and no independent one.")
     _print(console, names, rows, told)
-    _write(settings.out, names, rows, told, pictures(runs, samples, n, settings.seed))
+    _write(settings.out, names, rows, told, pictures(runs, found.samples, found.n, settings.seed))
     console.print(f"{shown(settings.out)}", highlight=False, markup=False, soft_wrap=True)
     return 0
-
-
-def _equal_n(runs: Sequence[FinishedRun], names: Sequence[str], asked: int | None) -> int:
-    smallest = min(range(len(runs)), key=lambda index: runs[index].count)
-    most = runs[smallest].count
-    if asked is not None and asked > most:
-        raise ConfigError(f"n={asked}: {names[smallest]} has {most} samples; give {most} or fewer, or leave it out.")
-    return most if asked is None else asked
-
-
-def _require_one_size(samples: Sequence[Measured], names: Sequence[str]) -> None:
-    """Without an encoder, encodings are as long as images are large."""
-    first = samples[0].encodings.shape[1]
-    for one, name in zip(samples, names, strict=True):
-        if one.encodings.shape[1] != first:
-            raise ConfigError(
-                f"{name}: its images are of another size than those of {names[0]}, whose encoder is the images "
-                "themselves. Give a run with an encoder first."
-            )
 
 
 def _print(console: Console, names: Sequence[str], rows: Sequence[Row], notes: Sequence[str]) -> None:

@@ -129,6 +129,6 @@ def require_known_functions(config: SampleConfig, folder: Path, named: str | Non
     for part in (config.network, config.encoder, config.generator):
         if part.factory is not None and part.factory != named:
             raise ConfigError(
-                f"{folder}: this run calls a function, {part.factory}. If it is yours, compare with "
-                f"factory={part.factory}, or give another run first."
+                f"{folder}: this run calls a function, {part.factory}, to make its encoder. If it is yours, add "
+                f"factory={part.factory} to the command."
             )

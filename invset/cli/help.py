@@ -4,6 +4,9 @@ COMMANDS = {
     "sample": "sample the inverse set of a neuron: images whose activation lies in a range",
     "probe": "find out which activations a neuron reaches, and which ranges make sense",
     "compare": "put runs side by side: how varied, how well in range, at what cost",
+    "reproduce": "the paper's figures and tables from their configs, with what was measured beside what it claims",
+    "facets": "group a run's samples into the kinds of thing that a neuron responds to",
+    "animate": "all samples of a run as a moving picture",
     "units": "list the layers of a network, their units and names",
     "weights": "list, fetch, check and add the weights of published networks and generators",
 }
@@ -30,8 +33,10 @@ usage: invset sample [key=value ...]
   invset sample                                     a good default: goldfish, 50 to 60
   invset sample neuron=fc8:volcano 'range=[30,35]'  a unit by its label; by number, from 1: fc8:981
   invset sample 'neuron=[conv5:97,fc8:goldfish]' 'range=[[2,3.5],[40,50]]'   an intersection
-  invset sample -m 'range=[30,40],[40,50]'          a sweep: one run for each value
+  invset sample -m neuron=fc8:goldfish,fc8:volcano 'range=[30,40],[40,50]'
+                                                    a sweep: one run for each pair, and overview.png, overview.csv
   invset sample resume=outputs/DATE/TIME            go on after an interruption; with n=700: extend
+  invset sample resume=multirun/DATE/TIME           the same for a sweep: only what is missing is done
 
 settings (defaults in brackets):
   neuron       layer:unit, conv5:97:8:8 (row and column, from 0), conv5:97:max, or a list [fc8:goldfish]
@@ -64,6 +69,7 @@ of Hydra:
   -m           sweep                       --cfg job [--resolve]   print the config and stop
   --info       how the config was made     --config-dir DIR        a folder of your own configs
   hydra.run.dir=DIR                        where to write [outputs/DATE/TIME]
+  hydra.sweep.dir=DIR                      of a sweep [multirun/DATE/TIME]; given again, it goes on there
 
 exit codes: 0 all samples delivered, 2 a wrong setting, 3 the range was not reached or not often enough,
 1 anything else that failed, 130 or 143 interrupted.
@@ -123,6 +129,77 @@ settings (defaults in brackets):
   features   a network that has no part in the runs, as efficientnet_lite0, or kind:name, as timm:resnet18 [none]
   seed       of the choice of samples and of the intervals [0]
   factory    the function that the first run's config calls, to say that it may be called [none]
+
+exit codes: 0 done, 2 a wrong setting, 1 a run that cannot be read, or anything else that failed.
+""",
+    "reproduce": """\
+invset reproduce: the paper's figures and tables, made from their recipes, with its claims beside what was measured.
+
+usage: invset reproduce FIGURE [FIGURE ...] [key=value ...]
+
+  invset reproduce fig4                      with the built-in model, a minute or so
+  invset reproduce all                       everything: some forty minutes on two cores
+  invset reproduce fig4 model=caffenet       with the paper's network and generator, as printed
+  invset reproduce fig1 n=50 out=quick       a setting of invset sample, for every run
+  invset reproduce mine.yaml                 a recipe of your own
+
+figures: fig1 ... fig9, table1 of the paper; equations: eqs. 4, 5 and 6; methods: all methods side by side; all.
+Each is a file of configs/experiment/paper: its runs, as settings of invset sample, and what is claimed of them. Copy
+one to make your own.
+
+Writes OUT/FIGURE/figure.png, numbers.csv and note.md, and the runs into OUT/runs; of several figures also OUT/PAPER.md.
+Runs that are there are not made again, and an interrupted one is gone on with: give the same command again.
+
+settings (defaults in brackets):
+  model      caffenet: the paper's, whose weights are fetched once; mini: units of the same meaning, in ranges that the
+             built-in network reaches [mini]
+  out        a folder to write to [reproduced/MODEL]
+  all others are of invset sample, for every run: n=50, seed=1, device=cuda, batch_size=4
+
+exit codes: 0 done, also where a claim does not hold; 2 a wrong setting; 1 a figure that could not be made.
+""",
+    "facets": """\
+invset facets: the kinds of thing among a run's samples: groups by their encodings, each with its medoid.
+
+usage: invset facets RUN [key=value ...]
+
+  invset facets outputs/DATE/TIME
+  invset facets outputs/DATE/TIME groups=8                        as many groups as you like
+  invset facets outputs/DATE/TIME features=efficientnet_lite0     and what an independent network sees in each
+
+All images are encoded afresh by the run's encoder. Of 2 to 12 groups those are shown that stand apart best, and it is
+said when none do. Samples of one chain lie close together, so only other chains' count: sample with many, as
+schedule.K=50. Writes facets.png (a row a group), groups.csv and facets.csv (a line a sample).
+
+settings (defaults in brackets):
+  out        a folder to write to [facets/DATE/TIME]
+  groups     how many [those that stand apart best]
+  n          how many samples, at random [all]
+  features   a network that has no part in the run, as efficientnet_lite0, or kind:name, as timm:resnet18 [none]
+  seed       of the choice of samples, and of the clouds that groups are held against [0]
+  factory    the function that the run's config calls, to say that it may be called [none]
+
+exit codes: 0 done, 2 a wrong setting, 1 a run that cannot be read, or anything else that failed.
+""",
+    "animate": """\
+invset animate: all samples of a run as a moving picture, with each one's activation and its place in the range.
+
+usage: invset animate RUN [key=value ...]
+
+  invset animate outputs/DATE/TIME                  lowest activation first; writes samples.mp4 into the run's folder
+  invset animate outputs/DATE/TIME out=tour.gif fps=4 n=60
+
+MP4 plays everywhere and is the smallest, and needs one package more: pip install 'invset[video]'. WebP is shown by
+browsers. GIF is shown by all, is four times as large, and has 256 colours a frame.
+
+settings (defaults in brackets):
+  format     mp4, webp or gif [as out ends; else mp4, or webp where it cannot be written]
+  out        the file to write [samples.FORMAT in the run's folder]
+  order      activation: lowest to highest; sampling: as they were sampled [activation]
+  unit       of an intersection: by whose activation, from 1 [1]
+  fps        samples a second, 0.1 to 60, in a GIF to 50 [8]
+  size       pixels of an image's longer side, about; small images are enlarged by a whole factor [256]
+  n          how many samples at most, evenly spaced in their order [all]
 
 exit codes: 0 done, 2 a wrong setting, 1 a run that cannot be read, or anything else that failed.
 """,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from importlib import import_module
 from itertools import takewhile
 
 from invset import __version__
 from invset.cli.help import COMMANDS, HELP, USAGE
+
+OWN = ("compare", "reproduce", "animate", "facets", "weights")  # commands that read their arguments themselves
 
 
 def main() -> None:
@@ -23,7 +26,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Do what the arguments say; returns the exit code."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        commands = "\n".join(f"  {name:<8}  {what}" for name, what in COMMANDS.items())
+        commands = "\n".join(f"  {name:<9}  {what}" for name, what in COMMANDS.items())
         print(USAGE.format(version=__version__, commands=commands))
         return 0
     if arguments[0] == "--version":
@@ -54,14 +57,8 @@ def _launch(command: str, arguments: list[str]) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     with signals.as_exceptions():
         try:
-            if command == "weights":
-                from invset.cli import weights
-
-                return weights.run(arguments)
-            if command == "compare":
-                from invset.cli import compare
-
-                return compare.run(arguments)
+            if command in OWN:
+                return import_module(f"invset.cli.{command}").run(arguments)
             if command == "sample":
                 from invset.cli import resume, sample
 
@@ -100,7 +97,7 @@ def _complete(arguments: list[str]) -> int:
     if not installs and (typed not in COMMANDS or (len(words) == 2 and not line.endswith(" "))):
         print(" ".join(COMMANDS))
         return 0
-    if typed in ("weights", "compare"):  # not of Hydra
+    if typed in OWN:  # not of Hydra
         print("list fetch verify path add" if typed == "weights" else "")
         return 0
     os.environ["COMP_LINE"] = line.replace(f" {typed}", "", 1) if typed else line

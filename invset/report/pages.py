@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from invset.report.comparison import Measured, chosen
 from invset.report.figures import Panel, histograms, rows_of_images, spread_rows
+from invset.report.measured import Measured, chosen
 from invset.report.readings import pictured
 from invset.report.runs import FinishedRun
 
@@ -27,7 +27,10 @@ def notes(
         f"Distances are {where}; {n} samples of each run.",
         "Brackets hold 95 % intervals, for independent samples: those of one chain are alike, and know less.",
     ]
-    if drawn := [name for run, name in zip(runs, names, strict=True) if run.count > n]:
+    for run, name in zip(runs, names, strict=True):
+        if run.count < max(n, 2):
+            lines.append(f"{name} has {_too_few(run)}: its budget alone is compared.")
+    if drawn := [name for run, name in zip(runs, names, strict=True) if run.count > n >= 2]:
         lines.append(f"A random subset (seed={random_seed}) stands for {', '.join(drawn)}; budgets are of whole runs.")
     for run, name in zip(runs[1:], names[1:], strict=True):
         if run.units != runs[0].units:
@@ -39,6 +42,16 @@ def notes(
             wanted = run.summary.get("wanted")
             lines.append(f"{name} is {run.summary.get('status')}: {run.count} of {wanted} samples.")
     return lines
+
+
+def _too_few(run: FinishedRun) -> str:
+    if run.count:
+        return f"{run.count} sample{'s' if run.count > 1 else ''}"
+    closest = run.summary.get("closest")
+    reached = closest.get("activations") if isinstance(closest, dict) else None
+    if not isinstance(reached, list) or not all(type(value) in (int, float) for value in reached):
+        return "no samples"
+    return f"no samples (the closest code gave {', '.join(f'{value:.4g}' for value in reached)})"
 
 
 def _in_words(run: FinishedRun) -> str:
@@ -53,7 +66,7 @@ def pictures(runs: Sequence[FinishedRun], samples: Sequence[Measured], n: int, r
     """
     titles, images, captions, panels = [], [], [], []
     for run, one in zip(runs, samples, strict=True):
-        all_rows = chosen(run.count, n, random_seed)
+        all_rows = chosen(run.count, n, random_seed) if len(one.encodings) else []
         picked = spread_rows(one.activations[:, 0])
         targets = " and ".join(
             f"{unit} in [{z1:g}, {z2:g}]" for unit, (z1, z2) in zip(run.units, run.ranges, strict=True)

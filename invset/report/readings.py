@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,12 +12,13 @@ from torch import Tensor
 from invset.errors import ConfigError, NonFiniteError
 from invset.models.names import plain
 from invset.models.network import Network
-from invset.report.comparison import Measured, chosen
+from invset.report.measured import Measured, chosen
 from invset.report.runs import FinishedRun
 
 Encode = Callable[[Tensor], Tensor]
 """images (b, 3, h, w) in [0, 1] -> encodings (b, d)"""
 
+SEEN = 3  # classes that are named of those an independent network sees
 POOLS = ("pool", "global_pool", "avgpool", "fc7")  # what a network has before its classes, by its usual names
 
 
@@ -55,6 +57,12 @@ class Observer:
         names = [plain(name) for name in self.network.labels.get(self.classes or "", ())]
         return names.index(plain(label)) if label is not None and names.count(plain(label)) == 1 else None
 
+    def seen(self, logits: Tensor, count: int = SEEN) -> str:
+        """(n, classes) logits -> the classes most often first, with their shares: `volcano 44%, alp 12%`."""
+        tops = Counter(logits.argmax(dim=1).tolist()).most_common(count)
+        names = self.network.labels[self.classes or ""]
+        return ", ".join(f"{names[row]} {times / len(logits):.0%}" for row, times in tops)
+
 
 def measured(
     run: FinishedRun,
@@ -65,13 +73,13 @@ def measured(
     observer: Observer | None,
     device: torch.device,
 ) -> Measured:
-    """Some n of a run's samples, encoded and looked at afresh from their PNGs.
+    """Some n of a run's samples, encoded and looked at afresh from their PNGs; none if it has fewer.
 
     Raises:
         RunFolderError: an image is missing or damaged.
         NonFiniteError: a network gave NaN or infinity.
     """
-    rows = chosen(run.count, n, random_seed)
+    rows = chosen(run.count, n, random_seed) if n and run.count >= n else []
     encodings, features, logits = [], [], []
     with torch.no_grad():
         for batch in run.images(rows):
@@ -81,21 +89,26 @@ def measured(
                 seen, scores = observer.read(images)
                 features.append(seen.cpu())
                 logits.append(None if scores is None else scores.cpu())
+    classes = _finite([one for one in logits if one is not None], run) if logits and logits[0] is not None else None
     return Measured(
         name=name,
         method=run.method,
         total=run.count,
-        encodings=_finite(encodings, run),
+        encodings=_finite(encodings, run) if rows else torch.empty(0, 1),
         activations=run.activations[rows],
         units=run.units,
         ranges=run.ranges,
         codes=None if run.codes is None else run.codes[rows],
         in_range=run.number("acceptance"),
         passes=run.passes,
+        steps=run.number("gradient_steps"),
+        seed_steps=run.number("seed_steps"),
         seconds=run.number("seconds"),
+        wanted=run.number("wanted"),
         features=_finite(features, run) if features else None,
-        logits=_finite([one for one in logits if one is not None], run) if logits and logits[0] is not None else None,
+        logits=classes,
         classes=() if observer is None else tuple(map(observer.row, run.labels)),
+        seen=None if observer is None or classes is None else observer.seen(classes),
     )
 
 

@@ -83,10 +83,10 @@ class FinishedRun:
 
 
 def read_run(root: Path, method: str, ranges: Sequence[tuple[float, float]]) -> FinishedRun:
-    """The run in a folder; its method and ranges are what its config says.
+    """The run in a folder, with samples or without; its method and ranges are what its config says.
 
     Raises:
-        RunFolderError: the run has not come to its end, has fewer than 2 samples, or a file is damaged.
+        RunFolderError: the run has not come to its end, or a file is damaged.
     """
     paths = Layout(root)
     if not paths.summary.is_file():
@@ -100,8 +100,6 @@ def read_run(root: Path, method: str, ranges: Sequence[tuple[float, float]]) -> 
             f"{root}: damaged: activations.csv is of {len(units)} unit(s), config.yaml has {len(ranges)} range(s). "
             "Put the files back as the run left them."
         )
-    if len(activations) < 2:
-        raise _too_few(root, len(activations), summary)
     if summary.get("samples") != len(activations):
         raise RunFolderError(
             f"{root}: summary.json counts {summary.get('samples')} samples, activations.csv {len(activations)}: the "
@@ -164,15 +162,6 @@ def _image(path: Path) -> Tensor:
         raise RunFolderError(
             f"{path}: cannot be read as an image ({error}). Put the file back as the run left it."
         ) from error
-
-
-def _too_few(root: Path, count: int, summary: Mapping[str, Any]) -> RunFolderError:
-    if count:
-        return RunFolderError(f"{root}: fewer than 2 samples, and no distance between them. Leave this run out.")
-    closest = summary.get("closest")
-    reached = closest.get("activations") if isinstance(closest, dict) else None
-    came = f"; the closest code gave {reached}" if reached else ""
-    return RunFolderError(f"{root}: this run has no samples{came}. Leave it out, or run it with another range.")
 
 
 def _damaged(path: Path, what: str) -> RunFolderError:

@@ -8,13 +8,13 @@ import math
 from collections.abc import Sequence
 
 from invset.metrics.estimate import Estimate
-from invset.report.comparison import Row
+from invset.report.measured import Cell, Row
 
 NONE = "-"  # where a run has no such number
 DIGITS = 4
 
 
-def shown(cell: str | float | Estimate | None) -> str:
+def shown(cell: Cell) -> str:
     """A cell for people: `8.379`, `8.379 [8.1, 8.6]` with an interval, or a dash."""
     if cell is None:
         return NONE
@@ -36,26 +36,30 @@ def as_markdown(names: Sequence[str], rows: Sequence[Row], notes: Sequence[str])
 
 def as_csv(names: Sequence[str], rows: Sequence[Row]) -> str:
     """A line for each run; a measure with an interval has columns `key`, `key_low` and `key_high`. Numbers in full."""
-    with_interval = {row.key for row in rows if any(isinstance(cell, Estimate) for cell in row.cells)}
+    lines = [{"run": name, **csv_line(rows, index)} for index, name in enumerate(names)]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    header = ["run"]
-    for row in rows:
-        header += [row.key, f"{row.key}_low", f"{row.key}_high"] if row.key in with_interval else [row.key]
-    writer.writerow(header)
-    for index, name in enumerate(names):
-        line: list[str] = [name]
-        for row in rows:
-            line += _columns(row.cells[index], row.key in with_interval)
-        writer.writerow(line)
+    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
     return text.getvalue()
 
 
-def _columns(cell: str | float | Estimate | None, with_interval: bool) -> list[str]:
-    if isinstance(cell, Estimate):
-        return [_exact(number) for number in cell]
-    first = "" if cell is None else cell if isinstance(cell, str) else _exact(cell)
-    return [first, "", ""] if with_interval else [first]
+def csv_line(rows: Sequence[Row], index: int) -> dict[str, str]:
+    """One run's measures by column, in full; the columns are the same for all runs of these rows."""
+    line: dict[str, str] = {}
+    for row in rows:
+        cell = row.cells[index]
+        if any(isinstance(other, Estimate) for other in row.cells):
+            numbers = cell if isinstance(cell, Estimate) else Estimate(math.nan, math.nan, math.nan)
+            if isinstance(cell, float | int):
+                numbers = Estimate(float(cell), math.nan, math.nan)
+            line |= {
+                f"{row.key}{end}": _exact(number) for end, number in zip(("", "_low", "_high"), numbers, strict=True)
+            }
+        else:
+            assert not isinstance(cell, Estimate)
+            line[row.key] = "" if cell is None else cell if isinstance(cell, str) else _exact(cell)
+    return line
 
 
 def _exact(number: float) -> str:

@@ -17,7 +17,7 @@ from invset.cli import compare
 from invset.errors import ConfigError, RunFolderError
 from invset.metrics.pairwise import mean_pairwise_distance
 from invset.models.registry import build_network
-from invset.report.comparison import chosen
+from invset.report.measured import chosen
 from invset.run.images import load_png
 
 
@@ -218,3 +218,19 @@ def test_help(here):
     text = io.StringIO()
     assert compare.run(["--help"], Console(file=text)) == 0
     assert text.getvalue().strip() == compare.HELP["compare"].strip()
+
+
+def test_a_run_without_samples_stands_in_the_table_with_its_budget(here, invset, linear_run):
+    empty = here / "empty"
+    result = invset("sample", "experiment=linear", "n=22", "schedule.K=4", "range=[1.5,1.6]",
+                  "schedule.outer_iterations=1", f"hydra.run.dir={empty}")  # fmt: skip
+    assert result.code == 3
+    compared = _compare(linear_run, empty)
+    first, second = compared.lines
+    assert _compare(linear_run).lines[0].items() <= first.items()
+    assert [second[key] for key in ("samples", "n", "mean_pairwise_distance", "vendi_cosine")] == ["0", "0", "", ""]
+    passes = json.loads((empty / "summary.json").read_text())["passes"]
+    assert float(second["passes"]) == passes["forward"] + passes["backward"] > 0
+    assert second["passes_per_sample"] == ""
+    closest = json.loads((empty / "summary.json").read_text())["closest"]["activations"][0]
+    assert f"empty has no samples (the closest code gave {closest:.4g}): its budget alone is compared." in compared.text
