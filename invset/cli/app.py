@@ -16,6 +16,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from invset.cli import check, schema
+from invset.cli.signals import Interrupted
+from invset.cli.sweep import Sweep
 from invset.errors import ConfigError, InvsetError, RunFolderError
 from invset.run.layout import Layout
 
@@ -30,25 +32,33 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
     schema.register()
     worst = 0
     own: Exception | None = None  # of the task: a mistake in the program, not in the arguments
+    sweep = Sweep()
 
     def guarded(config: DictConfig) -> None:
         nonlocal worst, own
+        wrong = None
+        sweep.begin()
         try:
             _require_known(config, command)
             code = task(config)
         except InvsetError as error:
-            code = complain(error)
+            code, wrong = complain(error), str(error)
             _sweep_up()
         except Exception as error:
             own = error
             raise
         worst = max(worst, code)
+        sweep.end(config, wrong)
 
     # Hydra would print a traceback of its own and leave; with this it lets exceptions through.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     before, sys.argv = sys.argv, ["invset", *_in_order(map(_without_plus, arguments))]
     try:
         hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=command)(guarded)()
+    except Interrupted:
+        if command == "sample":
+            sweep.say_how_to_go_on()
+        raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if error is own:
             raise
@@ -61,6 +71,8 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
         return stop.code if isinstance(stop.code, int) else 2
     finally:
         sys.argv = before
+    if command == "sample":
+        worst = max([worst, *map(complain, sweep.conclude())])
     return worst
 
 

@@ -1,15 +1,18 @@
-"""`resume=FOLDER`: the overrides of the run that is there, with the new ones after them."""
+"""`resume=FOLDER`: the overrides of the run that is there, or of the sweep, with the new ones after them."""
 
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from invset.cli.schema import SampleConfig
+from invset.cli.schema import SampleConfig, keys
 from invset.errors import ConfigError, RunFolderError
 from invset.run.files import read_json
 from invset.run.layout import Layout
@@ -22,37 +25,64 @@ MAY_DIFFER = (
 
 
 def arguments(given: list[str]) -> list[str]:
-    """Hydra's arguments for a command line; as given, unless it resumes a run.
+    """Hydra's arguments for a command line; as given, unless it goes on with a run or a sweep.
 
     Raises:
-        ConfigError: it resumes several runs, or a sweep, or there is no run to go on with.
-        RunFolderError: the run's manifest cannot be read.
+        ConfigError: it resumes several folders, there is nothing in one to go on with, or it is of other settings.
+        RunFolderError: the run's manifest, or the sweep's record, cannot be read.
     """
+    from invset.cli import sweep_again
+
     folders = [argument.removeprefix("resume=") for argument in given if argument.startswith("resume=")]
     if not folders or folders[-1] in ("", "null"):
-        return given
-    if len(folders) > 1 or "-m" in given or "--multirun" in given:
-        raise ConfigError("resume= goes on with one run: give one folder, and no -m; resume the runs one by one.")
+        return sweep_again.repeated(given)
     folder = Path(folders[0])
+    if len(folders) == 1 and sweep_again.holds_sweep(folder):
+        return sweep_again.resumed(folder, given)
+    if len(folders) > 1 or "-m" in given or "--multirun" in given:
+        raise ConfigError("resume= goes on with one run, or one sweep: give one folder, and no -m.")
     paths = Layout(folder)
     if not paths.config.is_file():
+        if any(folder.glob("[!.]*/config.yaml")):
+            raise ConfigError(
+                f"resume={folder}: there are runs in this folder, but no record of their sweep (multirun.yaml). Give "
+                f"the sweep's own command again, with hydra.sweep.dir={folder}, or go on with the runs one by one."
+            )
         raise ConfigError(
             f"resume={folder}: there is no run here to continue (no config.yaml). Mend the path; "
             "a run that was killed as it began is to be started anew."
         )
     saved = [str(override) for override in read_json(paths.manifest).get("overrides", [])]
-    new = {_key(argument) for argument in given if "=" in argument}
-    kept = [override for override in saved if _key(override) not in new and _describes(override)]
-    for override in kept:
-        if _key(override).endswith(".factory"):
-            raise ConfigError(
-                f"resume={folder}: this run calls a function, {override}. If it is yours, run it by adding "
-                f"{override} to the command."
-            )
+    kept = obeyed(saved, given, folder)
     # Hydra's own output goes nowhere: the folder has what it wrote the first time.
     others = [argument for argument in given if not argument.startswith("resume=")]
     name = quoted(str(folder))
     return [*kept, *others, f"resume={name}", f"hydra.run.dir={name}", "hydra.output_subdir=null"]
+
+
+def obeyed(saved: Sequence[str], given: Sequence[str], folder: Path) -> list[str]:
+    """Those overrides that a folder holds that the command line does not give itself.
+
+    Folders of runs are passed on: what one says to Hydra is left out, and what could call a function, or read a
+    config from elsewhere, is to be given by the user.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    new = {key(argument) for argument in given if "=" in argument}
+    kept = [override for override in saved if key(override) not in new and describes(override)]
+    for override in kept:
+        if key(override).endswith(".factory"):
+            raise ConfigError(
+                f"resume={folder}: this run calls a function, {override}. If it is yours, run it by adding "
+                f"{override} to the command."
+            )
+        if not _is_plain(override):
+            raise ConfigError(
+                f"resume={folder}: this run was made with {override}, which may bring settings from elsewhere. If it "
+                f"is yours, add {shlex.quote(override)} to the command."
+            )
+    return kept
 
 
 def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
@@ -84,6 +114,11 @@ def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
         raise ConfigError(f"{folder} is a run of n={before} samples: n may grow, not shrink to {config.n}.")
 
 
+def samples_of(saved_text: str, folder: Path) -> object:
+    """The n of a run's config. Raises RunFolderError: it cannot be read."""
+    return _loaded(saved_text, folder).get("n")
+
+
 def _loaded(text: str, folder: Path) -> DictConfig:
     try:
         values = OmegaConf.create(text)
@@ -111,12 +146,26 @@ def _lines(config: object) -> list[str]:
     return found
 
 
-def _describes(override: str) -> bool:
-    """Whether a saved override is a setting of ours. Folders of runs are passed on: nothing else in one is obeyed."""
-    return not override.startswith("-") and not _key(override).startswith("hydra")
+def describes(override: str) -> bool:
+    """Whether a saved override is a setting of ours."""
+    return not override.startswith("-") and not key(override).startswith("hydra")
 
 
-def _key(override: str) -> str:
+def _is_plain(override: str) -> bool:
+    """Whether an override sets a value, or chooses among the configs that are in their places by name."""
+    name = key(override)
+    if not re.fullmatch(r"[A-Za-z_][\w.]*", name):  # group@package puts a config where it does not belong
+        return False
+    settings = keys(SampleConfig)
+    value = name in settings and not any(setting.startswith(f"{name}.") for setting in settings)
+    if value or "." in name:
+        return True
+    choice = override.partition("=")[2]
+    return bool(re.fullmatch(r"[\w.,/-]*", choice)) and not re.search(r"\.\.|(^|,)/", choice)
+
+
+def key(override: str) -> str:
+    """What an override sets."""
     return override.split("=", 1)[0].lstrip("+~")
 
 

@@ -12,13 +12,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from invset.cli import resume
+from invset.cli import resume, sweep
 from invset.cli.check import Targets, check_sample
 from invset.cli.manifest import manifest, require_same_weights
 from invset.cli.report import report, shown, title
 from invset.cli.schema import SampleConfig
 from invset.cli.signals import Interrupted
 from invset.errors import InvsetError, OutOfMemoryError
+from invset.run.layout import Layout
 
 if TYPE_CHECKING:
     from invset.cli.build import Sampling
@@ -39,6 +40,11 @@ def task(composed: DictConfig) -> int:
     """
     config = cast(SampleConfig, OmegaConf.to_object(composed))
     targets = check_sample(config)
+    if (begun := sweep.job_begun()) is not None:
+        status = sweep.ended(begun, sweep.job_overrides(), extending=True)
+        if status is not None:
+            return _done_already(begun, status, targets, config)
+        config = replace(config, resume=str(begun))
 
     from invset.cli import build  # torch: only now is there work for it
 
@@ -50,13 +56,25 @@ def task(composed: DictConfig) -> int:
         return _run(config, targets, sampling, folder, console)
 
 
+def _done_already(folder: Path, status: str, targets: Targets, config: SampleConfig) -> int:
+    from invset.run.files import read_json
+
+    units = read_json(Layout(folder).manifest).get("units")
+    units = units if isinstance(units, list) and len(units) == len(targets.ranges) else targets.neurons
+    ends = [
+        f"in [{low:g}, {high:g}]" if config.constraint == "range" else f">= {low:g}" for low, high in targets.ranges
+    ]
+    print(f"{' and '.join(f'{unit} {end}' for unit, end in zip(units, ends, strict=True))}: done already")
+    return 0 if status == "complete" else NOT_REACHED
+
+
 def _created(config: SampleConfig, sampling: Sampling) -> RunFolder:
     from invset.run.folder import RunFolder
 
     hydra_config = HydraConfig.get()
     path = Path(hydra_config.runtime.output_dir)
     text = OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
-    return RunFolder.create(path, text, manifest(config, sampling, list(hydra_config.overrides.task)))
+    return RunFolder.create(path, text, manifest(config, sampling, sweep.job_overrides()))
 
 
 def _reopened(config: SampleConfig, sampling: Sampling, console: Console) -> RunFolder:
@@ -81,8 +99,9 @@ def _extend(config: SampleConfig, folder: RunFolder) -> None:
     """Write down the new n: should this process die, `resume=` alone goes on to it."""
     from invset.run.files import write_atomically
 
-    kept = [override for override in folder.manifest.get("overrides", []) if not override.startswith("n=")]
-    overrides = [*kept, f"n={config.n}"]
+    overrides = folder.manifest.get("overrides", [])
+    if config.n != resume.samples_of(folder.config_text, folder.paths.root):
+        overrides = [*(override for override in overrides if resume.key(override) != "n"), f"n={config.n}"]
     text = OmegaConf.to_yaml(OmegaConf.structured(replace(config, resume=None)), resolve=True)
     if text != folder.config_text:
         folder.update_manifest(overrides=overrides)
@@ -141,6 +160,8 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
             outcome = _finish(config, sampling, recorder, runner, status, heading)
         finally:
             recorder.close()
+    if isinstance(ended, Interrupted) and sweep.in_sweep():
+        outcome = outcome | {"status": "stopped"}  # how to go on is said of the whole sweep
     report(console, outcome, sampling, folder, targets)
     if ended is not None:
         raise ended

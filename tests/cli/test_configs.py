@@ -135,7 +135,7 @@ def test_a_sweep_runs_every_job_and_ends_with_the_worst_code(invset, here, linea
         job.name: len(list((job / "images").glob("*.png"))) for job in sweep.iterdir() if (job / "images").is_dir()
     }
     assert counts == {"0": 5, "2": 0, "3": 5}
-    assert {path.name for path in sweep.iterdir()} == {"0", "2", "3", "multirun.yaml"}
+    assert {path.name for path in sweep.iterdir()} == {"0", "2", "3", "multirun.yaml", "overview.png", "overview.csv"}
 
 
 def test_the_run_folder_is_timestamped(invset, here, linear):
