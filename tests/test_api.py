@@ -12,6 +12,15 @@ import pytest
 import invset
 
 README = Path(__file__).parents[1] / "README.md"
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "BENCHMARKS.md",
+    "PAPER.md",
+    "docs/steps.md",
+    "docs/baselines.md",
+]
 
 
 def test_every_public_name_is_there():
@@ -37,7 +46,7 @@ def test_the_program_in_the_readme():
     assert all(low <= value <= high for value in scope["activations"])
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "BENCHMARKS.md", "docs/steps.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_documents_have_no_gaps_and_their_links_lead_somewhere(document):
     path = README.parent / document
     text = path.read_text()

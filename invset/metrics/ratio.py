@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from invset.metrics.bootstrap import LEVEL, RESAMPLES, bootstrap_mean, check, percentiles
+from invset.metrics.bootstrap import LEVEL, RESAMPLES, check, percentiles
 from invset.metrics.estimate import Estimate
 from invset.metrics.pairwise_interval import mean_pairwise_replicates
 
@@ -35,47 +35,3 @@ def distance_ratio(
     # As tensors, which divide by zero.
     value = torch.tensor(above, dtype=torch.float64) / torch.tensor(below, dtype=torch.float64)
     return percentiles(value.item(), above_replicates / below_replicates, level)
-
-
-def mean_ratio(
-    ours: Tensor,
-    theirs: Tensor,
-    *,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
-    random_seed: int = 0,
-) -> Estimate:
-    """The mean over units of ours/theirs, of a measure (u,) of each, and its interval over units.
-
-    The interval is for other units of the same kind, and holds what varies from sample to sample too. A mean of
-    ratios leans upwards: that of theirs/ours can be above 1 as well; `geometric_mean_ratio` does not. NaN for
-    a unit makes all NaN: leave the unit out, and say so. No interval (NaN) of one unit.
-
-    Raises:
-        ValueError: the measures are not both (u,), `resamples` < 1, or `level` is outside (0, 1).
-    """
-    return bootstrap_mean(_ratios(ours, theirs), resamples=resamples, level=level, random_seed=random_seed)
-
-
-def geometric_mean_ratio(
-    ours: Tensor,
-    theirs: Tensor,
-    *,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
-    random_seed: int = 0,
-) -> Estimate:
-    """As `mean_ratio`, but exp of the mean of log(ours/theirs): the other way round it is one over this.
-
-    Raises:
-        ValueError: as for `mean_ratio`.
-    """
-    logs = _ratios(ours, theirs).log()
-    estimate = bootstrap_mean(logs, resamples=resamples, level=level, random_seed=random_seed)
-    return Estimate(*torch.tensor(estimate, dtype=torch.float64).exp().tolist())
-
-
-def _ratios(ours: Tensor, theirs: Tensor) -> Tensor:
-    if ours.ndim != 1 or ours.shape != theirs.shape:
-        raise ValueError(f"both measures are (u,), one a unit, not {tuple(ours.shape)} and {tuple(theirs.shape)}")
-    return ours.detach().double() / theirs.detach().double()

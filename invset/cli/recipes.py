@@ -1,0 +1,181 @@
+"""Recipes of figures: which runs one is made of, what is claimed of them, and how they are laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from invset.cli.app import config_folder
+from invset.cli.check import near_names
+from invset.errors import ConfigError
+from invset.report.claims import Claim, claim_of
+
+ALL = ("fig1", "fig2", "table1", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "equations", "methods")
+"""The figures of `all`, in the paper's order; what goes past it last."""
+PICTURES = ("rows", "forest")
+
+
+@dataclass
+class RowRecipe:
+    """A run of every group: its name beside the picture, and its settings of `invset sample`."""
+
+    title: str = ""
+    set: list[str] = field(default_factory=list)
+
+
+@dataclass
+class GroupRecipe:
+    """Runs that are measured together, as those of one unit: a heading, settings of all of them.
+
+    `paper` is the paper's number for the group, where the picture is a forest.
+    """
+
+    title: str = ""
+    set: list[str] = field(default_factory=list)
+    paper: float | None = None
+
+
+@dataclass
+class ModelRecipe:
+    """A figure for one network: settings of all runs, groups, rows in place of the figure's, and a remark."""
+
+    set: list[str] = field(default_factory=list)
+    groups: dict[str, GroupRecipe] = field(default_factory=dict)
+    rows: dict[str, RowRecipe] = field(default_factory=dict)
+    features: str | None = None
+    note: str = ""
+
+
+@dataclass
+class Recipe:
+    """A figure.
+
+    Attributes:
+        title: its heading.
+        shows: what is to be seen in it.
+        compare: how many samples of a run are compared at most; null: as many as there are.
+        least: runs of fewer samples are measured by their budget alone.
+        images: how many samples of a run are shown.
+        columns: in how many columns.
+        picture: rows of images, or forest: a ratio with its interval for each group.
+        measures: which rows of the comparison go into the note.
+        rows: runs of every group.
+        models: by name, as caffenet and mini.
+        claims: what the paper says of it.
+    """
+
+    title: str = ""
+    shows: str = ""
+    compare: int | None = None
+    least: int = 20
+    images: int = 10
+    columns: int = 10
+    picture: str = "rows"
+    measures: list[str] = field(default_factory=list)
+    rows: dict[str, RowRecipe] = field(default_factory=dict)
+    models: dict[str, ModelRecipe] = field(default_factory=dict)
+    claims: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a figure: its group and row by name, its title, and all its settings."""
+
+    group: str
+    row: str
+    title: str
+    overrides: tuple[str, ...]
+
+
+def folder() -> Path:
+    """Where the recipes of the paper's figures are."""
+    return config_folder() / "experiment" / "paper"
+
+
+def load(name: str) -> Recipe:
+    """A recipe of the paper's, by name, or one of a file that ends in .yaml.
+
+    Raises:
+        ConfigError: there is none of that name, or the file is none.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder() / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(found.stem for found in folder().glob("*.yaml"))
+        raise ConfigError(f"{name}: there is no such figure: {near_names(name, [*known, 'all'])}")
+    try:
+        values = OmegaConf.merge(OmegaConf.structured(Recipe), OmegaConf.create(path.read_text("utf-8")))
+        recipe = OmegaConf.to_object(values)
+    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError, TypeError) as error:
+        reason = " ".join(f"{error}".split("\n")[0].split())
+        raise ConfigError(f"{path}: this is no recipe of a figure: {reason}") from error
+    assert isinstance(recipe, Recipe)
+    _check(recipe, path)
+    return recipe
+
+
+def planned(recipe: Recipe, model: str, path: str, extra: tuple[str, ...] = ()) -> list[Planned]:
+    """All runs of a figure, group by group; `extra` settings of the user come last.
+
+    Raises:
+        ConfigError: the recipe has no such model.
+    """
+    if model not in recipe.models:
+        raise ConfigError(f"model={model}: {path} has {', '.join(recipe.models)}.")
+    one = recipe.models[model]
+    rows = one.rows or recipe.rows
+    groups = one.groups or {"": GroupRecipe()}
+    return [
+        Planned(name, key, row.title or key, _latest((*one.set, *group.set, *row.set, *extra)))
+        for name, group in groups.items()
+        for key, row in rows.items()
+    ]
+
+
+def claims(recipe: Recipe) -> list[Claim]:
+    """What is to be judged. Raises ValueError: a claim is none."""
+    return [claim_of(claim if isinstance(claim, dict) else {}) for claim in recipe.claims]
+
+
+def _latest(overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """Of settings that are given twice the last one."""
+    by_key: dict[str, str] = {}
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~")
+        by_key.pop(key, None)
+        by_key[key] = override
+    return tuple(by_key.values())
+
+
+def _check(recipe: Recipe, path: Path) -> None:
+    def refuse(what: str) -> NoReturn:
+        raise ConfigError(f"{path}: {what}")
+
+    if not recipe.models:
+        refuse("models: a figure has runs for one model at least.")
+    if recipe.picture not in PICTURES:
+        refuse(f"picture: {recipe.picture}: {near_names(recipe.picture, PICTURES)}")
+    for key, least in (("images", 1), ("columns", 1), ("least", 2)):
+        if getattr(recipe, key) < least:
+            refuse(f"{key}: {getattr(recipe, key)}: give {least} or more.")
+    if recipe.compare is not None and recipe.compare < 2:
+        refuse(f"compare: {recipe.compare}: give 2 or more, or null.")
+    try:
+        judged = claims(recipe)
+    except ValueError as error:
+        refuse(f"{error}.")
+    for model, one in recipe.models.items():
+        rows = one.rows or recipe.rows
+        if not rows:
+            refuse(f"models.{model}: has no rows, and neither has the figure.")
+        parts: list[ModelRecipe | GroupRecipe | RowRecipe] = [one, *one.groups.values(), *rows.values()]
+        for setting in (setting for part in parts for setting in part.set):
+            if "=" not in setting:
+                refuse(f"models.{model}: '{setting}': write a setting as key=value.")
+        for row in (row for claim in judged for row in (claim.of, claim.than) if row is not None):
+            if row not in rows:
+                refuse(f"a claim is of the row '{row}', which models.{model} has not.")

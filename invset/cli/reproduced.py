@@ -1,0 +1,140 @@
+"""Finished runs of a figure to its picture, its numbers and its note."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invset import __version__
+from invset.cli.recipes import GroupRecipe, Planned, Recipe, claims
+from invset.errors import ConfigError, RunFolderError, WeightsError
+
+if TYPE_CHECKING:
+    from invset.cli.encoder import Networks
+    from invset.report.paper import Figure, Measurement
+
+READABLE = 60  # characters of a folder's name before its digest
+PICTURE, NUMBERS, NOTE, INDEX = "figure.png", "numbers.csv", "note.md", "PAPER.md"
+
+
+def folder_name(overrides: Sequence[str]) -> str:
+    """What to call the run of some settings: their values, and a digest of all of them, in whatever order."""
+    values = "_".join(override.partition("=")[2] for override in overrides)
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", values).strip("-.")[:READABLE]
+    digest = hashlib.sha256("\n".join(sorted(overrides)).encode("utf-8", "replace")).hexdigest()[:8]
+    return f"{readable}_{digest}"
+
+
+def write_figure(
+    folder: Path, recipe: Recipe, model: str, plan: Sequence[Planned], runs: Sequence[Path]
+) -> tuple[Path, list[str]]:
+    """Write figure.png, numbers.csv and note.md of finished runs.
+
+    Returns:
+        The picture's path, and a line for each claim: what the paper says, and what was measured.
+
+    Raises:
+        ConfigError: runs cannot be measured together, or there is no such independent network.
+        RunFolderError: a run is damaged, or a file cannot be written.
+        WeightsError: weights of an encoder cannot be used.
+    """
+    from invset.report.paper import judged, note, numbers_csv, picture
+    from invset.run.files import write_atomically
+    from invset.run.grids import save_picture
+
+    groups, remarks = _measured(recipe, model, plan, runs)
+    figure = _figure(recipe, model, remarks)
+    judgements = judged(figure, groups)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"{folder}: cannot be made a folder ({error.strerror}). Choose another out=.") from error
+    save_picture(folder / PICTURE, picture(figure, groups))
+    write_atomically(folder / NUMBERS, numbers_csv(groups).encode("utf-8", "replace"))
+    text = note(figure, groups, judgements, PICTURE)
+    write_atomically(folder / NOTE, text.encode("utf-8", "replace"))
+    return folder / PICTURE, [f"{judgement.claim.says}: {judgement.words()}" for judgement in judgements]
+
+
+def write_index(out: Path, model: str, names: Sequence[str]) -> Path:
+    """Write PAPER.md: the notes of all figures that are there, one after the other.
+
+    Raises:
+        RunFolderError: a note cannot be read, or the page cannot be written.
+    """
+    from invset.run.files import write_atomically
+
+    heading = f"# The paper's figures with model={model}, by invset {__version__}\n"
+    notes = []
+    for name in names:
+        path = out / name / NOTE
+        try:
+            notes.append(path.read_text("utf-8").replace(f"]({PICTURE})", f"]({name}/{PICTURE})"))
+        except FileNotFoundError:
+            notes.append(f"## {name}\n\nNot made.\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunFolderError(f"{path}: cannot be read ({error}). Make the figure again.") from error
+    write_atomically(out / INDEX, "\n".join([heading, *notes]).encode("utf-8", "replace"))
+    return out / INDEX
+
+
+def _measured(
+    recipe: Recipe, model: str, plan: Sequence[Planned], runs: Sequence[Path]
+) -> tuple[list[Measurement], list[str]]:
+    """The runs group by group, and what could not be measured."""
+    from invset.cli.build import prepare_torch
+    from invset.cli.finished import networks_for, read_config
+    from invset.cli.together import together
+    from invset.report.paper import Measurement
+
+    networks = networks_for(read_config(runs[0]), prepare_torch("auto", None))
+    features, remarks = _features(recipe.models[model].features, networks)
+    measurements = []
+    for key, members in groupby(zip(plan, runs, strict=True), key=lambda member: member[0].group):
+        rows, folders = zip(*members, strict=True)
+        names = tuple(row.row for row in rows)
+        found = together(folders, names, features=features, least=recipe.least, most=recipe.compare, networks=networks)
+        group = recipe.models[model].groups.get(key, GroupRecipe())
+        measurements.append(
+            Measurement(
+                title=group.title or key,
+                names=names,
+                titles=tuple(row.title for row in rows),
+                runs=found.runs,
+                samples=found.samples,
+                rows=found.rows,
+                where=found.where,
+                paper=group.paper,
+            )
+        )
+    return measurements, remarks
+
+
+def _features(features: str | None, networks: Networks) -> tuple[str | None, list[str]]:
+    """The independent network, if it is here: figures are made without it too, and say so."""
+    from invset.cli.finished import observer_of
+
+    try:
+        observer_of(features, networks)
+    except (ConfigError, WeightsError) as error:
+        return None, [f"What an independent network sees was not measured: {error}"]
+    return features, []
+
+
+def _figure(recipe: Recipe, model: str, remarks: Sequence[str]) -> Figure:
+    from invset.report.paper import Figure
+
+    return Figure(
+        title=recipe.title,
+        shows=recipe.shows,
+        images=recipe.images,
+        columns=recipe.columns,
+        picture=recipe.picture,  # type: ignore[arg-type]  # one of the two, as was checked
+        measures=tuple(recipe.measures),
+        claims=tuple(claims(recipe)),
+        remarks=(*filter(None, (recipe.models[model].note,)), *remarks),
+    )

@@ -1,0 +1,136 @@
+"""Recipes: every run of every figure of the paper composes, says what it is, and is told apart from the others."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from invset.cli import check, recipes, reproduced, schema
+from invset.cli.app import config_folder
+from invset.errors import ConfigError
+from invset.models.labels import class_names
+from invset.report.comparison import compared
+from invset.report.measured import Measured
+
+FIGURES = sorted(path.stem for path in recipes.folder().glob("*.yaml"))
+PAIRS = [(name, model) for name in FIGURES for model in recipes.load(name).models]
+"""Of figure and model."""
+
+
+@pytest.fixture(scope="module")
+def composed():
+    schema.register()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        yield cache(lambda overrides: OmegaConf.to_object(compose("sample", list(overrides))))
+
+
+def test_all_are_all():
+    assert sorted(recipes.ALL) == FIGURES
+    assert {"fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "table1"} <= set(FIGURES)
+    assert {model for _, model in PAIRS} == {"caffenet", "mini"}
+
+
+@pytest.mark.parametrize(("name", "model"), PAIRS)
+def test_every_run_is_one_that_sample_accepts(composed, name, model):
+    for run in recipes.planned(recipes.load(name), model, name):
+        targets = check.check_sample(composed(run.overrides))
+        assert len(targets.ranges) >= 1
+
+
+@pytest.mark.parametrize(("name", "model"), PAIRS)
+def test_titles_name_the_units_and_ranges_that_are_sampled(composed, name, model):
+    recipe = recipes.load(name)
+    groups = recipe.models[model].groups
+    for run in recipes.planned(recipe, model, name):
+        told = f"{groups[run.group].title if run.group else ''} {run.title}"
+        config = composed(run.overrides)
+        ranges = OmegaConf.to_object(config.range) if OmegaConf.is_config(config.range) else config.range
+        ranges = ranges if isinstance(ranges[0], list) else [ranges]
+        for low, high in re.findall(r"\[(\S+), (\S+)\]", told):
+            assert [float(low), float(high)] in [
+                list(map(float, ends)) for ends in ranges
+            ] or "method=ppgn" in run.overrides
+        for number, label in re.findall(r"fc8:(\d+) ([a-z ]+?)(?: in)? \[", told):
+            assert f"fc8:{number}" in str(config.neuron)
+            if config.network.kind != "places205":
+                assert class_names()[int(number) - 1] == label
+
+
+def test_runs_of_other_settings_have_other_folders_and_equal_ones_the_same():
+    names: dict[str, frozenset[str]] = {}
+    for name, model in PAIRS:
+        for run in recipes.planned(recipes.load(name), model, name):
+            folder = reproduced.folder_name(run.overrides)
+            assert re.fullmatch(r"[\w.-]+", folder)
+            assert names.setdefault(folder, frozenset(run.overrides)) == frozenset(run.overrides)
+    fig2 = recipes.planned(recipes.load("fig2"), "mini", "fig2")
+    table1 = recipes.planned(recipes.load("table1"), "mini", "table1")
+    assert {reproduced.folder_name(run.overrides) for run in fig2} <= {
+        reproduced.folder_name(run.overrides) for run in table1
+    }
+
+
+def test_the_last_of_two_settings_counts():
+    recipe = recipes.Recipe(
+        rows={"a": recipes.RowRecipe(set=["n=3"])},
+        models={"mini": recipes.ModelRecipe(set=["n=1", "seed=4"], groups={"g": recipes.GroupRecipe(set=["n=2"])})},
+    )
+    (run,) = recipes.planned(recipe, "mini", "x")
+    assert run.overrides == ("seed=4", "n=3")
+    (run,) = recipes.planned(recipe, "mini", "x", ("n=9",))
+    assert run.overrides == ("seed=4", "n=9")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_measures_are_of_the_comparison(name):
+    seen = {"features": torch.eye(5), "logits": torch.eye(5, 9), "classes": (2,), "seen": "volcano 100%"}
+    one = Measured("a", "paper", 5, torch.eye(5), torch.ones(5, 1), ("fc8:2",), ((0.0, 2.0),), **seen)
+    keys = {row.key for row in compared([one, replace(one, ranges=((0.0, 9.0),))], 1.0, 0.1)}
+    recipe = recipes.load(name)
+    assert {measure.split(".")[-1] for measure in recipe.measures} <= keys
+    assert {claim.measure for claim in recipes.claims(recipe)} <= keys
+
+
+GOOD = "models: {mini: {rows: {a: {set: [n=3]}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- 1", "this is no recipe of a figure"),
+        ("modles: {}", "modles"),
+        ("title: [", "this is no recipe of a figure"),
+        ("title: hello", "a figure has runs for one model at least"),
+        ("models: {mini: {}}", "models.mini: has no rows"),
+        (GOOD + "picture: pie", "picture: pie: there are"),
+        (GOOD + "columns: 0", "columns: 0: give 1 or more"),
+        (GOOD + "compare: 1", "compare: 1: give 2 or more"),
+        ("models: {mini: {rows: {a: {set: [n]}}}}", "'n': write a setting as key=value"),
+        (
+            GOOD + "claims: [{says: x, measure: n, of: b, relation: above, value: 1}]",
+            "row 'b', which models.mini has not",
+        ),
+        (GOOD + "claims: [{says: x, measure: n, of: a, relation: over, value: 1}]", "relation is above"),
+        (GOOD + "claims: [7]", "a claim needs says"),
+    ],
+)
+def test_what_is_wrong_with_a_recipe_is_said(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        recipes.load(str(path))
+    assert message in str(raised.value)
+    assert str(path) in str(raised.value)
+
+
+def test_a_figure_or_a_model_that_is_not_there():
+    with pytest.raises(ConfigError, match="fig11: there is no such figure: did you mean fig1"):
+        recipes.load("fig11")
+    with pytest.raises(ConfigError, match="model=resnet: fig1 has caffenet, mini"):
+        recipes.planned(recipes.load("fig1"), "resnet", "fig1")
