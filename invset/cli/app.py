@@ -6,13 +6,14 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from invset.cli import check, schema
@@ -74,6 +75,20 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
     if command == "sample":
         worst = max([worst, *map(complain, sweep.conclude())])
     return worst
+
+
+def composed(command: str, overrides: Sequence[str]) -> Any:
+    """The config that a command would have with these overrides.
+
+    Raises:
+        ConfigError: there is no such setting, or it cannot have that value.
+    """
+    schema.register()
+    try:
+        with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+            return OmegaConf.to_object(hydra.compose(command, list(overrides)))
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(_in_words(error, command)) from error
 
 
 def complain(error: InvsetError) -> int:

@@ -27,11 +27,11 @@ def read(arguments: Sequence[str], known: Sequence[str], example: str) -> tuple[
     given: dict[str, str] = {}
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        if equals and name in known and not _there(Layout(Path(argument)).config):
+        if equals and name in known and not there(Layout(Path(argument)).config):
             if name in given:
                 raise ConfigError(f"{name}= is given twice: give it once.")
             given[name] = value
-        elif equals and "/" not in name and not _there(Path(argument)):
+        elif equals and "/" not in name and not there(Path(argument)):
             raise ConfigError(f"there is no setting '{name}': {near_names(name, known)}")
         elif argument.startswith("-"):
             raise ConfigError(f"there is no flag {argument}: settings are {', '.join(known)}, as {example}.")
@@ -48,7 +48,8 @@ def whole(name: str, text: str, least: int, most: int | None = None) -> int:
     raise ConfigError(f"{name}={text}: give a whole number, {wanted}.")
 
 
-def _there(path: Path) -> bool:
+def there(path: Path) -> bool:
+    """Whether there is a file or folder of that name, which may be none that a file can have."""
     try:
         return path.exists()
     except OSError:  # as of a name that is too long

@@ -81,7 +81,8 @@ def models(config: SampleConfig | ProbeConfig, neurons: tuple[str, ...]) -> Mode
     starts = config.starts
     if starts == "auto":
         starts = "random_images" if generator.statistics is None else "normal"
-    if starts == "random_images" or (starts == "codes" and config.folder):
+    encodes = starts == "random_images" or (starts == "common" and generator.statistics is None)
+    if encodes or (starts == "codes" and config.folder):
         inverse = inverse_encoder(encoder, settled, config.network, network, generator, networks)
     return Models(network, generator, units, encoder, inverse, device, settled, starts)
 

@@ -11,13 +11,17 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from invset.cli.app import config_folder
+from invset.cli.arguments import there
 from invset.cli.check import near_names
+from invset.cli.resume import is_plain, key
 from invset.errors import ConfigError
 from invset.report.claims import Claim, claim_of
 
+NOT_HERE = ("resume", "hydra")
 ALL = ("fig1", "fig2", "table1", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "equations", "methods")
 """The figures of `all`, in the paper's order; what goes past it last."""
 PICTURES = ("rows", "forest")
+PICKS = ("activation", "chains")
 
 
 @dataclass
@@ -61,9 +65,10 @@ class Recipe:
         compare: how many samples of a run are compared at most; null: as many as there are.
         least: runs of fewer samples are measured by their budget alone.
         images: how many samples of a run are shown.
+        pick: which: activation, evenly spaced in its order, or chains, one of each.
         columns: in how many columns.
         picture: rows of images, or forest: a ratio with its interval for each group.
-        measures: which rows of the comparison go into the note.
+        measures: which rows of the comparison go into the note; as row.measure for a table of a line a group.
         rows: runs of every group.
         models: by name, as caffenet and mini.
         claims: what the paper says of it.
@@ -74,6 +79,7 @@ class Recipe:
     compare: int | None = None
     least: int = 20
     images: int = 10
+    pick: str = "activation"
     columns: int = 10
     picture: str = "rows"
     measures: list[str] = field(default_factory=list)
@@ -97,14 +103,19 @@ def folder() -> Path:
     return config_folder() / "experiment" / "paper"
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a figure is named by the file of its recipe."""
+    return name.endswith((".yaml", ".yml"))
+
+
 def load(name: str) -> Recipe:
     """A recipe of the paper's, by name, or one of a file that ends in .yaml.
 
     Raises:
         ConfigError: there is none of that name, or the file is none.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder() / f"{name}.yaml"
-    if not path.is_file():
+    path = Path(name) if is_file_name(name) else folder() / f"{name}.yaml"
+    if not there(path):
         known = sorted(found.stem for found in folder().glob("*.yaml"))
         raise ConfigError(f"{name}: there is no such figure: {near_names(name, [*known, 'all'])}")
     try:
@@ -122,12 +133,21 @@ def planned(recipe: Recipe, model: str, path: str, extra: tuple[str, ...] = ()) 
     """All runs of a figure, group by group; `extra` settings of the user come last.
 
     Raises:
-        ConfigError: the recipe has no such model.
+        ConfigError: the recipe has no such model, or settings that a recipe may not have: recipes are passed on.
     """
     if model not in recipe.models:
         raise ConfigError(f"model={model}: {path} has {', '.join(recipe.models)}.")
     one = recipe.models[model]
     rows = one.rows or recipe.rows
+    given = {key(setting) for setting in extra}
+    for setting in _settings(one, rows):
+        if key(setting).split(".")[0] in NOT_HERE or setting.startswith("-"):
+            raise ConfigError(f"{path}: models.{model}: '{setting}': a figure says itself where its runs are.")
+        if (key(setting).endswith(".factory") or not is_plain(setting)) and key(setting) not in given:
+            raise ConfigError(
+                f"{path}: models.{model}: '{setting}' may run code or bring settings from elsewhere. If it is yours, "
+                "add it to the command."
+            )
     groups = one.groups or {"": GroupRecipe()}
     return [
         Planned(name, key, row.title or key, _latest((*one.set, *group.set, *row.set, *extra)))
@@ -145,10 +165,14 @@ def _latest(overrides: tuple[str, ...]) -> tuple[str, ...]:
     """Of settings that are given twice the last one."""
     by_key: dict[str, str] = {}
     for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~")
-        by_key.pop(key, None)
-        by_key[key] = override
+        by_key.pop(key(override), None)
+        by_key[key(override)] = override
     return tuple(by_key.values())
+
+
+def _settings(one: ModelRecipe, rows: dict[str, RowRecipe]) -> list[str]:
+    parts: list[ModelRecipe | GroupRecipe | RowRecipe] = [one, *one.groups.values(), *rows.values()]
+    return [setting for part in parts for setting in part.set]
 
 
 def _check(recipe: Recipe, path: Path) -> None:
@@ -159,9 +183,13 @@ def _check(recipe: Recipe, path: Path) -> None:
         refuse("models: a figure has runs for one model at least.")
     if recipe.picture not in PICTURES:
         refuse(f"picture: {recipe.picture}: {near_names(recipe.picture, PICTURES)}")
-    for key, least in (("images", 1), ("columns", 1), ("least", 2)):
-        if getattr(recipe, key) < least:
-            refuse(f"{key}: {getattr(recipe, key)}: give {least} or more.")
+    for name, least in (("images", 1), ("columns", 1), ("least", 2)):
+        if getattr(recipe, name) < least:
+            refuse(f"{name}: {getattr(recipe, name)}: give {least} or more.")
+    if recipe.pick not in PICKS:
+        refuse(f"pick: {recipe.pick}: {near_names(recipe.pick, PICKS)}")
+    if len({"." in measure for measure in recipe.measures}) > 1:
+        refuse("measures: either all name their row, as ours.samples, or none does.")
     if recipe.compare is not None and recipe.compare < 2:
         refuse(f"compare: {recipe.compare}: give 2 or more, or null.")
     try:
@@ -172,8 +200,14 @@ def _check(recipe: Recipe, path: Path) -> None:
         rows = one.rows or recipe.rows
         if not rows:
             refuse(f"models.{model}: has no rows, and neither has the figure.")
-        parts: list[ModelRecipe | GroupRecipe | RowRecipe] = [one, *one.groups.values(), *rows.values()]
-        for setting in (setting for part in parts for setting in part.set):
+        if recipe.picture == "forest" and len(rows) < 2:
+            refuse(f"models.{model}: a forest is of two rows, and the first is compared with the second.")
+        titles = [group.title or name for name, group in one.groups.items()]
+        if len(set(titles)) < len(titles):
+            refuse(f"models.{model}: two groups have one title.")
+        if wrong := [measure for measure in recipe.measures if "." in measure and measure.split(".")[0] not in rows]:
+            refuse(f"measures: {wrong[0]}: models.{model} has no such row.")
+        for setting in _settings(one, rows):
             if "=" not in setting:
                 refuse(f"models.{model}: '{setting}': write a setting as key=value.")
         for row in (row for claim in judged for row in (claim.of, claim.than) if row is not None):

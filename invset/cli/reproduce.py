@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from invset.cli import app, recipes, reproduced, sample
 from invset.cli import resume as resuming
 from invset.cli.help import HELP
-from invset.cli.recipes import Planned, Recipe
+from invset.cli.recipes import NOT_HERE, Planned, Recipe
 from invset.cli.report import shown
 from invset.cli.signals import Interrupted
 from invset.cli.sweep import ended
 from invset.errors import ConfigError, InvsetError
 from invset.run.layout import Layout
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 OWN = ("model", "out")
-REFUSED = ("resume", "hydra")
 
 
 @dataclass(frozen=True)
@@ -44,21 +40,22 @@ def run(arguments: list[str], console: Console | None = None) -> int:
     """
     console = console if console is not None else Console()
     if not arguments or any(argument in ("-h", "--help", "help") for argument in arguments):
-        console.print(HELP["reproduce"].rstrip(), highlight=False, markup=False, soft_wrap=True)
+        _say(console, HELP["reproduce"].rstrip())
         return 0
     settings = parse(arguments)
     found = {name: recipes.load(name) for name in settings.figures}
     plans = {name: recipes.planned(recipe, settings.model, name, settings.extra) for name, recipe in found.items()}
-    worst = 0
+    worst, failed = 0, []
     try:
         for name, recipe in found.items():
-            worst = max(worst, _figure(name, recipe, plans[name], settings, console))
+            code = _figure(Path(name).stem, recipe, plans[name], settings, console)
+            worst = max(worst, code)
+            failed += [Path(name).stem] if code else []
     except Interrupted:
-        console.print("to go on, give the same command again: runs that are there are kept.", highlight=False)
+        _say(console, "to go on, give the same command again: runs that are there are kept.")
         raise
     if len(found) > 1:
-        path = reproduced.write_index(settings.out, settings.model, [Path(name).stem for name in found])
-        console.print(f"{shown(path)}", highlight=False, markup=False, soft_wrap=True)
+        _say(console, f"{shown(reproduced.write_index(settings.out, settings.model, failed))}")
     return worst
 
 
@@ -66,25 +63,28 @@ def parse(arguments: Sequence[str]) -> Settings:
     """Figures and settings.
 
     Raises:
-        ConfigError: no figure is named, or a setting cannot be given here.
+        ConfigError: no figure is named, two have one name, or a setting cannot be given here.
     """
     figures: dict[str, None] = {}
     own: dict[str, str] = {}
     extra = []
     for argument in arguments:
-        key, equals, value = argument.partition("=")
+        name, equals, value = argument.partition("=")
         if argument.startswith("-"):
             raise ConfigError(f"there is no flag {argument}: give figures, and settings as key=value.")
-        if not equals:
+        if not equals or recipes.is_file_name(argument):
             figures.update(dict.fromkeys(recipes.ALL if argument == "all" else (argument,)))
-        elif key in OWN:
-            own[key] = value
-        elif key.lstrip("+~").split(".")[0] in REFUSED:
+        elif name in OWN:
+            own[name] = value
+        elif resuming.key(argument).split(".")[0] in NOT_HERE:
             raise ConfigError(f"{argument}: not here: out=DIR says where to, and what is there is gone on with.")
         else:
             extra.append(argument)
     if not figures:
         raise ConfigError(f"reproduce what? Give {', '.join(recipes.ALL)} or all.")
+    stems = [Path(name).stem for name in figures]
+    if twice := {stem for stem in stems if stems.count(stem) > 1}:
+        raise ConfigError(f"two figures are called {min(twice)}, and would be written over each other: rename one.")
     model = own.get("model") or "mini"
     out = Path(own["out"]) if own.get("out") else Path("reproduced") / model
     return Settings(tuple(figures), model, out, tuple(extra))
@@ -94,36 +94,43 @@ def _figure(name: str, recipe: Recipe, plan: Sequence[Planned], settings: Settin
     """Make what is missing of a figure's runs, then the figure; returns an exit code."""
     folders, worst = [], 0
     for number, one in enumerate(plan, 1):
-        folder = settings.out / "runs" / reproduced.folder_name(one.overrides)
-        folders.append(folder)
-        heading = f"{Path(name).stem} {number}/{len(plan)}: {' '.join(filter(None, (one.group, one.title)))}"
-        console.print(heading, style="bold", highlight=False, markup=False)
-        worst = max(worst, _made(folder, one.overrides, console))
+        folders.append(settings.out / "runs" / reproduced.folder_name(one.overrides))
+        console.rule(style="dim")
+        _say(console, f"{name} {number}/{len(plan)}: {' '.join(filter(None, (one.group, one.title)))}")
+        worst = max(worst, _made(folders[-1], one.overrides, console))
     if worst:
-        console.print(f"{Path(name).stem}: not made, for a run failed.", highlight=False, markup=False)
+        _say(console, f"{name}: not made, for a run failed.")
         return worst
     try:
-        path, findings = reproduced.write_figure(settings.out / Path(name).stem, recipe, settings.model, plan, folders)
+        path, findings = reproduced.write_figure(
+            settings.out / name, recipe, settings.model, plan, folders, settings.extra
+        )
     except InvsetError as error:
         return app.complain(error)
-    for finding in findings:
-        console.print(finding, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{shown(path)}", highlight=False, markup=False, soft_wrap=True)
+    for line in (*findings, f"{shown(path)}"):
+        _say(console, line)
     return 0
 
 
 def _made(folder: Path, overrides: Sequence[str], console: Console) -> int:
     """See to it that a run is there: 0 if it came to its end, whatever its result; else the code of its failure."""
     try:
-        status = ended(folder, overrides)
-        if status is not None:
-            console.print(f"{status} already: {shown(folder)}", highlight=False, markup=False, soft_wrap=True)
-            return 0
         if Layout(folder).config.is_file():
+            reproduced.require_same(folder, overrides)
+            status = ended(folder, overrides)
+            if status is not None:
+                _say(console, f"{status} already: {shown(folder)}")
+                return 0
             words = resuming.arguments([*overrides, f"resume={folder}"])
         else:
             words = [*overrides, f"hydra.run.dir={resuming.quoted(str(folder))}"]
     except InvsetError as error:
         return app.complain(error)
+    except OSError as error:
+        return app.complain(ConfigError(f"out={folder.parent.parent}: cannot be used ({error.strerror})."))
     code = app.launch("sample", sample.task, words)
     return 0 if code == sample.NOT_REACHED else code
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invset import __version__
-from invset.cli.recipes import GroupRecipe, Planned, Recipe, claims
+from invset.cli import app, resume
+from invset.cli.finished import read_config
+from invset.cli.recipes import ALL, GroupRecipe, Planned, Recipe, claims
+from invset.cli.sweep import NO_SETTINGS, settings
 from invset.errors import ConfigError, RunFolderError, WeightsError
+from invset.run.layout import Layout
 
 if TYPE_CHECKING:
     from invset.cli.encoder import Networks
@@ -22,17 +27,49 @@ PICTURE, NUMBERS, NOTE, INDEX = "figure.png", "numbers.csv", "note.md", "PAPER.m
 
 
 def folder_name(overrides: Sequence[str]) -> str:
-    """What to call the run of some settings: their values, and a digest of all of them, in whatever order."""
-    values = "_".join(override.partition("=")[2] for override in overrides)
+    """What to call the run of some settings: their values, and a digest of all of them, in whatever order.
+
+    Where it is computed, as on which device, is no part of it.
+    """
+    all_of_them = [setting for key, setting in settings(overrides).items() if key not in NO_SETTINGS]
+    values = "_".join(setting.partition("=")[2] for setting in all_of_them)
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", values).strip("-.")[:READABLE]
-    digest = hashlib.sha256("\n".join(sorted(overrides)).encode("utf-8", "replace")).hexdigest()[:8]
+    digest = hashlib.sha256("\n".join(sorted(all_of_them)).encode("utf-8", "replace")).hexdigest()[:8]
     return f"{readable}_{digest}"
 
 
+def require_same(folder: Path, overrides: Sequence[str]) -> None:
+    """Refuse the run in a folder if its settings, whatever brought them about, are not what they would be now.
+
+    Raises:
+        ConfigError: another version of this program made it, or a config was changed since.
+        RunFolderError: a file of it cannot be read.
+    """
+    from invset.run.files import read_json
+
+    made_by = read_json(Layout(folder).manifest).get("invset")
+    if made_by != __version__:
+        raise ConfigError(
+            f"{folder}: made by invset {made_by}, this is {__version__}: remove it, or choose another out=."
+        )
+    saved, now = read_config(folder), app.composed("sample", overrides)
+    changed = resume.differences(saved, replace(now, encoder=saved.encoder, starts=saved.starts))
+    if changed:
+        raise ConfigError(
+            f"{folder}: made with other settings ('-' the run's, '+' now): {'; '.join(changed)}. Remove it, or choose "
+            "another out=."
+        )
+
+
 def write_figure(
-    folder: Path, recipe: Recipe, model: str, plan: Sequence[Planned], runs: Sequence[Path]
+    folder: Path,
+    recipe: Recipe,
+    model: str,
+    plan: Sequence[Planned],
+    runs: Sequence[Path],
+    extra: Sequence[str] = (),
 ) -> tuple[Path, list[str]]:
-    """Write figure.png, numbers.csv and note.md of finished runs.
+    """Write figure.png, numbers.csv and note.md of finished runs; `extra` settings are the user's, for every run.
 
     Returns:
         The picture's path, and a line for each claim: what the paper says, and what was measured.
@@ -46,7 +83,9 @@ def write_figure(
     from invset.run.files import write_atomically
     from invset.run.grids import save_picture
 
-    groups, remarks = _measured(recipe, model, plan, runs)
+    groups, remarks = _measured(recipe, model, plan, runs, extra)
+    if extra:
+        remarks.append(f"Not as the recipe has it: {', '.join(extra)} for every run.")
     figure = _figure(recipe, model, remarks)
     judgements = judged(figure, groups)
     try:
@@ -60,8 +99,8 @@ def write_figure(
     return folder / PICTURE, [f"{judgement.claim.says}: {judgement.words()}" for judgement in judgements]
 
 
-def write_index(out: Path, model: str, names: Sequence[str]) -> Path:
-    """Write PAPER.md: the notes of all figures that are there, one after the other.
+def write_index(out: Path, model: str, failed: Sequence[str]) -> Path:
+    """Write PAPER.md: the notes of all figures that are there, one after the other, the paper's in its order.
 
     Raises:
         RunFolderError: a note cannot be read, or the page cannot be written.
@@ -69,13 +108,12 @@ def write_index(out: Path, model: str, names: Sequence[str]) -> Path:
     from invset.run.files import write_atomically
 
     heading = f"# The paper's figures with model={model}, by invset {__version__}\n"
-    notes = []
-    for name in names:
+    notes = [f"## {name}\n\nNot made: a run failed.\n" for name in failed]
+    there = {path.parent.name for path in out.glob(f"*/{NOTE}")} - set(failed)
+    for name in sorted(there, key=lambda name: (ALL.index(name) if name in ALL else len(ALL), name)):
         path = out / name / NOTE
         try:
             notes.append(path.read_text("utf-8").replace(f"]({PICTURE})", f"]({name}/{PICTURE})"))
-        except FileNotFoundError:
-            notes.append(f"## {name}\n\nNot made.\n")
         except (OSError, UnicodeDecodeError) as error:
             raise RunFolderError(f"{path}: cannot be read ({error}). Make the figure again.") from error
     write_atomically(out / INDEX, "\n".join([heading, *notes]).encode("utf-8", "replace"))
@@ -83,21 +121,27 @@ def write_index(out: Path, model: str, names: Sequence[str]) -> Path:
 
 
 def _measured(
-    recipe: Recipe, model: str, plan: Sequence[Planned], runs: Sequence[Path]
+    recipe: Recipe, model: str, plan: Sequence[Planned], runs: Sequence[Path], extra: Sequence[str]
 ) -> tuple[list[Measurement], list[str]]:
     """The runs group by group, and what could not be measured."""
     from invset.cli.build import prepare_torch
-    from invset.cli.finished import networks_for, read_config
+    from invset.cli.finished import networks_for
     from invset.cli.together import together
     from invset.report.paper import Measurement
 
-    networks = networks_for(read_config(runs[0]), prepare_torch("auto", None))
+    chosen = dict(setting.lstrip("+").partition("=")[::2] for setting in extra)
+    factory = next((value for key, value in chosen.items() if key.endswith(".factory")), None)
+    device = chosen.get("device", "auto")
+    networks = networks_for(read_config(runs[0]), prepare_torch(device, None))
     features, remarks = _features(recipe.models[model].features, networks)
     measurements = []
     for key, members in groupby(zip(plan, runs, strict=True), key=lambda member: member[0].group):
         rows, folders = zip(*members, strict=True)
         names = tuple(row.row for row in rows)
-        found = together(folders, names, features=features, least=recipe.least, most=recipe.compare, networks=networks)
+        found = together(
+            folders, names, features=features, factory=factory, least=recipe.least, most=recipe.compare,
+            networks=networks, device=device,
+        )  # fmt: skip
         group = recipe.models[model].groups.get(key, GroupRecipe())
         measurements.append(
             Measurement(
@@ -132,6 +176,7 @@ def _figure(recipe: Recipe, model: str, remarks: Sequence[str]) -> Figure:
         title=recipe.title,
         shows=recipe.shows,
         images=recipe.images,
+        pick=recipe.pick,  # type: ignore[arg-type]
         columns=recipe.columns,
         picture=recipe.picture,  # type: ignore[arg-type]  # one of the two, as was checked
         measures=tuple(recipe.measures),

@@ -77,7 +77,7 @@ def obeyed(saved: Sequence[str], given: Sequence[str], folder: Path) -> list[str
                 f"resume={folder}: this run calls a function, {override}. If it is yours, run it by adding "
                 f"{override} to the command."
             )
-        if not _is_plain(override):
+        if not is_plain(override):
             raise ConfigError(
                 f"resume={folder}: this run was made with {override}, which may bring settings from elsewhere. If it "
                 f"is yours, add {shlex.quote(override)} to the command."
@@ -93,13 +93,7 @@ def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
         RunFolderError: the run's config cannot be read.
     """
     values = _loaded(saved_text, folder)
-    new, saved = _lines(OmegaConf.structured(config)), _lines(values)
-    difference = [
-        line
-        for line in difflib.unified_diff(saved, new, "the run", "now", n=0, lineterm="")
-        if not line.startswith(("---", "+++", "@@"))
-    ]
-    if difference:
+    if difference := differences(values, config):
         raise ConfigError(
             f"{folder} is a run with another config ('-' the run's, '+' yours): {'; '.join(difference)}. "
             "Leave these settings out, or start a new run."
@@ -112,6 +106,13 @@ def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
         )
     if config.n < before:
         raise ConfigError(f"{folder} is a run of n={before} samples: n may grow, not shrink to {config.n}.")
+
+
+def differences(saved: object, now: SampleConfig) -> list[str]:
+    """In what two configs differ, n and what says only where a run is computed aside: `-seed=0`, `+seed=1`."""
+    before = saved if isinstance(saved, DictConfig) else OmegaConf.structured(saved)
+    lines = difflib.unified_diff(_lines(before), _lines(OmegaConf.structured(now)), n=0, lineterm="")
+    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
 def samples_of(saved_text: str, folder: Path) -> object:
@@ -151,7 +152,7 @@ def describes(override: str) -> bool:
     return not override.startswith("-") and not key(override).startswith("hydra")
 
 
-def _is_plain(override: str) -> bool:
+def is_plain(override: str) -> bool:
     """Whether an override sets a value, or chooses among the configs that are in their places by name."""
     name = key(override)
     if not re.fullmatch(r"[A-Za-z_][\w.]*", name):  # group@package puts a config where it does not belong
@@ -170,5 +171,5 @@ def key(override: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as Hydra's grammar takes any."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """A text as Hydra's grammar takes any: a backslash is one, but before a quote and at the end it takes two."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text) + "'"

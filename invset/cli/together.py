@@ -52,6 +52,7 @@ def together(
     least: int = 2,
     most: int | None = None,
     networks: Networks | None = None,
+    device: str = "auto",
 ) -> Together:
     """Measure finished runs.
 
@@ -64,7 +65,8 @@ def together(
         factory: the function that the first run's config may call.
         least: a run of fewer samples than this, 2 or more, is measured by its budget alone.
         most: see n.
-        networks: those that are built already; None: they are built for this.
+        networks: those that are built already, on `device`; None: they are built for this.
+        device: auto, cpu, cuda, cuda:1.
 
     Raises:
         ConfigError: there is no such network, or runs cannot be compared.
@@ -86,11 +88,11 @@ def together(
     ]
     n = _equal_n(runs, names, n, least, most)
     require_known_functions(configs[0], folders[0], factory)
-    device = prepare_torch("auto", None)
-    networks = networks_for(configs[0], device) if networks is None else networks
+    placed = prepare_torch(device, None)
+    networks = networks_for(configs[0], placed) if networks is None else networks
     encode, where = encoder_of(configs[0], networks)
     observer = observer_of(features, networks)
-    samples = [measured(one, name, n, seed, encode, observer, device) for one, name in zip(runs, names, strict=True)]
+    samples = [measured(one, name, n, seed, encode, observer, placed) for one, name in zip(runs, names, strict=True)]
     _require_one_size(samples, names)
     rows = compared(samples, runs[0].number("unrelated_distance"), NEAR, seed)
     return Together(runs, samples, rows, n, where, configs[0].network.kind)

@@ -25,6 +25,7 @@ class Claim:
         value: a number.
         times: what the other row's measure is multiplied by first, > 0.
         paper: the paper's numbers, in words.
+        ours: whether it is a question of ours, which the paper does not answer.
 
     Raises:
         ValueError: a field is not what it should be; the message names the claim and the field.
@@ -38,6 +39,7 @@ class Claim:
     value: float | None = None
     times: float = 1.0
     paper: str | None = None
+    ours: bool = False
 
     def __post_init__(self) -> None:
         if not _is_text(self.says):

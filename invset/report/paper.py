@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from PIL import Image
-from torch import Tensor
 
 from invset.metrics.across import ratio_over_groups, sign_count
 from invset.metrics.estimate import Estimate
+from invset.report.chains import chains_of
 from invset.report.claims import Claim
 from invset.report.figures import spread_rows
 from invset.report.forest import Entry, forest
@@ -34,7 +34,9 @@ class Figure:
     Attributes:
         title: its heading.
         shows: what is to be seen in it.
-        images: how many samples of a run are shown, in order of activation, or of sampling where all are.
+        images: how many samples of a run are shown.
+        pick: which: evenly spaced in order of activation, or one of each chain, from its middle. All in order of
+            sampling, where there are no more.
         columns: in how many columns.
         picture: rows of images, or forest: the second row's distance ratio with its interval, for each group.
         measures: keys of the comparison that the note shows; `row.measure` for a table of a line a group.
@@ -45,6 +47,7 @@ class Figure:
     title: str
     shows: str
     images: int
+    pick: Literal["activation", "chains"]
     columns: int
     picture: Literal["rows", "forest"]
     measures: tuple[str, ...]
@@ -114,16 +117,18 @@ def note(figure: Figure, groups: Sequence[Measurement], judgements: Sequence[Jud
     lines += [in_markdown(figure.shows), ""]
     for remark in figure.remarks:
         lines += [in_markdown(remark), ""]
-    if judgements:
-        lines += ["| the paper says | here |", "| --- | --- |"]
-        for judgement in judgements:
-            paper = f" ({in_markdown(judgement.claim.paper)})" if judgement.claim.paper else ""
-            lines.append(f"| {in_markdown(judgement.claim.says)}{paper} | {judgement.words()} |")
-        lines.append("")
+    for ours, heading in ((False, "the paper says"), (True, "asked beyond the paper")):
+        told = [judgement for judgement in judgements if judgement.claim.ours == ours]
+        lines += [f"| {heading} | here |", "| --- | --- |", *map(_line, told), ""] if told else []
     lines += [table(figure.measures, groups), ""]
     remarks = [*(_mean_ratio(groups) if figure.picture == "forest" else ()), *_notes(groups)]
     lines += [f"- {remark}" for remark in dict.fromkeys(remarks)]
     return "\n".join(lines) + "\n"
+
+
+def _line(judgement: Judgement) -> str:
+    paper = f" ({in_markdown(judgement.claim.paper)})" if judgement.claim.paper else ""
+    return f"| {in_markdown(judgement.claim.says)}{paper} | {judgement.words()} |"
 
 
 def numbers_csv(groups: Sequence[Measurement]) -> str:
@@ -144,14 +149,20 @@ def _strip(figure: Figure, group: Measurement, index: int) -> Strip:
     run = group.runs[index]
     if not run.count:
         return Strip(group.titles[index], [], [], "no samples in this range")
-    rows = _shown(run.activations[:, 0], figure.images)
+    rows = shown_rows(run, figure)
     captions = ["  ".join(f"{value:.4g}" for value in run.activations[row].tolist()) for row in rows]
     return Strip(group.titles[index], pictured(run, rows), captions)
 
 
-def _shown(activations: Tensor, count: int) -> list[int]:
-    """All samples in order of sampling, or some, evenly spaced in order of activation."""
-    return list(range(len(activations))) if len(activations) <= count else spread_rows(activations, count)
+def shown_rows(run: FinishedRun, figure: Figure) -> list[int]:
+    """Which of a run's samples the figure shows, from 0. Raises RunFolderError: the run does not say their chains."""
+    if run.count <= figure.images:
+        return list(range(run.count))
+    if figure.pick == "activation":
+        return spread_rows(run.activations[:, 0], figure.images)
+    chains = chains_of(run)
+    own = [(chains == chain).nonzero().flatten().tolist() for chain in chains.unique()[: figure.images]]
+    return [rows[len(rows) // 2] for rows in own]
 
 
 def _forest(figure: Figure, groups: Sequence[Measurement]) -> Image.Image:
@@ -160,7 +171,7 @@ def _forest(figure: Figure, groups: Sequence[Measurement]) -> Image.Image:
         ratio = _ratio(group)
         within = group.cell(group.names[1], "share_within")
         if ratio is None:
-            entries.append(Entry(group.title, None, "too few samples", group.paper))
+            entries.append(Entry(group.title, None, "no ratio", group.paper))
             continue
         told = f"{group.titles[1]} in range: {within.value:.0%}" if isinstance(within, Estimate) else ""
         entries.append(Entry(group.title, ratio, told, group.paper))

@@ -56,7 +56,7 @@ def test_titles_name_the_units_and_ranges_that_are_sampled(composed, name, model
             assert [float(low), float(high)] in [
                 list(map(float, ends)) for ends in ranges
             ] or "method=ppgn" in run.overrides
-        for number, label in re.findall(r"fc8:(\d+) ([a-z ]+?)(?: in)? \[", told):
+        for number, label in re.findall(r"fc8:(\d+) ([A-Za-z ]+?)(?: in)? \[", told):
             assert f"fc8:{number}" in str(config.neuron)
             if config.network.kind != "places205":
                 assert class_names()[int(number) - 1] == label
@@ -118,6 +118,11 @@ GOOD = "models: {mini: {rows: {a: {set: [n=3]}}}}\n"
         ),
         (GOOD + "claims: [{says: x, measure: n, of: a, relation: over, value: 1}]", "relation is above"),
         (GOOD + "claims: [7]", "a claim needs says"),
+        (GOOD + "measures: [a.samples, passes]", "either all name their row"),
+        (GOOD + "measures: [b.samples]", "b.samples: models.mini has no such row"),
+        (GOOD + "picture: forest", "a forest is of two rows"),
+        (GOOD + "pick: best", "pick: best: there are"),
+        ("models: {mini: {rows: {a: {}}, groups: {x: {title: y}, y: {}}}}", "two groups have one title"),
     ],
 )
 def test_what_is_wrong_with_a_recipe_is_said(tmp_path, text, message):
@@ -127,6 +132,63 @@ def test_what_is_wrong_with_a_recipe_is_said(tmp_path, text, message):
         recipes.load(str(path))
     assert message in str(raised.value)
     assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("resume=/other/run", "a figure says itself where its runs are"),
+        ("hydra.run.dir=/x", "a figure says itself where its runs are"),
+        ("--config-dir=/x", "a figure says itself where its runs are"),
+        ("network.factory=os:getcwd", "If it is yours, add it to the command"),
+        ("experiment=../../x", "If it is yours, add it to the command"),
+        ("network@generator=mini", "If it is yours, add it to the command"),
+    ],
+)
+def test_recipes_that_come_from_elsewhere_run_nothing(setting, message):
+    recipe = recipes.Recipe(rows={"a": recipes.RowRecipe()}, models={"mini": recipes.ModelRecipe(set=[setting])})
+    with pytest.raises(ConfigError, match=message):
+        recipes.planned(recipe, "mini", "mine.yaml")
+    if "command" in message:
+        (run,) = recipes.planned(recipe, "mini", "mine.yaml", (setting,))
+        assert run.overrides == (setting,)
+
+
+def test_a_name_that_no_file_can_have():
+    with pytest.raises(ConfigError, match="there is no such figure"):
+        recipes.load("x" * 300)
+
+
+PRINTED = {  # figure: (units, range of each), as the paper has them; fig1's ranges are not in its text
+    "fig2": {("fc8:981", (50, 60)), ("fc8:947", (40, 50)), ("fc8:1000", (40, 50))},
+    "table1": {("fc8:981", (50, 60)), ("fc8:947", (40, 50)), ("fc8:1000", (40, 50))},
+    "fig3": {("conv5:197", (170, 200)), ("conv5:197", (260, 300))},
+    "fig4": {("fc8:664", (40, 50)), ("fc8:862", (40, 50)), ("fc8:664", (40, 50), "fc8:862", (40, 50))},
+    "fig5": {("conv5:197", (260, 300), "fc8:1000", (20, 50)), ("conv5:197", (260, 300), "fc8:862", (40, 50))},
+    "fig6": {("fc8:88", (40, 50)), ("fc8:141", (40, 50))},
+    "fig7": {("fc8:981", (50, 60))},
+    "fig8": {("fc8:981", (50, 60))},
+    "fig9": {("fc8:981", (50, 60))},
+}
+COUNTS = {"fig7": {10}, "fig8": {10}, "fig9": {100}}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_caffenets_units_ranges_and_counts_are_those_printed(composed, name):
+    found = set()
+    for run in recipes.planned(recipes.load(name), "caffenet", name):
+        config = composed(run.overrides)
+        targets = check.check_sample(config)
+        ppgn = config.method.name == "ppgn"
+        assert config.network.kind == ("places205" if name == "fig6" else "caffenet")
+        assert (config.generator.kind, config.schedule.K, config.seed) == ("ppgn", 10, 0)
+        assert config.n in ({2000} if ppgn else COUNTS.get(name, {500}))
+        if ppgn:
+            assert (config.method.options["steps"], config.method.options["rounds"]) == (200, 1)
+        else:
+            pairs = zip(targets.neurons, targets.ranges, strict=True)
+            found.add(tuple(part for neuron, ends in pairs for part in (neuron, tuple(map(int, ends)))))
+    assert found == PRINTED[name]
 
 
 def test_a_figure_or_a_model_that_is_not_there():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -118,8 +119,47 @@ def test_a_run_that_fails_leaves_out_its_figure_and_no_other(invset, here, recip
     assert "output:99" in result.err
     assert "wrong: not made, for a run failed." in result.out
     page = (here / "x" / "PAPER.md").read_text()
-    assert "Not made." in page
+    assert "## wrong\n\nNot made: a run failed." in page
     assert "![Two ranges of a linear model](mine/figure.png)" in page
+
+
+def test_a_run_of_other_settings_or_another_version_is_not_used_again(invset, here, recipe):
+    assert invset("reproduce", recipe, "out=x").code == 0
+    run = _runs(here / "x")["range=[0.7,0.9]"]
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("inner_steps: 100", "inner_steps: 50"))
+    changed = invset("reproduce", recipe, "out=x")
+    assert changed.code == 2
+    assert "made with other settings ('-' the run's, '+' now): -schedule.inner_steps=50; +schedule.inner_steps=100" in (
+        changed.err
+    )
+    (run / "config.yaml").write_text(config)
+    manifest = (run / "manifest.json").read_text()
+    (run / "manifest.json").write_text(re.sub('"invset": "[^"]*"', '"invset": "0.0.9"', manifest))
+    older = invset("reproduce", recipe, "out=x")
+    assert older.code == 2
+    assert "made by invset 0.0.9, this is" in older.err
+    (run / "manifest.json").write_text(manifest)
+    assert invset("reproduce", recipe, "out=x").code == 0
+
+
+def test_where_a_run_is_computed_makes_no_other_run(invset, here, recipe):
+    assert invset("reproduce", recipe, "out=x").code == 0
+    again = invset("reproduce", recipe, "out=x", "batch_size=2", "device=cpu")
+    assert again.out.count("complete already") == 2
+    note = (here / "x" / "mine" / "note.md").read_text()
+    assert "Not as the recipe has it: batch_size=2, device=cpu for every run." in note
+
+
+def test_the_page_holds_all_figures_that_are_there(invset, here, recipe):
+    for name in ("one", "two", "three"):
+        (here / f"{name}.yaml").write_text(RECIPE.replace("Two ranges", f"{name}, two ranges"))
+    assert invset("reproduce", "one.yaml", "two.yaml", "out=x").code == 0
+    assert invset("reproduce", "two.yaml", "three.yaml", "out=x").code == 0
+    page = (here / "x" / "PAPER.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("## ")] == [
+        f"## {name}, two ranges of a linear model" for name in ("one", "three", "two")
+    ]
 
 
 def test_without_the_independent_network_the_figure_says_so(invset, here, recipe, monkeypatch):
@@ -140,6 +180,7 @@ def test_without_the_independent_network_the_figure_says_so(invset, here, recipe
         (["fig1", "resume=x"], "resume=x: not here"),
         (["fig1", "hydra.run.dir=x"], "hydra.run.dir=x: not here"),
         (["fig0"], "fig0: there is no such figure"),
+        (["fig1", "elsewhere/fig1.yaml"], "two figures are called fig1"),
         (["fig1", "model=vgg"], "model=vgg: fig1 has caffenet, mini"),
     ],
 )

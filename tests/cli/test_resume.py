@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from safetensors.torch import load_file, save_file
 
+from invset.cli import resume
 from invset.models.mini import DATA
 
 CALLS = ("write", "replace", "truncate", "unlink", "ftruncate", "mkdir", "rename")
@@ -382,3 +384,9 @@ def test_what_a_folder_says_to_hydra_is_not_obeyed(invset, here):
     result = invset("sample", "resume=run", "n=6")
     assert result.code == 0, result.err
     assert not (here / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("text", ["a b", "it's", "a\\b", "end\\", "\\'", "\\\\'x\\\\", "x=1,[2]", "'", "ü\\\\ "])
+def test_any_text_is_quoted_so_that_hydra_reads_it_as_it_is(text):
+    override = OverridesParser.create().parse_override(f"key={resume.quoted(text)}")
+    assert override.value() == text

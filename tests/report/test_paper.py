@@ -36,7 +36,7 @@ def _measurement(written, title: str = "g", counts: tuple[int, ...] = (5, 5), sc
 
 def _figure(**more) -> paper.Figure:
     settings = {
-        "title": "A figure", "shows": "Two rows.", "images": 3, "columns": 10, "picture": "rows",
+        "title": "A figure", "shows": "Two rows.", "images": 3, "pick": "activation", "columns": 10, "picture": "rows",
         "measures": ("delivered", "mean_pairwise_distance", "no_such_measure"), "claims": (), "remarks": (),
     }  # fmt: skip
     return paper.Figure(**(settings | more))
@@ -67,6 +67,31 @@ def test_a_note_of_one_group_has_runs_side_by_side(written):
     assert "5 samples of each run are compared" in text
     assert "Distances are in fc6 of mini." in text
     assert "no_such_measure" not in text
+
+
+def test_our_own_questions_stand_apart_from_the_papers_claims(written):
+    group = _measurement(written, "")
+    claims = tuple(
+        Claim(says, "samples", "r0", "above", value=1, ours=ours) for says, ours in (("A?", True), ("B", False))
+    )
+    figure = _figure(claims=claims)
+    text = paper.note(figure, [group], paper.judged(figure, [group]), "x.png")
+    first, second = text.index("| the paper says | here |"), text.index("| asked beyond the paper | here |")
+    assert first < text.index("| B |") < second < text.index("| A? |")
+
+
+def test_which_samples_are_shown(written):
+    folder = written("chains", n=9, status="complete")
+    path = folder / "activations.csv"
+    lines = path.read_text().splitlines()
+    order = [3, 1, 2, 2, 1, 3, 3, 2, 1]  # of chains
+    pairs = zip(lines[2:], order, strict=True)
+    path.write_text("\n".join([*lines[:2], *(line.replace(",1,", f",{chain},", 1) for line, chain in pairs)]))
+    run = read_run(folder, "paper", RANGES)
+    assert paper.shown_rows(run, _figure(pick="chains")) == [4, 3, 5]  # the middle ones of chains 1, 2 and 3
+    assert paper.shown_rows(run, _figure(pick="chains", images=2)) == [4, 3]
+    assert paper.shown_rows(run, _figure(pick="activation")) == [0, 4, 8]  # activations rise
+    assert paper.shown_rows(run, _figure(pick="chains", images=9)) == list(range(9))
 
 
 def test_many_groups_are_summed_up_by_row(written):
