@@ -172,6 +172,8 @@ def _in_words(error: Exception, command: str) -> str:
         known = schema.keys(schema.SCHEMAS[command])
         if name not in known and not name.startswith("hydra."):
             return f"there is no setting '{name}': {_advice(name, known)}"
+    if figure := re.match(r"In 'experiment/paper/([^']*)'", text):
+        return f"experiment=paper/{figure[1]}: this is a figure of several runs: invset reproduce {figure[1]}"
     if group := re.match(
         r"(?:In '[^']*': )?Could not find '([^']+)/([^'/]+)'.*?Available options in '[^']*': (.*?)(?: Config|$)",
         text,

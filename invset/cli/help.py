@@ -139,7 +139,7 @@ usage: invset reproduce FIGURE [FIGURE ...] [key=value ...]
 
   invset reproduce fig4                      with the built-in model, a minute or so
   invset reproduce all                       everything: some forty minutes on two cores
-  invset reproduce fig4 model=caffenet       with the paper's network and generator, as printed
+  invset reproduce fig4 model=caffenet       with the paper's networks, units and ranges
   invset reproduce fig1 n=50 out=quick       a setting of invset sample, for every run
   invset reproduce mine.yaml                 a recipe of your own
 
@@ -148,7 +148,8 @@ Each is a file of configs/experiment/paper: its runs, as settings of invset samp
 one to make your own.
 
 Writes OUT/FIGURE/figure.png, numbers.csv and note.md, and the runs into OUT/runs; of several figures also OUT/PAPER.md.
-Runs that are there are not made again, and an interrupted one is gone on with: give the same command again.
+Runs that are there are not made again (if they are of the same settings and of this version), and an interrupted one is
+gone on with: give the same command again.
 
 settings (defaults in brackets):
   model      caffenet: the paper's, whose weights are fetched once; mini: units of the same meaning, in ranges that the

@@ -30,8 +30,18 @@ def title(sampling: Sampling, targets: Targets, config: SampleConfig) -> str:
     return " and ".join(parts)
 
 
-def report(console: Console, outcome: dict[str, Any], sampling: Sampling, folder: RunFolder, targets: Targets) -> None:
-    """Print what came out, how varied it is, what to do if it is not what was wanted, and where the picture is."""
+def report(
+    console: Console,
+    outcome: dict[str, Any],
+    sampling: Sampling,
+    folder: RunFolder,
+    targets: Targets,
+    alone: bool = True,
+) -> None:
+    """Print what came out, how varied it is, what to do if it is not what was wanted, and where the picture is.
+
+    How to go on is said of a run `alone`.
+    """
     where = shown(folder.paths.root)
     lines = [
         f"{outcome['samples']} of {outcome['wanted']} samples in range as saved, {outcome['seconds']:.1f} s "
@@ -55,7 +65,7 @@ def report(console: Console, outcome: dict[str, Any], sampling: Sampling, folder
         names = ",".join(str(unit) for unit in sampling.models.units)
         lines.append(f"the range was {what}: the closest code gave {closest}")
         lines.append(f"to see what can be reached: invset probe 'neuron=[{names}]'{chosen_models()}")
-    if outcome["status"] in ("interrupted", "failed"):
+    if outcome["status"] in ("interrupted", "failed") and alone:
         lines.append(f"to go on: invset sample resume={where}")
     picture = folder.paths.samples if outcome["samples"] else folder.paths.seeds
     lines.append(f"{where}/{picture.name}" if picture.exists() else f"{where}")

@@ -160,9 +160,8 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
             outcome = _finish(config, sampling, recorder, runner, status, heading)
         finally:
             recorder.close()
-    if isinstance(ended, Interrupted) and sweep.in_sweep():
-        outcome = outcome | {"status": "stopped"}  # how to go on is said of the whole sweep
-    report(console, outcome, sampling, folder, targets)
+    # After Ctrl-C in a sweep, how to go on is said of the whole sweep.
+    report(console, outcome, sampling, folder, targets, alone=not (isinstance(ended, Interrupted) and sweep.in_sweep()))
     if ended is not None:
         raise ended
     return 0 if outcome["status"] == "complete" else NOT_REACHED

@@ -43,10 +43,7 @@ def cosine_vendi(encodings: Tensor) -> float:
     if encodings.ndim != 2:
         raise ValueError(f"encodings are (n, d), not {tuple(encodings.shape)}")
     count, size = encodings.shape
-    unit = encodings.detach().double()
-    # Scaled first by the largest entry, so that squares neither overflow nor vanish.
-    unit = unit / unit.abs().amax(dim=1, keepdim=True) if size else unit
-    unit /= torch.linalg.vector_norm(unit, dim=1, keepdim=True)
+    unit = _directions(encodings)
     return _score((unit.T @ unit if size < count else unit @ unit.T).div_(max(1, count)))
 
 
@@ -59,17 +56,30 @@ def gaussian_vendi(encodings: Tensor, bandwidth: float) -> float:
     Raises:
         ValueError: the encodings are not (n, d), or the bandwidth is negative.
     """
+    return math.nan if math.isnan(bandwidth) else vendi_score(gaussian_kernel(encodings, bandwidth))
+
+
+def cosine_kernel(encodings: Tensor) -> Tensor:
+    """(n, d) encodings -> (n, n) float64 cosines; NaN for an encoding that is zero or not finite."""
+    unit = _directions(encodings)
+    return unit @ unit.T
+
+
+def gaussian_kernel(encodings: Tensor, bandwidth: float) -> Tensor:
+    """(n, d) encodings -> (n, n) float64, exp(−‖a − b‖²/(2h²)); at h = 0 only equals are alike.
+
+    Raises:
+        ValueError: the encodings are not (n, d), or the bandwidth is negative.
+    """
     if bandwidth < 0:
         raise ValueError(f"a bandwidth is a distance ≥ 0, not {bandwidth}")
-    if math.isnan(bandwidth):
-        return math.nan
-    count = len(encodings)
-    kernel = torch.zeros(count, count, dtype=torch.float64, device=encodings.device)
+    kernel = torch.zeros(len(encodings), len(encodings), dtype=torch.float64, device=encodings.device)
     # In float64, or else rounding alone gives a set of copies eigenvalues that add up.
     for block, distances in blocks(encodings.double()):
         similar = (distances / bandwidth).square().div(-2).exp() if bandwidth else torch.zeros_like(distances)
-        kernel[block, : block.stop] = similar.where(distances != 0, 1.0).where(~distances.isnan(), math.nan)
-    return _score(kernel.div_(max(1, count)))
+        similar = similar.where(distances != 0, 1.0).where(~distances.isnan(), math.nan)
+        kernel[block, : block.stop], kernel[: block.stop, block] = similar, similar.T
+    return kernel
 
 
 def half_median_bandwidth(reference: Tensor) -> float:
@@ -81,6 +91,13 @@ def half_median_bandwidth(reference: Tensor) -> float:
         ValueError: the encodings are not (n, d).
     """
     return median_pairwise_distance(reference) / 2
+
+
+def _directions(encodings: Tensor) -> Tensor:
+    unit = encodings.detach().double()
+    # Scaled first by the largest entry, so that squares neither overflow nor vanish.
+    unit = unit / unit.abs().amax(dim=1, keepdim=True) if encodings.shape[1] else unit
+    return unit / torch.linalg.vector_norm(unit, dim=1, keepdim=True)
 
 
 def _score(matrix: Tensor) -> float:

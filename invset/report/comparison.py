@@ -20,7 +20,8 @@ from invset.metrics.filling import uniform_distance
 from invset.metrics.pairwise_interval import mean_pairwise_estimate
 from invset.metrics.ratio import distance_ratio
 from invset.metrics.share import in_range, share
-from invset.report.kernels import cosine_kernel, gaussian_kernel, pooled_bandwidth, vendi_estimates
+from invset.metrics.vendi import cosine_kernel, gaussian_kernel
+from invset.report.kernels import pooled_bandwidth, vendi_estimates
 from invset.report.measured import Cell, Measured, Row
 
 TOPS = (1, 5)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from invset.metrics.distances import blocks
 from invset.metrics.estimate import Estimate
 from invset.metrics.jackknife import jackknife
 from invset.metrics.vendi import half_median_bandwidth, vendi_score
@@ -28,22 +27,6 @@ def pooled_bandwidth(encodings: Sequence[Tensor]) -> float:
     each = max(2, POOLED // len(encodings))
     thinned = [own[torch.linspace(0, len(own) - 1, min(each, len(own))).round().long()] for own in encodings]
     return half_median_bandwidth(torch.cat(thinned))
-
-
-def cosine_kernel(encodings: Tensor) -> Tensor:
-    """(n, d) -> (n, n) float64 cosines, as in `cosine_vendi`; NaN for an encoding that is zero."""
-    unit = encodings.detach().double()
-    unit = unit / unit.abs().amax(dim=1, keepdim=True)
-    unit = unit / torch.linalg.vector_norm(unit, dim=1, keepdim=True)
-    return unit @ unit.T
-
-
-def gaussian_kernel(encodings: Tensor, bandwidth: float) -> Tensor:
-    """(n, d) -> (n, n) float64, exp(−‖a − b‖²/(2h²)), as in `gaussian_vendi`; at h = 0 only equals are alike."""
-    kernel = torch.zeros(len(encodings), len(encodings), dtype=torch.float64)
-    for block, distances in blocks(encodings.double()):
-        kernel[block, : block.stop] = (distances / bandwidth).square().div(-2).exp().where(distances != 0, 1.0)
-    return kernel.tril() + kernel.tril(-1).T
 
 
 def vendi_estimates(

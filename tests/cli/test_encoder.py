@@ -128,3 +128,17 @@ def test_nothing_is_built_that_is_not_used(world: World, starts: str) -> None:
     models = build.models(config, ("fc7:1",))
     assert (models.encoder, models.inverse, models.starts) == (None, None, "normal")
     assert world.built == ["mini"]
+
+
+@pytest.mark.parametrize("starts", ["random_images", "common"])
+def test_random_images_are_encoded_for_the_generator_whatever_measures_distances(
+    world: World, monkeypatch: pytest.MonkeyPatch, starts: str
+) -> None:
+    monkeypatch.setattr(build, "build_generator", lambda *_, **__: generator(("caffenet", "fc6")))
+    config = ProbeConfig(
+        NetworkConfig("torchvision"), GeneratorConfig("toy"), EncoderConfig("none", None), starts=starts
+    )
+    models = build.models(config, ("fc7:1",))
+    assert models.encoder is None
+    assert models.inverse is not None
+    assert (models.inverse.network.name, models.inverse.layer) == ("caffenet", "fc6")

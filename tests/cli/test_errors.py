@@ -47,6 +47,7 @@ CASES = [
     ("precision=float16 device=cpu", "precision=float16 is for GPUs"),
     ("experiment=linaer", "experiment=linaer: did you mean linear?"),
     ("schedule=foo", "schedule=foo: there are paper"),
+    ("experiment=paper/fig4", "experiment=paper/fig4: this is a figure of several runs: invset reproduce fig4"),
     ("starts=foo", "starts=foo: there are auto, codes, common, normal, random_images"),
     # numbers
     ("n=abc", "n=abc: Value 'abc'"),

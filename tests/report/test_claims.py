@@ -227,7 +227,10 @@ def test_a_claim_from_a_config():
         ({"of": " "}, "of is a name, not ' '"),
         ({"measure": None}, "measure is a name, not None"),
         ({"says": ""}, "a claim's says is the claim in words, not ''"),
-        ({"thann": "x"}, "a claim has no 'thann'; it has says, measure, of, relation, than, value, times and paper"),
+        (
+            {"thann": "x"},
+            "a claim has no 'thann'; it has says, measure, of, relation, than, value, times, paper and ours",
+        ),
     ],
 )
 def test_a_bad_claim_is_refused_with_words(changes: dict, message: str):

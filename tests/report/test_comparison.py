@@ -15,9 +15,9 @@ from invset.metrics.filling import uniform_distance
 from invset.metrics.jackknife import jackknife
 from invset.metrics.pairwise_interval import mean_pairwise_estimate
 from invset.metrics.ratio import distance_ratio
-from invset.metrics.vendi import cosine_vendi, gaussian_vendi, half_median_bandwidth
+from invset.metrics.vendi import cosine_kernel, cosine_vendi, gaussian_kernel, gaussian_vendi, half_median_bandwidth
 from invset.report.comparison import compared
-from invset.report.kernels import cosine_kernel, gaussian_kernel, pooled_bandwidth
+from invset.report.kernels import pooled_bandwidth
 from invset.report.measured import Measured, Row, chosen
 from invset.report.tables import as_csv, as_markdown, shown
 
