@@ -13,11 +13,9 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from invset.cli.app import config_folder
 from invset.cli.arguments import there
 from invset.cli.check import near_names
-from invset.cli.resume import is_plain, key
 from invset.errors import ConfigError
 from invset.report.claims import Claim, claim_of
 
-NOT_HERE = ("resume", "hydra")
 ALL = ("fig1", "fig2", "table1", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "equations", "methods")
 """The figures of `all`, in the paper's order; what goes past it last."""
 PICTURES = ("rows", "forest")
@@ -88,16 +86,6 @@ class Recipe:
     claims: list[Any] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Planned:
-    """One run of a figure: its group and row by name, its title, and all its settings."""
-
-    group: str
-    row: str
-    title: str
-    overrides: tuple[str, ...]
-
-
 def folder() -> Path:
     """Where the recipes of the paper's figures are."""
     return config_folder() / "experiment" / "paper"
@@ -129,48 +117,13 @@ def load(name: str) -> Recipe:
     return recipe
 
 
-def planned(recipe: Recipe, model: str, path: str, extra: tuple[str, ...] = ()) -> list[Planned]:
-    """All runs of a figure, group by group; `extra` settings of the user come last.
-
-    Raises:
-        ConfigError: the recipe has no such model, or settings that a recipe may not have: recipes are passed on.
-    """
-    if model not in recipe.models:
-        raise ConfigError(f"model={model}: {path} has {', '.join(recipe.models)}.")
-    one = recipe.models[model]
-    rows = one.rows or recipe.rows
-    given = {key(setting) for setting in extra}
-    for setting in _settings(one, rows):
-        if key(setting).split(".")[0] in NOT_HERE or setting.startswith("-"):
-            raise ConfigError(f"{path}: models.{model}: '{setting}': a figure says itself where its runs are.")
-        if (key(setting).endswith(".factory") or not is_plain(setting)) and key(setting) not in given:
-            raise ConfigError(
-                f"{path}: models.{model}: '{setting}' may run code or bring settings from elsewhere. If it is yours, "
-                "add it to the command."
-            )
-    groups = one.groups or {"": GroupRecipe()}
-    return [
-        Planned(name, key, row.title or key, _latest((*one.set, *group.set, *row.set, *extra)))
-        for name, group in groups.items()
-        for key, row in rows.items()
-    ]
-
-
 def claims(recipe: Recipe) -> list[Claim]:
     """What is to be judged. Raises ValueError: a claim is none."""
     return [claim_of(claim if isinstance(claim, dict) else {}) for claim in recipe.claims]
 
 
-def _latest(overrides: tuple[str, ...]) -> tuple[str, ...]:
-    """Of settings that are given twice the last one."""
-    by_key: dict[str, str] = {}
-    for override in overrides:
-        by_key.pop(key(override), None)
-        by_key[key(override)] = override
-    return tuple(by_key.values())
-
-
-def _settings(one: ModelRecipe, rows: dict[str, RowRecipe]) -> list[str]:
+def settings_of(one: ModelRecipe, rows: dict[str, RowRecipe]) -> list[str]:
+    """All settings of a model's runs, as they are written in the recipe."""
     parts: list[ModelRecipe | GroupRecipe | RowRecipe] = [one, *one.groups.values(), *rows.values()]
     return [setting for part in parts for setting in part.set]
 
@@ -207,7 +160,7 @@ def _check(recipe: Recipe, path: Path) -> None:
             refuse(f"models.{model}: two groups have one title.")
         if wrong := [measure for measure in recipe.measures if "." in measure and measure.split(".")[0] not in rows]:
             refuse(f"measures: {wrong[0]}: models.{model} has no such row.")
-        for setting in _settings(one, rows):
+        for setting in settings_of(one, rows):
             if "=" not in setting:
                 refuse(f"models.{model}: '{setting}': write a setting as key=value.")
         for row in (row for claim in judged for row in (claim.of, claim.than) if row is not None):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from invset.cli import app, recipes, reproduced, sample
+from invset.cli import app, plans, recipes, reproduced, sample
 from invset.cli import resume as resuming
 from invset.cli.help import HELP
-from invset.cli.recipes import NOT_HERE, Planned, Recipe
+from invset.cli.plans import NOT_HERE, Planned
+from invset.cli.recipes import Recipe
 from invset.cli.report import shown
 from invset.cli.signals import Interrupted
 from invset.cli.sweep import ended
@@ -44,11 +45,11 @@ def run(arguments: list[str], console: Console | None = None) -> int:
         return 0
     settings = parse(arguments)
     found = {name: recipes.load(name) for name in settings.figures}
-    plans = {name: recipes.planned(recipe, settings.model, name, settings.extra) for name, recipe in found.items()}
+    planned = {name: plans.planned(recipe, settings.model, name, settings.extra) for name, recipe in found.items()}
     worst, failed = 0, []
     try:
         for name, recipe in found.items():
-            code = _figure(Path(name).stem, recipe, plans[name], settings, console)
+            code = _figure(Path(name).stem, recipe, planned[name], settings, console)
             worst = max(worst, code)
             failed += [Path(name).stem] if code else []
     except Interrupted:

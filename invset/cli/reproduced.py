@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from invset import __version__
 from invset.cli import app, resume
 from invset.cli.finished import read_config
-from invset.cli.recipes import ALL, GroupRecipe, Planned, Recipe, claims
+from invset.cli.plans import Planned
+from invset.cli.recipes import ALL, GroupRecipe, Recipe, claims
 from invset.cli.sweep import NO_SETTINGS, settings
 from invset.errors import ConfigError, RunFolderError, WeightsError
 from invset.run.layout import Layout

@@ -135,9 +135,8 @@ def test_random_images_are_encoded_for_the_generator_whatever_measures_distances
     world: World, monkeypatch: pytest.MonkeyPatch, starts: str
 ) -> None:
     monkeypatch.setattr(build, "build_generator", lambda *_, **__: generator(("caffenet", "fc6")))
-    config = ProbeConfig(
-        NetworkConfig("torchvision"), GeneratorConfig("toy"), EncoderConfig("none", None), starts=starts
-    )
+    network = NetworkConfig("torchvision", name="alexnet")
+    config = ProbeConfig(network, GeneratorConfig("toy"), EncoderConfig("none", None), starts=starts)
     models = build.models(config, ("fc7:1",))
     assert models.encoder is None
     assert models.inverse is not None

@@ -11,7 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from invset.cli import check, recipes, reproduced, schema
+from invset.cli import check, plans, recipes, reproduced, schema
 from invset.cli.app import config_folder
 from invset.errors import ConfigError
 from invset.models.labels import class_names
@@ -38,7 +38,7 @@ def test_all_are_all():
 
 @pytest.mark.parametrize(("name", "model"), PAIRS)
 def test_every_run_is_one_that_sample_accepts(composed, name, model):
-    for run in recipes.planned(recipes.load(name), model, name):
+    for run in plans.planned(recipes.load(name), model, name):
         targets = check.check_sample(composed(run.overrides))
         assert len(targets.ranges) >= 1
 
@@ -47,7 +47,7 @@ def test_every_run_is_one_that_sample_accepts(composed, name, model):
 def test_titles_name_the_units_and_ranges_that_are_sampled(composed, name, model):
     recipe = recipes.load(name)
     groups = recipe.models[model].groups
-    for run in recipes.planned(recipe, model, name):
+    for run in plans.planned(recipe, model, name):
         told = f"{groups[run.group].title if run.group else ''} {run.title}"
         config = composed(run.overrides)
         ranges = OmegaConf.to_object(config.range) if OmegaConf.is_config(config.range) else config.range
@@ -65,12 +65,12 @@ def test_titles_name_the_units_and_ranges_that_are_sampled(composed, name, model
 def test_runs_of_other_settings_have_other_folders_and_equal_ones_the_same():
     names: dict[str, frozenset[str]] = {}
     for name, model in PAIRS:
-        for run in recipes.planned(recipes.load(name), model, name):
+        for run in plans.planned(recipes.load(name), model, name):
             folder = reproduced.folder_name(run.overrides)
             assert re.fullmatch(r"[\w.-]+", folder)
             assert names.setdefault(folder, frozenset(run.overrides)) == frozenset(run.overrides)
-    fig2 = recipes.planned(recipes.load("fig2"), "mini", "fig2")
-    table1 = recipes.planned(recipes.load("table1"), "mini", "table1")
+    fig2 = plans.planned(recipes.load("fig2"), "mini", "fig2")
+    table1 = plans.planned(recipes.load("table1"), "mini", "table1")
     assert {reproduced.folder_name(run.overrides) for run in fig2} <= {
         reproduced.folder_name(run.overrides) for run in table1
     }
@@ -81,9 +81,9 @@ def test_the_last_of_two_settings_counts():
         rows={"a": recipes.RowRecipe(set=["n=3"])},
         models={"mini": recipes.ModelRecipe(set=["n=1", "seed=4"], groups={"g": recipes.GroupRecipe(set=["n=2"])})},
     )
-    (run,) = recipes.planned(recipe, "mini", "x")
+    (run,) = plans.planned(recipe, "mini", "x")
     assert run.overrides == ("seed=4", "n=3")
-    (run,) = recipes.planned(recipe, "mini", "x", ("n=9",))
+    (run,) = plans.planned(recipe, "mini", "x", ("n=9",))
     assert run.overrides == ("seed=4", "n=9")
 
 
@@ -148,9 +148,9 @@ def test_what_is_wrong_with_a_recipe_is_said(tmp_path, text, message):
 def test_recipes_that_come_from_elsewhere_run_nothing(setting, message):
     recipe = recipes.Recipe(rows={"a": recipes.RowRecipe()}, models={"mini": recipes.ModelRecipe(set=[setting])})
     with pytest.raises(ConfigError, match=message):
-        recipes.planned(recipe, "mini", "mine.yaml")
+        plans.planned(recipe, "mini", "mine.yaml")
     if "command" in message:
-        (run,) = recipes.planned(recipe, "mini", "mine.yaml", (setting,))
+        (run,) = plans.planned(recipe, "mini", "mine.yaml", (setting,))
         assert run.overrides == (setting,)
 
 
@@ -176,7 +176,7 @@ COUNTS = {"fig7": {10}, "fig8": {10}, "fig9": {100}}
 @pytest.mark.parametrize("name", PRINTED)
 def test_caffenets_units_ranges_and_counts_are_those_printed(composed, name):
     found = set()
-    for run in recipes.planned(recipes.load(name), "caffenet", name):
+    for run in plans.planned(recipes.load(name), "caffenet", name):
         config = composed(run.overrides)
         targets = check.check_sample(config)
         ppgn = config.method.name == "ppgn"
@@ -195,4 +195,4 @@ def test_a_figure_or_a_model_that_is_not_there():
     with pytest.raises(ConfigError, match="fig11: there is no such figure: did you mean fig1"):
         recipes.load("fig11")
     with pytest.raises(ConfigError, match="model=resnet: fig1 has caffenet, mini"):
-        recipes.planned(recipes.load("fig1"), "resnet", "fig1")
+        plans.planned(recipes.load("fig1"), "resnet", "fig1")
