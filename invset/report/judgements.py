@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,6 +16,8 @@ from invset.report.tables import shown
 from invset.report.verdicts import FAILS, HOLDS, UNKNOWN, Verdict, verdict_of
 
 Groups: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Cell]]]
+
+NAMED = 6  # groups that are named one by one
 
 _WORDED = {HOLDS: "Holds", FAILS: "Does not hold", UNKNOWN: "Cannot be told"}
 
@@ -58,7 +60,7 @@ class Judgement:
             return f"Cannot be told for any of {total} ({self._reasons()})."
         parts = [f"Holds for {counts[HOLDS] or 'none'} of {total}"]
         if counts[FAILS]:
-            names = ", ".join(in_markdown(verdict.group) for verdict in self.of_outcome(FAILS))
+            names = _named([in_markdown(verdict.group) for verdict in self.of_outcome(FAILS)])
             parts.append(f"does not hold for {counts[FAILS]} ({names})")
         if counts[UNKNOWN]:
             parts.append(f"cannot be told for {counts[UNKNOWN]} ({self._reasons()})")
@@ -68,7 +70,7 @@ class Judgement:
         groups: dict[str, list[str]] = {}
         for verdict in self.of_outcome(UNKNOWN):
             groups.setdefault(verdict.reason, []).append(in_markdown(verdict.group))
-        return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in groups.items())
+        return "; ".join(f"{_named(names)}: {reason}" for reason, names in groups.items())
 
     def _range(self) -> str:
         """Lowest, median and highest of the groups with numbers: of each row, and of one over the other."""
@@ -110,6 +112,10 @@ def judge(claim: Claim, groups: Groups, titles: Mapping[str, str] | None = None)
     """
     title = (titles or {}).get(claim.measure, claim.measure.replace("_", " "))
     return Judgement(claim, title, tuple(verdict_of(claim, title, group, rows) for group, rows in groups.items()))
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= NAMED else f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
 
 
 def _three(numbers: Iterable[float]) -> str:

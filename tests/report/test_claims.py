@@ -242,3 +242,10 @@ def test_a_bad_claim_is_refused_with_words(changes: dict, message: str):
 def test_a_claim_without_its_parts():
     with pytest.raises(ValueError, match="a claim needs measure, of and relation"):
         claim_of({"says": "c"})
+
+
+def test_of_many_groups_only_some_are_named():
+    claim = Claim("x", "m", "a", "above", value=1)
+    groups = {f"g{index}": {"a": {"m": 0.0 if index < 9 else 2.0}} for index in range(10)}
+    words = judge(claim, groups).words()
+    assert "Holds for 1 of 10, does not hold for 9 (g0, g1, g2, g3, g4, g5 and 3 more)." in words
