@@ -19,7 +19,8 @@ Groups: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Cell]]]
 
 NAMED = 6  # groups that are named one by one
 
-_WORDED = {HOLDS: "Holds", FAILS: "Does not hold", UNKNOWN: "Cannot be told"}
+_OF_A_CLAIM = {HOLDS: "Holds", FAILS: "Does not hold", UNKNOWN: "Cannot be told"}
+_OF_A_QUESTION = {HOLDS: "Yes", FAILS: "No", UNKNOWN: "Cannot be told"}
 
 
 @dataclass(frozen=True)
@@ -46,24 +47,28 @@ class Judgement:
             return "Cannot be told: nothing was measured."
         if len(self.verdicts) == 1:
             verdict = self.verdicts[0]
-            return f"{_WORDED[verdict.outcome]}: {verdict.why}."
+            return f"{self._worded[verdict.outcome]}: {verdict.why}."
         return " ".join(part for part in (self._counts(), self._range(), self._without_interval()) if part)
 
+    @property
+    def _worded(self) -> Mapping[str, str]:
+        return _OF_A_QUESTION if self.claim.ours else _OF_A_CLAIM
+
     def _counts(self) -> str:
-        total = len(self.verdicts)
-        counts = {outcome: len(self.of_outcome(outcome)) for outcome in _WORDED}
+        total, worded = len(self.verdicts), self._worded
+        counts = {outcome: len(self.of_outcome(outcome)) for outcome in worded}
         if counts[HOLDS] == total:
-            return f"Holds for all {total}."
+            return f"{worded[HOLDS]} for all {total}."
         if counts[FAILS] == total:
-            return f"Does not hold for any of {total}."
+            return f"{worded[FAILS]} for {'all' if self.claim.ours else 'any of'} {total}."
         if counts[UNKNOWN] == total:
-            return f"Cannot be told for any of {total} ({self._reasons()})."
-        parts = [f"Holds for {counts[HOLDS] or 'none'} of {total}"]
+            return f"{worded[UNKNOWN]} for any of {total} ({self._reasons()})."
+        parts = [f"{worded[HOLDS]} for {counts[HOLDS] or 'none'} of {total}"]
         if counts[FAILS]:
             names = _named([in_markdown(verdict.group) for verdict in self.of_outcome(FAILS)])
-            parts.append(f"does not hold for {counts[FAILS]} ({names})")
+            parts.append(f"{worded[FAILS].lower()} for {counts[FAILS]} ({names})")
         if counts[UNKNOWN]:
-            parts.append(f"cannot be told for {counts[UNKNOWN]} ({self._reasons()})")
+            parts.append(f"{worded[UNKNOWN].lower()} for {counts[UNKNOWN]} ({self._reasons()})")
         return ", ".join(parts) + "."
 
     def _reasons(self) -> str:

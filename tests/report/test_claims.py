@@ -249,3 +249,16 @@ def test_of_many_groups_only_some_are_named():
     groups = {f"g{index}": {"a": {"m": 0.0 if index < 9 else 2.0}} for index in range(10)}
     words = judge(claim, groups).words()
     assert "Holds for 1 of 10, does not hold for 9 (g0, g1, g2, g3, g4, g5 and 3 more)." in words
+
+
+def test_questions_are_answered_by_yes_and_no():
+    claim = Claim("Is it?", "m", "a", "above", value=1, ours=True)
+
+    def words(*numbers: float) -> str:
+        return judge(claim, {f"g{index}": {"a": {"m": number}} for index, number in enumerate(numbers)}).words()
+
+    assert words(2.0).startswith("Yes: m 2 against 1")
+    assert words(0.0).startswith("No: m 0 against 1")
+    assert words(2.0, 3.0).startswith("Yes for all 2.")
+    assert words(0.0, 0.5).startswith("No for all 2.")
+    assert words(2.0, 0.0, float("nan")).startswith("Yes for 1 of 3, no for 1 (g1), cannot be told for 1 (g2: ")
