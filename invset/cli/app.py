@@ -162,7 +162,8 @@ def _in_words(error: Exception, command: str) -> str:
         given = error.override if isinstance(error, OverrideParseException) else _lexed(text)
         return (
             f"{given}: cannot be read; write key=value, as n=100, neuron=fc8:981 or 'range=[50,60]' "
-            "(in quotes, so that the shell leaves the brackets alone)."
+            "(in quotes, so that the shell leaves the brackets alone); a text with spaces or other signs needs quotes "
+            "of its own, as \"hydra.run.dir='my run'\"."
         )
     if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*?)'", text):
         key, values = several[1], several[2]

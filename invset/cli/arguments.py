@@ -11,6 +11,8 @@ from invset.cli.finished import run_folder
 from invset.errors import ConfigError
 from invset.run.layout import Layout
 
+OF_A_SWEEP = ("multirun.yaml", "overview.csv", "overview.png")  # files that multirun/DATE/TIME/* finds too
+
 
 def read(arguments: Sequence[str], known: Sequence[str], example: str) -> tuple[list[Path], dict[str, str]]:
     """The folders, and the settings that were given. A run's folder may have an equals sign in it, as a sweep's.
@@ -35,7 +37,7 @@ def read(arguments: Sequence[str], known: Sequence[str], example: str) -> tuple[
             raise ConfigError(f"there is no setting '{name}': {near_names(name, known)}")
         elif argument.startswith("-"):
             raise ConfigError(f"there is no flag {argument}: settings are {', '.join(known)}, as {example}.")
-        else:
+        elif Path(argument).name not in OF_A_SWEEP or Path(argument).is_dir():
             folders.append(_folder(Path(argument)))
     return folders, given
 

@@ -66,7 +66,7 @@ def report(
         lines.append(f"the range was {what}: the closest code gave {closest}")
         lines.append(f"to see what can be reached: invset probe 'neuron=[{names}]'{chosen_models()}")
     if outcome["status"] in ("interrupted", "failed") and alone:
-        lines.append(f"to go on: invset sample resume={where}")
+        lines.append(f"to go on: invset sample {shlex.quote(f'resume={where}')}")
     picture = folder.paths.samples if outcome["samples"] else folder.paths.seeds
     lines.append(f"{where}/{picture.name}" if picture.exists() else f"{where}")
     for line in lines:

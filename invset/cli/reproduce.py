@@ -93,15 +93,14 @@ def parse(arguments: Sequence[str]) -> Settings:
 
 def _figure(name: str, recipe: Recipe, plan: Sequence[Planned], settings: Settings, console: Console) -> int:
     """Make what is missing of a figure's runs, then the figure; returns an exit code."""
-    folders, worst = [], 0
+    folders = []
     for number, one in enumerate(plan, 1):
         folders.append(settings.out / "runs" / reproduced.folder_name(one.overrides))
         console.rule(style="dim")
         _say(console, f"{name} {number}/{len(plan)}: {' '.join(filter(None, (one.group, one.title)))}")
-        worst = max(worst, _made(folders[-1], one.overrides, console))
-    if worst:
-        _say(console, f"{name}: not made, for a run failed.")
-        return worst
+        if code := _made(folders[-1], one.overrides, console):
+            _say(console, f"{name}: not made, for a run failed.")
+            return code
     try:
         path, findings = reproduced.write_figure(
             settings.out / name, recipe, settings.model, plan, folders, settings.extra

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +146,7 @@ class Sweep:
     def say_how_to_go_on(self) -> None:
         """After an interruption: print the command that does what is missing."""
         if self.folder is not None:
-            print(f"to go on: invset sample resume={shown(self.folder)}")
+            print(f"to go on: invset sample {shlex.quote(f'resume={shown(self.folder)}')}")
 
     def conclude(self) -> list[RunFolderError]:
         """Write overview.png and overview.csv, and print where; returns what is wrong with them, or with runs."""

@@ -80,7 +80,7 @@ def _variety(encodings: Sequence[Tensor], near: float, random_seed: int) -> list
         Row("vendi_cosine", "Vendi score, cosine", vendi_estimates(encodings, cosine_kernel, random_seed)),
         Row(
             "vendi_gaussian",
-            f"Vendi score, Gaussian of width {bandwidth:.3g}",
+            "Vendi score, Gaussian" + ("" if math.isnan(bandwidth) else f" of width {bandwidth:.3g}"),
             vendi_estimates(encodings, lambda own: gaussian_kernel(own, bandwidth), random_seed),
         ),
         Row("near_duplicate_share", "share of near-duplicates", _each(encodings, lambda own: _duplicates(own, near))),

@@ -38,7 +38,7 @@ def notes(
         elif run.ranges != runs[0].ranges:
             lines.append(f"{name} has another range: {_in_words(run)} instead of {_in_words(runs[0])}.")
     for run, name in zip(runs, names, strict=True):
-        if run.summary.get("status") != "complete":
+        if run.summary.get("status") != "complete" and run.count:
             wanted = run.summary.get("wanted")
             lines.append(f"{name} is {run.summary.get('status')}: {run.count} of {wanted} samples.")
     return lines

@@ -122,7 +122,7 @@ def note(figure: Figure, groups: Sequence[Measurement], judgements: Sequence[Jud
         lines += [f"| {heading} | here |", "| --- | --- |", *map(_line, told), ""] if told else []
     lines += [table(figure.measures, groups), ""]
     remarks = [*(_mean_ratio(groups) if figure.picture == "forest" else ()), *_notes(groups)]
-    lines += [f"- {remark}" for remark in dict.fromkeys(remarks)]
+    lines += [f"- {remark}" for remark in dict.fromkeys([*remarks, *_unknown(figure, groups)])]
     return "\n".join(lines) + "\n"
 
 
@@ -195,6 +195,14 @@ def _mean_ratio(groups: Sequence[Measurement]) -> Iterator[str]:
             f"The geometric mean of {len(ratios)} ratios of mean distances is {shown(ratio_over_groups(ratios))}, the "
             f"interval from their spread; {above} are above 1, {below} below."
         )
+
+
+def _unknown(figure: Figure, groups: Sequence[Measurement]) -> Iterator[str]:
+    """Measures that were asked for and are none; those of an independent network may be missing."""
+    there = titles_of(groups)
+    for measure in (measure.rsplit(".", 1)[-1] for measure in figure.measures):
+        if measure not in there and not measure.startswith(("agreement", "feature", "seen", "share_within")):
+            yield f"There is no measure {in_markdown(measure)}."
 
 
 def _notes(groups: Sequence[Measurement]) -> Iterator[str]:

@@ -220,6 +220,14 @@ def test_help(here):
     assert text.getvalue().strip() == compare.HELP["compare"].strip()
 
 
+def test_files_of_a_sweep_among_its_runs_are_passed_over(here, linear_run):
+    sweep = here / "sweep"
+    shutil.copytree(linear_run, sweep / "0")
+    for name in ("multirun.yaml", "overview.csv", "overview.png"):
+        (sweep / name).write_text("x")
+    assert [line["run"] for line in _compare(*sorted(sweep.iterdir())).lines] == ["0"]
+
+
 def test_a_run_without_samples_stands_in_the_table_with_its_budget(here, invset, linear_run):
     empty = here / "empty"
     result = invset("sample", "experiment=linear", "n=22", "schedule.K=4", "range=[1.5,1.6]",

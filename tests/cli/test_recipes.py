@@ -154,6 +154,12 @@ def test_recipes_that_come_from_elsewhere_run_nothing(setting, message):
         assert run.overrides == (setting,)
 
 
+def test_a_setting_of_a_recipe_that_is_none_is_told_by_the_run():
+    recipe = recipes.Recipe(rows={"a": recipes.RowRecipe()}, models={"mini": recipes.ModelRecipe(set=["rnge=[3,7]"])})
+    (run,) = plans.planned(recipe, "mini", "mine.yaml")
+    assert run.overrides == ("rnge=[3,7]",)
+
+
 def test_a_name_that_no_file_can_have():
     with pytest.raises(ConfigError, match="there is no such figure"):
         recipes.load("x" * 300)

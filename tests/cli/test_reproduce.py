@@ -190,6 +190,12 @@ def test_wrong_usage(arguments, message):
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize("setting", ["range=[0.2,0.3]", "neuron=output:1"])
+def test_what_tells_runs_apart_is_not_changed_under_their_names(here, recipe, setting):
+    with pytest.raises(ConfigError, match=r"mine\.yaml says itself what its runs are"):
+        reproduce.run([recipe, setting])
+
+
 def test_a_setting_that_is_none_is_told_by_the_run(invset, recipe):
     result = invset("reproduce", recipe, "nn=3")
     assert result.code == 2
