@@ -18,7 +18,7 @@ from invset.core.diversity import Moments
 from invset.core.problem import Evaluation, Problem
 from invset.core.region import Region
 from invset.core.seeding import Draw
-from invset.core.state import State, StepInfo
+from invset.core.state import Lives, State, StepInfo
 from invset.core.steps import Steps
 from invset.errors import ConfigError
 
@@ -137,6 +137,7 @@ def first_state(
         outer_objective=0.0,
         closest=torch.full((constraints,), torch.nan, device=device),
         closest_violation=torch.inf,
+        lives=Lives.none(),
     )
 
 

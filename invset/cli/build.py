@@ -80,11 +80,19 @@ def models(config: SampleConfig | ProbeConfig, neurons: tuple[str, ...]) -> Mode
     encoder = inverse = built_encoder(settled, network, networks)
     starts = config.starts
     if starts == "auto":
-        starts = "random_images" if generator.statistics is None else "normal"
+        starts = _usual_starts(config, generator)
     encodes = starts == "random_images" or (starts == "common" and generator.statistics is None)
-    if encodes or (starts == "codes" and config.folder):
+    if encodes or (starts in ("codes", "mixed") and config.folder):
         inverse = inverse_encoder(encoder, settled, config.network, network, generator, networks)
     return Models(network, generator, units, encoder, inverse, device, settled, starts)
+
+
+def _usual_starts(config: SampleConfig | ProbeConfig, generator: Generator) -> str:
+    """What starts=auto is: as the paper has it where nothing is known of real codes."""
+    if generator.statistics is None:
+        return "random_images"
+    real = len(generator.statistics.bank) >= config.schedule.K if isinstance(config, SampleConfig) else False
+    return "mixed" if real and config.method.name == "multistart" else "normal"  # type: ignore[union-attr]
 
 
 def sampling(config: SampleConfig, targets: Targets) -> Sampling:

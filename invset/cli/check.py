@@ -11,10 +11,11 @@ from invset.cli.schema import ProbeConfig, SampleConfig
 from invset.errors import ConfigError
 
 CHOICES = {
-    "method.name": ("paper", "full", "ppgn", "dgn_am", "mfv", "penalty", "pixel_ascent", "search"),
+    "method.name": ("multistart", "paper", "full", "ppgn", "dgn_am", "mfv", "penalty", "pixel_ascent", "search"),
     "constraint": ("range", "lower"),
     "position": ("center", "max", "mean"),
-    "starts": ("auto", "normal", "codes", "random_images", "common"),
+    "fill": ("any", "uniform"),
+    "starts": ("auto", "mixed", "normal", "codes", "random_images", "common"),
     "precision": ("float32", "bfloat16", "float16"),
     "pixels": ("eight_bit", "raw"),
     "objective.between": ("encodings", "images", "codes", "none"),
@@ -49,6 +50,12 @@ def check_sample(config: SampleConfig) -> Targets:
             f"n={config.n} is less than schedule.K={schedule.K}: the K seeds are the first samples; "
             f"give n={schedule.K} or more, or a smaller schedule.K."
         )
+    if config.fill == "uniform" and config.method.name != "multistart":
+        raise ConfigError(f"fill=uniform: method={config.method.name} cannot; leave it out, or add method=multistart.")
+    if config.fill == "uniform" and config.constraint != "range":
+        raise ConfigError(
+            f"fill=uniform: with constraint={config.constraint} the range has no upper end to fill it to."
+        )
     if config.batch_size is not None:
         at_least("batch_size", config.batch_size, 1)
     if config.threads is not None:
@@ -56,8 +63,10 @@ def check_sample(config: SampleConfig) -> Targets:
     if config.objective.scale != "auto":
         _positive("objective.scale", config.objective.scale, "auto, or a number above 0 (1 is the paper as printed)")
     check_bounds(config.code.bounds)
-    if config.folder is not None and config.starts != "codes" and config.method.name != "search":
-        raise ConfigError(f"folder={config.folder} is only used with starts=codes: add that, or leave folder out.")
+    if config.folder is not None and config.starts not in ("codes", "mixed") and config.method.name != "search":
+        raise ConfigError(
+            f"folder={config.folder} is only used with starts=codes or mixed: add one of them, or leave folder out."
+        )
     neurons = check_neurons(config.neuron)
     return Targets(neurons, _ranges(config.range, len(neurons)))
 

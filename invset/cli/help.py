@@ -43,11 +43,14 @@ settings (defaults in brackets):
   range        [z1,z2], or a list of ranges, one for each neuron [[50,60]]; network=efficientnet_lite0 [[14,16]]
   n            how many samples [500]
   method       paper: seeds, then fast sampling; full: eq. 16, all n optimised together [paper]
+               multistart: a start of its own for every sample
                to compare with: ppgn, dgn_am, mfv, penalty; with generator=pixels: pixel_ascent, search (folder=DIR);
                their own settings are method.options.NAME=VALUE, and --cfg job shows them
   constraint   range: z1 <= f <= z2; lower: f >= z1, the paper's equations to the letter [range]
-  starts       where chains start: normal, codes, random_images, common; auto: normal, or else random_images [auto]
-  folder       of images to start from, with starts=codes
+  fill         any: samples lie where chains enter the range; uniform: spread evenly over it (method=multistart) [any]
+  starts       where chains start: normal, codes, mixed (both in turn), random_images, common; auto [auto]
+               auto: normal, with multistart mixed, and random_images where the generator knows no real codes
+  folder       of images to start from, with starts=codes or mixed
   objective.between       distances between encodings, images, codes, none [encodings]
   objective.scale    auto, or a number; 1 is the paper as printed [auto]
   schedule.K         chains [10]; also schedule.mu, .alpha, .inner_steps, .outer_iterations, .stop

@@ -17,6 +17,7 @@ from invset.baselines.ppgn import Ppgn, PpgnSettings, Softmax
 from invset.baselines.search import Search
 from invset.cli.schema import SampleConfig
 from invset.core.full import Full
+from invset.core.multistart import Multistart
 from invset.core.paper import Paper
 from invset.core.problem import Problem
 from invset.core.region import Region
@@ -84,9 +85,15 @@ def build_method(parts: Parts) -> tuple[Method, Problem]:
         ConfigError: it does not fit the models, or its settings make no sense.
     """
     name, options = parts.config.method.name, parts.config.method.options
-    if options and name in ("paper", "full", "search"):
+    if options and name in ("multistart", "paper", "full", "search"):
         raise ConfigError(f"method.options.{next(iter(options))}: method {name} has no settings of its own.")
     return METHODS[name](parts)
+
+
+def _multistart(parts: Parts) -> tuple[Method, Problem]:
+    even = parts.config.fill == "uniform"
+    method = Multistart(parts.problem, parts.region, parts.schedule, parts.draw, parts.references, even)
+    return method, parts.problem
 
 
 def _paper(parts: Parts) -> tuple[Method, Problem]:
@@ -188,6 +195,7 @@ def _require_pixels(parts: Parts) -> None:
 
 
 METHODS: Mapping[str, Callable[[Parts], tuple[Method, Problem]]] = {
+    "multistart": _multistart,
     "paper": _paper,
     "full": _full,
     "ppgn": _ppgn,

@@ -93,6 +93,7 @@ class SampleConfig:
     n: int = 500
     method: MethodConfig = field(default_factory=MethodConfig)
     constraint: str = "range"
+    fill: str = "any"
     position: str = "center"
     starts: str = "auto"
     folder: str | None = None

@@ -24,7 +24,8 @@ class View(NamedTuple):
         group: the moments of the encodings.
         feasible: (k,) bool.
         violation: (k, p), in units of activation.
-        total: (k,), the violations of each code added up, in half widths.
+        aimed: where steps are to lead: the region, or the part of it that each chain is to go to.
+        total: (k,), how far each code is from there, added up over constraints, in half widths.
     """
 
     evaluation: Evaluation
@@ -32,13 +33,22 @@ class View(NamedTuple):
     group: Moments
     feasible: Tensor
     violation: Tensor
+    aimed: Region
     total: Tensor
 
 
 def look(
-    problem: Problem, region: Region, state: State, aim: steps.Aim, batch_size: int | None, keep_images: bool = True
+    problem: Problem,
+    region: Region,
+    state: State,
+    aim: steps.Aim,
+    batch_size: int | None,
+    keep_images: bool = True,
+    part: Callable[[Tensor], Region] | None = None,
 ) -> tuple[State, View]:
     """Evaluate the codes, and note in the state what the last step came to.
+
+    `part`: from the activations (k, p) to the part of the region that each chain is to go to, if not all of it.
 
     Raises:
         NonFiniteError: an activation or an encoding is NaN or infinite.
@@ -46,24 +56,30 @@ def look(
     evaluation, pull_back = problem.linearise(state.codes, batch_size=batch_size, keep_images=keep_images)
     activations = evaluation.activations
     feasible, violation = region.contains(activations), region.violation(activations)
-    total = (violation / region.half_width).sum(dim=1)
-    view = View(evaluation, pull_back, Moments.of(evaluation.encodings), feasible, violation, total)
-    state = state._replace(steps=steps.adapted(state.steps, total, feasible, aim))
-    best = int(torch.argmin(total))
-    if float(total[best]) < state.closest_violation:
-        state = state._replace(closest=activations[best], closest_violation=float(total[best]))
+    outside = (violation / region.half_width).sum(dim=1)
+    aimed = region if part is None else part(activations)
+    total = outside if part is None else (aimed.violation(activations) / region.half_width).sum(dim=1)
+    view = View(evaluation, pull_back, Moments.of(evaluation.encodings), feasible, violation, aimed, total)
+    state = state._replace(steps=steps.adapted(state.steps, total, total == 0, aim))
+    best = int(torch.argmin(outside))
+    if float(outside[best]) < state.closest_violation:
+        state = state._replace(closest=activations[best], closest_violation=float(outside[best]))
     return state, view
 
 
-def move(problem: Problem, region: Region, state: State, view: View) -> tuple[Tensor, Tensor]:
+def move(problem: Problem, state: State, view: View, pull: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """C′ = C − β ∂L/∂C: the new codes (k, c) within their bounds, and how far each went (k,).
+
+    `pull`: how much of the objective each chain is to feel, (k,), 0 … 1; all of it if not given.
 
     Raises:
         NonFiniteError: the gradient is NaN or infinite.
     """
     multipliers, scales = state.multipliers, state.scales
-    activation_gradient = lagrangian.activation_gradient(view.evaluation.activations, multipliers, region, scales)
+    activation_gradient = lagrangian.activation_gradient(view.evaluation.activations, multipliers, view.aimed, scales)
     encoding_gradient = lagrangian.encoding_gradient(view.evaluation.encodings, view.group, state.previous, scales)
+    if pull is not None:
+        encoding_gradient = pull[:, None] * encoding_gradient
     encoding_gradient = torch.where(steps.adrift(state.steps)[:, None], 0, encoding_gradient)
     gradient = problem.free(state.codes, view.pull_back(encoding_gradient, activation_gradient))
     lengths = steps.lengths(

@@ -54,7 +54,7 @@ class Full:
         if seeding.arrived(state, schedule, view):
             return self._emit(state._replace(phase="sampling", inner=0))
         state = seeding.recorded(state, view)
-        codes, lengths = descent.move(problem, region, state, view)
+        codes, lengths = descent.move(problem, state, view)
         info = descent.report(state, view, sampling.nothing(state), lengths)
         state = state._replace(codes=codes, step=state.step + 1)
         return seeding.advanced(state, schedule, problem, region, self.draw, view), info

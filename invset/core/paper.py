@@ -52,7 +52,7 @@ class Paper:
             state, samples = seeding.recorded(state, view), sampling.nothing(state)
         else:
             state, samples = sampling.accepted(state, view)
-        codes, lengths = descent.move(problem, region, state, view)
+        codes, lengths = descent.move(problem, state, view)
         info = descent.report(state, view, samples, lengths)
         state = state._replace(codes=codes, step=state.step + 1)
         if state.phase == "sampling":

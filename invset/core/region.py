@@ -39,6 +39,12 @@ class Region:
         infinity = torch.full_like(z1, torch.inf)
         return cls(z1, infinity, z2 - half, infinity, half)
 
+    def around(self, targets: Tensor, tolerance: float) -> Region:
+        """What of the region lies within `tolerance` half widths of targets (k, p), a row a code; slack is at them."""
+        reach = tolerance * self.half_width
+        lower, upper = (targets - reach).clamp(min=self.lower), (targets + reach).clamp(max=self.upper)
+        return Region(lower, upper, targets, targets, self.half_width)
+
     def to(self, device: torch.device | str) -> Region:
         """The same region on another device."""
         return Region(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))

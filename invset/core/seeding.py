@@ -17,7 +17,7 @@ from invset.core.diversity import Moments
 from invset.core.lagrangian import Multipliers
 from invset.core.problem import Problem
 from invset.core.region import Region
-from invset.core.state import Phase, State
+from invset.core.state import Lives, Phase, State
 from invset.core.steps import Steps
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def begin(problem: Problem, region: Region, schedule: Schedule, draw: Draw, refe
         outer_objective=0.0,
         closest=torch.full((constraints,), torch.nan, device=device),
         closest_violation=torch.inf,
+        lives=Lives.none(),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from invset.core.diversity import Moments
@@ -18,6 +19,29 @@ Phase = Literal["seeding", "sampling", "unreachable", "stalled", "done"]
 ACTIVE = ("seeding", "sampling")
 
 
+class Lives(NamedTuple):
+    """What `multistart` keeps beside; empty for other methods.
+
+    Attributes:
+        age: (k,), each chain's steps since its last start.
+        way: (k, c), what led each chain from its start to its last sample; 0 as long as it has none.
+        carry: (k,), γ: how much of its way a chain takes along to its next start, 0 … 1.
+        seen: (k, p), the activations before each chain's last step; NaN at a new start.
+        filled: (p, bins), how many samples lie in each equal part of each range.
+    """
+
+    age: Tensor
+    way: Tensor
+    carry: Tensor
+    seen: Tensor
+    filled: Tensor
+
+    @classmethod
+    def none(cls) -> Lives:
+        """Of a method that has no use for them."""
+        return cls(*(torch.zeros(0) for _ in cls._fields))
+
+
 class State(NamedTuple):
     """All that a run's next step depends on: saved and restored, the run goes on to the same bits.
 
@@ -26,7 +50,7 @@ class State(NamedTuple):
     Attributes:
         phase: see `Phase`.
         codes: where the chains are.
-        previous: C₀ as moments: the last accepted set (eq. 7), empty while seeding.
+        previous: C₀ as moments: the last accepted set (eq. 7), empty while seeding; for `multistart`, all samples.
         scales: weight of the objective and unit of each constraint; measured once.
         distances: between unrelated codes; measured once.
         attempts: how many starts each chain has used up.
@@ -37,6 +61,7 @@ class State(NamedTuple):
         outer_violation: each chain's violation when the outer iteration began.
         outer_objective: the objective when the outer iteration began.
         closest: the activations of the code that came closest to the ranges, and how close (in half widths).
+        lives: see `Lives`.
     """
 
     phase: Phase
@@ -55,6 +80,7 @@ class State(NamedTuple):
     outer_objective: float
     closest: Tensor
     closest_violation: float
+    lives: Lives
 
 
 class StepInfo(NamedTuple):

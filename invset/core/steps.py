@@ -32,10 +32,13 @@ class Aim(NamedTuple):
     Attributes:
         staying: the share of steps from inside that are to stay inside: 0 … 1.
         smallest: the least radius, a fraction of the distance between unrelated codes.
+        relaxation: by how much a step from outside goes farther than would solve the constraints if they were linear,
+            at most: below 2, beyond which such steps would no longer converge where they are.
     """
 
     staying: float
     smallest: float
+    relaxation: float = 1.0
 
 
 SEEDING = Aim(0.95, 1e-4)  # all chains have to be inside at once
@@ -64,7 +67,9 @@ def adapted(steps: Steps, violation: Tensor, feasible: Tensor, aim: Aim) -> Step
     was_feasible = steps.violation == 0
     log_change = ADAPTATION * (feasible.to(steps.radius.dtype) - aim.staying) / (aim.staying * (1 - aim.staying)) ** 0.5
     radius = (steps.radius * log_change.exp()).clamp(aim.smallest, LARGEST_RADIUS)
-    damping = torch.where(violation > steps.violation, steps.damping / 2, (steps.damping * 1.5).clamp(max=1))
+    damping = torch.where(
+        violation > steps.violation, steps.damping / 2, (steps.damping * 1.5).clamp(max=aim.relaxation)
+    )
     return Steps(
         torch.where(was_feasible, radius, steps.radius),
         torch.where(was_feasible, torch.ones_like(damping), damping),

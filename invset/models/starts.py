@@ -17,9 +17,10 @@ from invset.models.pixels import Pixels
 from invset.models.reader import Encoder
 from invset.models.statistics import CodeStatistics
 
+REAL = ("codes", "mixed")  # kinds that need codes of photographs
 SHAKEN = 1e-3  # of the way to its own code
 
-Kind = Literal["random_images", "normal", "codes", "common"]
+Kind = Literal["random_images", "normal", "codes", "mixed", "common"]
 
 
 class Starts:
@@ -28,8 +29,9 @@ class Starts:
     Kinds: `random_images`, E of an image of uniform noise (the paper's; for pixels, that image itself);
     `normal`, a code with the mean and deviation of real ones, per dimension, within the generator's bounds if
     it has any; `codes`, a real code from the generator's bank, or E of an image of `folder` if one is given,
-    no two chains the same; `common`, for Fig. 8, one code for all chains, `normal` or else of a random image, each
-    moved by a thousandth towards a code of its own: the sum of distances has no gradient where all are 0.
+    no two chains the same; `mixed`, `normal` and `codes` in turn; `common`, for Fig. 8, one code for all chains,
+    `normal` or else of a random image, each moved by a thousandth towards a code of its own: the sum of distances has
+    no gradient where all are 0.
 
     Args:
         kind: as above.
@@ -38,7 +40,7 @@ class Starts:
         generator: what the codes are for.
         encoder: E; None stands for the images themselves. `random_images`, and `codes` with a folder, need
             one that gives as many numbers as a code has; pixels do without.
-        folder: of images, for `codes`.
+        folder: of images, for `codes` and `mixed`.
 
     Raises:
         ConfigError: the generator or the encoder cannot give codes of that kind, or too few for the chains.
@@ -62,11 +64,13 @@ class Starts:
         self.encoder = encoder
         self._pixels = isinstance(generator.module, Pixels)
         self._gallery: _Gallery | None = None
-        if kind == "normal" or (kind == "common" and generator.statistics is not None):
+        if kind in ("normal", "mixed") or (kind == "common" and generator.statistics is not None):
             self._statistics()
         elif kind in ("random_images", "common"):
             self._require_fitting_encoder()
-        elif folder is not None:
+        if kind not in REAL:
+            return
+        if folder is not None:
             self._require_fitting_encoder()
             images = ImageFolder(folder, self._noise_shape()[1:])
             self._gallery = _Gallery(images, seeded_generator(random_seed, "folder"))
@@ -77,7 +81,7 @@ class Starts:
     def draw(self, chain: int, attempt: int = 0) -> Tensor:
         """The code (c,) at which a chain starts an attempt, float32, on the CPU wherever the models are.
 
-        For `codes`, attempts go on through one permutation of all there are, and round again when it ends.
+        For `codes` and `mixed`, attempts go on through one permutation of all real codes, and round again when it ends.
         """
         if self.kind == "random_images":
             return self._random_image_code(seeded_generator(self.random_seed, chain, attempt))
@@ -87,7 +91,12 @@ class Starts:
             draw = self._normal if self.generator.statistics is not None else self._random_image_code
             shared = draw(seeded_generator(self.random_seed, "common", attempt))
             return shared.lerp(draw(seeded_generator(self.random_seed, chain, attempt)), SHAKEN)
-        return self._real(chain + attempt * self.chains)
+        number = chain + attempt * self.chains
+        if self.kind == "codes":
+            return self._real(number)
+        if (chain + attempt) % 2:
+            return self._real(number // 2)
+        return self._normal(seeded_generator(self.random_seed, chain, attempt))
 
     def reference_codes(self, count: int) -> Tensor:
         """Unrelated codes (count, c), float32, on the CPU: what distances and sizes are compared with.
@@ -151,7 +160,7 @@ class Starts:
         statistics = self.generator.statistics
         if statistics is None or not len(statistics.bank):
             raise ConfigError(
-                f"starts=codes needs real codes, and generator {self.generator.name} carries none; give a "
+                f"starts={self.kind} needs real codes, and generator {self.generator.name} carries none; give a "
                 "folder of images to encode, or use starts=random_images."
             )
         return statistics.bank
@@ -171,7 +180,7 @@ class Starts:
     def _require_enough(self, count: int, where: str, what: str) -> None:
         if count < self.chains:
             raise ConfigError(
-                f"starts=codes: {where} {count} {what}, too few for {self.chains} chains; use fewer chains "
+                f"starts={self.kind}: {where} {count} {what}, too few for {self.chains} chains; use fewer chains "
                 "or another kind of start."
             )
 

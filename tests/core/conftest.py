@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from invset.core.full import Full
+from invset.core.multistart import Multistart
 from invset.core.paper import Paper
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
-from invset.core.state import State, StepInfo
+from invset.core.state import Method, State, StepInfo
 from invset.core.steps import Steps
 from invset.models.linear import LinearModel, linear_network
 from invset.models.pixels import pixel_generator
@@ -74,6 +75,11 @@ class Linear:
 
     def paper(self, problem: Problem | None = None, **schedule: Any) -> Paper:
         return Paper(problem or self.problem(), self.region, Schedule(**schedule), self.draw, self.references)
+
+    def multistart(self, problem: Problem | None = None, even: bool = False, **schedule: Any) -> Multistart:
+        schedule = {"chains": 3, **schedule}
+        problem = problem or self.problem()
+        return Multistart(problem, self.region, Schedule(**schedule), self.draw, self.references, even)
 
     def full(self, problem: Problem | None = None, **schedule: Any) -> Full:
         return Full(problem or self.problem(), self.region, Schedule(**schedule), self.draw, self.references)
@@ -169,7 +175,7 @@ def exact() -> Callable[[State], State]:
     return _exact
 
 
-def _walk(method: Paper | Full, steps: int, state: State | None = None) -> tuple[State, list[StepInfo]]:
+def _walk(method: Method, steps: int, state: State | None = None) -> tuple[State, list[StepInfo]]:
     state = method.begin() if state is None else state
     infos = []
     for _ in range(steps):

@@ -10,7 +10,7 @@ import torch
 from invset.core.diversity import Moments
 from invset.core.lagrangian import Multipliers, Scales
 from invset.core.scales import Distances
-from invset.core.state import State
+from invset.core.state import Lives, State
 from invset.core.steps import Steps
 from invset.errors import RunFolderError
 from invset.run import checkpoint, states
@@ -36,6 +36,13 @@ def some_state() -> State:
         outer_objective=0.0,
         closest=torch.tensor([torch.nan]),
         closest_violation=float("inf"),
+        lives=Lives(
+            torch.tensor([0, 3, 2**40]),
+            torch.randn(3, 5),
+            torch.tensor([0.5, 1.0, 1e-30]),
+            torch.tensor([[torch.nan], [1.0], [2.0]]),
+            torch.zeros(1, 10),
+        ),
     )
 
 
