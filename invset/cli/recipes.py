@@ -66,6 +66,8 @@ class Recipe:
         pick: which: activation, evenly spaced in its order, or chains, one of each.
         columns: in how many columns.
         picture: rows of images, or forest: a ratio with its interval for each group.
+        forest: of which measure the ratio is, the first row's over the second's.
+        ratios, differences: of which measures the note gives the first row over, or minus, each other, for all groups.
         measures: which rows of the comparison go into the note; as row.measure for a table of a line a group.
         rows: runs of every group.
         models: by name, as caffenet and mini.
@@ -80,6 +82,9 @@ class Recipe:
     pick: str = "activation"
     columns: int = 10
     picture: str = "rows"
+    forest: str = "mean_pairwise_distance"
+    ratios: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
     measures: list[str] = field(default_factory=list)
     rows: dict[str, RowRecipe] = field(default_factory=dict)
     models: dict[str, ModelRecipe] = field(default_factory=dict)

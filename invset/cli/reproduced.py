@@ -81,6 +81,7 @@ def write_figure(
         WeightsError: weights of an encoder cannot be used.
     """
     from invset.report.paper import judged, note, numbers_csv, picture
+    from invset.report.prose import as_read
     from invset.run.files import write_atomically
     from invset.run.grids import save_picture
 
@@ -97,7 +98,7 @@ def write_figure(
     write_atomically(folder / NUMBERS, numbers_csv(groups).encode("utf-8", "replace"))
     text = note(figure, groups, judgements, PICTURE)
     write_atomically(folder / NOTE, text.encode("utf-8", "replace"))
-    return folder / PICTURE, [f"{judgement.claim.says}: {judgement.words()}" for judgement in judgements]
+    return folder / PICTURE, [f"{judgement.claim.says}: {as_read(judgement.words())}" for judgement in judgements]
 
 
 def write_index(out: Path, model: str, failed: Sequence[str]) -> Path:
@@ -180,6 +181,9 @@ def _figure(recipe: Recipe, model: str, remarks: Sequence[str]) -> Figure:
         pick=recipe.pick,  # type: ignore[arg-type]
         columns=recipe.columns,
         picture=recipe.picture,  # type: ignore[arg-type]  # one of the two, as was checked
+        forest=recipe.forest,
+        ratios=tuple(recipe.ratios),
+        differences=tuple(recipe.differences),
         measures=tuple(recipe.measures),
         claims=tuple(claims(recipe)),
         remarks=(*filter(None, (recipe.models[model].note,)), *remarks),

@@ -1,4 +1,4 @@
-"""One ratio for many groups (units, say): its geometric mean, and in how many groups it is above 1."""
+"""One ratio, or one difference, for many groups (units, say): its mean, and in how many groups which is larger."""
 
 from __future__ import annotations
 
@@ -45,14 +45,37 @@ def ratio_over_groups(ratios: Sequence[Estimate | float], *, level: float = LEVE
     value = mean.exp().item()
     if len(logs) < FEWEST or not logs.isfinite().all():
         return Estimate(value, math.nan, math.nan)
-    reach = float(stdtrit(len(logs) - 1, (1 + level) / 2)) * logs.std() / math.sqrt(len(logs))
+    reach = _reach(logs, level)
     return Estimate(value, (mean - reach).exp().item(), (mean + reach).exp().item())
+
+
+def difference_over_groups(differences: Sequence[float], *, level: float = LEVEL) -> Estimate:
+    """The mean of differences, one a group, in the measure's units, and its interval from their spread over groups.
+
+    For measures that may be 0, as shares. Intervals as in `ratio_over_groups`: of 3 groups or more, and NaN of one
+    makes all NaN.
+
+    Raises:
+        ValueError: `level` is outside (0, 1).
+    """
+    check(1, level)
+    values = torch.tensor(differences, dtype=torch.float64)
+    mean = values.mean().item()
+    if len(values) < FEWEST or not values.isfinite().all():
+        return Estimate(mean, math.nan, math.nan)
+    reach = _reach(values, level)
+    return Estimate(mean, mean - reach, mean + reach)
 
 
 def sign_count(ratios: Sequence[Estimate | float]) -> Signs:
     """In how many groups the ratio is above 1, and in how many below, whatever the intervals."""
     values = [_value(ratio) for ratio in ratios]
     return Signs(sum(value > 1 for value in values), sum(value < 1 for value in values))
+
+
+def _reach(values: torch.Tensor, level: float) -> float:
+    """s/√g times Student's t: half the width of the interval about the mean of g values."""
+    return float(stdtrit(len(values) - 1, (1 + level) / 2)) * values.std().item() / math.sqrt(len(values))
 
 
 def _value(ratio: Estimate | float) -> float:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from PIL import Image
 
-from invset.metrics.across import ratio_over_groups, sign_count
+from invset.metrics.across import ratio_over_groups
 from invset.metrics.estimate import Estimate
 from invset.report.chains import chains_of
 from invset.report.claims import Claim
@@ -19,12 +18,13 @@ from invset.report.figures import spread_rows
 from invset.report.forest import Entry, forest
 from invset.report.judgements import Judgement, judge
 from invset.report.measured import Cell, Measured, Row
+from invset.report.paper_ratios import DISTANCE, across, mean_ratio, ratio
 from invset.report.paper_tables import table, titles_of
 from invset.report.plates import Group, Strip, plate
 from invset.report.prose import in_markdown
 from invset.report.readings import pictured
 from invset.report.runs import FinishedRun
-from invset.report.tables import csv_line, shown
+from invset.report.tables import csv_line
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ class Figure:
         pick: which: evenly spaced in order of activation, or one of each chain, from its middle. All in order of
             sampling, where there are no more.
         columns: in how many columns.
-        picture: rows of images, or forest: the second row's distance ratio with its interval, for each group.
+        picture: rows of images, or forest: the first row's measure over the second's, for each group.
+        forest: which measure.
+        ratios, differences: measures of which the note gives the first row over, or minus, the others, for all groups.
         measures: keys of the comparison that the note shows; `row.measure` for a table of a line a group.
         claims: of the paper.
         remarks: what differs here, in words.
@@ -50,6 +52,9 @@ class Figure:
     pick: Literal["activation", "chains"]
     columns: int
     picture: Literal["rows", "forest"]
+    forest: str
+    ratios: tuple[str, ...]
+    differences: tuple[str, ...]
     measures: tuple[str, ...]
     claims: tuple[Claim, ...]
     remarks: tuple[str, ...]
@@ -120,8 +125,11 @@ def note(figure: Figure, groups: Sequence[Measurement], judgements: Sequence[Jud
     for ours, heading in ((False, "the paper says"), (True, "asked beyond the paper")):
         told = [judgement for judgement in judgements if judgement.claim.ours == ours]
         lines += [f"| {heading} | here |", "| --- | --- |", *map(_line, told), ""] if told else []
+    if figure.ratios or figure.differences:
+        lines += [across(figure.ratios, figure.differences, groups), ""]
     lines += [table(figure.measures, groups), ""]
-    remarks = [*(_mean_ratio(groups) if figure.picture == "forest" else ()), *_notes(groups)]
+    means = mean_ratio(groups, figure.forest, _of(figure, groups)) if figure.picture == "forest" else ()
+    remarks = [*means, *_notes(groups)]
     lines += [f"- {remark}" for remark in dict.fromkeys([*remarks, *_unknown(figure, groups)])]
     return "\n".join(lines) + "\n"
 
@@ -166,35 +174,22 @@ def shown_rows(run: FinishedRun, figure: Figure) -> list[int]:
 
 
 def _forest(figure: Figure, groups: Sequence[Measurement]) -> Image.Image:
+    found = [ratio(group, figure.forest, group.names[1]) for group in groups]
     entries = []
-    for group in groups:
-        ratio = _ratio(group)
+    for group, one in zip(groups, found, strict=True):
         within = group.cell(group.names[1], "share_within")
-        if ratio is None:
-            entries.append(Entry(group.title, None, "no ratio", group.paper))
-            continue
         told = f"{group.titles[1]} in range: {within.value:.0%}" if isinstance(within, Estimate) else ""
-        entries.append(Entry(group.title, ratio, told, group.paper))
+        entries.append(Entry(group.title, one, "no ratio" if one is None else told, group.paper))
     first, second = groups[0].titles[:2]
-    known = [ratio for ratio in map(_ratio, groups) if ratio is not None]
+    known = [one for one in found if one is not None]
     summary = Entry(f"geometric mean of {len(known)}", ratio_over_groups(known)) if len(known) > 1 else None
-    return forest(figure.title, entries, f"mean distance: {first} / {second} (logarithmic)", summary=summary)
+    axis = f"{_of(figure, groups)}: {first} / {second} (logarithmic)"
+    return forest(figure.title, entries, axis, summary=summary)
 
 
-def _ratio(group: Measurement) -> Estimate | None:
-    """The first row's mean distance over the second's, if there is one."""
-    ratio = group.cell(group.names[1], "distance_ratio")
-    return ratio if isinstance(ratio, Estimate) and 0 < ratio.value < math.inf else None
-
-
-def _mean_ratio(groups: Sequence[Measurement]) -> Iterator[str]:
-    ratios = [ratio for ratio in map(_ratio, groups) if ratio is not None]
-    if len(ratios) > 1:
-        above, below = sign_count(ratios)
-        yield (
-            f"The geometric mean of {len(ratios)} ratios of mean distances is {shown(ratio_over_groups(ratios))}, the "
-            f"interval from their spread; {above} are above 1, {below} below."
-        )
+def _of(figure: Figure, groups: Sequence[Measurement]) -> str:
+    """What a forest's ratios are of."""
+    return "mean distance" if figure.forest == DISTANCE else titles_of(groups).get(figure.forest, figure.forest)
 
 
 def _unknown(figure: Figure, groups: Sequence[Measurement]) -> Iterator[str]:

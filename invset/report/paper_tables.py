@@ -31,21 +31,21 @@ def table(measures: Sequence[str], groups: Sequence[Measurement]) -> str:
     if len(groups) == 1 and len(groups[0].names) <= ACROSS:
         (group,) = groups
         lines = [[titles[key], *(shown(group.cell(name, key)) for name in group.names)] for key in measures]
-        return _markdown(["", *group.titles], lines)
+        return markdown(["", *group.titles], lines)
     if sum(len(group.names) for group in groups) <= ACROSS:
         lines = [
             [f"{group.title}: {title}", *(shown(group.cell(name, key)) for key in measures)]
             for group in groups
             for name, title in zip(group.names, group.titles, strict=True)
         ]
-        return _markdown(["", *(titles[key] for key in measures)], lines)
+        return markdown(["", *(titles[key] for key in measures)], lines)
     first = groups[0]
     lines = [
         [title, *(spread([group.cell(name, key) for group in groups if name in group.names]) for key in measures)]
         for name, title in zip(first.names, first.titles, strict=True)
     ]
     heading = f"median of {len(groups)} (lowest to highest)" if len(groups) > 1 else ""
-    return _markdown([heading, *(titles[key] for key in measures)], lines)
+    return markdown([heading, *(titles[key] for key in measures)], lines)
 
 
 def titles_of(groups: Sequence[Measurement]) -> dict[str, str]:
@@ -80,10 +80,11 @@ def _a_line_a_group(measures: Sequence[str], groups: Sequence[Measurement], titl
         header.append("the paper's")
         for line, group in zip(lines, groups, strict=True):
             line.append(shown(group.paper))
-    return _markdown(header, lines)
+    return markdown(header, lines)
 
 
-def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table; all columns but the first are numbers."""
     rule = ["---", *("---:" for _ in header[1:])]
     whole = [[in_markdown(cell) for cell in header], rule, *([in_markdown(cell) for cell in line] for line in lines)]
     return "\n".join(f"| {' | '.join(line)} |" for line in whole)

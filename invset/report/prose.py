@@ -14,6 +14,11 @@ def in_markdown(text: str) -> str:
     return _MARKS.sub(lambda found: f"\\{found[0]}", legible)
 
 
+def as_read(markdown: str) -> str:
+    """What a reader of a text of `in_markdown` sees: on a terminal its escapes would stand there."""
+    return re.sub(r"\\([\\`*\[\]<>|~$&_])", r"\1", markdown)
+
+
 def listed(names: Sequence[str], last: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
+import math
 
 import pytest
 import torch
 
+from invset.metrics.estimate import Estimate
 from invset.report import paper
 from invset.report.claims import Claim
 from invset.report.comparison import compared
 from invset.report.measured import Measured, Row
+from invset.report.paper_ratios import across, ratio
 from invset.report.paper_tables import spread, table, titles_of
+from invset.report.prose import as_read, in_markdown
 from invset.report.runs import read_run
 
 RANGES = ((1.0, 3.0),)
@@ -37,6 +42,7 @@ def _measurement(written, title: str = "g", counts: tuple[int, ...] = (5, 5), sc
 def _figure(**more) -> paper.Figure:
     settings = {
         "title": "A figure", "shows": "Two rows.", "images": 3, "pick": "activation", "columns": 10, "picture": "rows",
+        "forest": "mean_pairwise_distance", "ratios": (), "differences": (),
         "measures": ("delivered", "mean_pairwise_distance", "no_such_measure"), "claims": (), "remarks": (),
     }  # fmt: skip
     return paper.Figure(**(settings | more))
@@ -147,3 +153,52 @@ def test_a_ratio_that_is_none_stays_out_of_the_mean(written):
     rows = [Row(row.key, row.title, (None, float("nan"))) if row.key == "distance_ratio" else row for row in bad.rows]
     bad = paper.Measurement(bad.title, bad.names, bad.titles, bad.runs, bad.samples, rows, bad.where)
     assert paper.picture(_figure(picture="forest"), [good, good, bad]).size
+
+
+# The first row over the others, for all groups.
+
+
+def _three(written):
+    return [_measurement(written, name, (5, 5, 5), scale=scale) for name, scale in (("a", 1), ("b", 2), ("c", 4))]
+
+
+def test_ratios_of_measures_against_each_other_row(written):
+    """Geometric means over groups, worked out from the cells."""
+    groups = _three(written)
+    text = across(("vendi_gaussian",), ("near_duplicate_share",), groups)
+    header, _, ratios, differences = (line.strip("| ").split(" | ") for line in text.splitlines())
+    assert header == ["row 0 against row 1", "row 0 against row 2"]
+    for column, row in ((1, "r1"), (2, "r2")):
+        found = [g.cell("r0", "vendi_gaussian").value / g.cell(row, "vendi_gaussian").value for g in groups]
+        mean = math.exp(sum(map(math.log, found)) / 3)
+        above = sum(one > 1 for one in found)
+        assert ratios[column].startswith(f"× {mean:.4g} \\[")
+        assert ratios[column].endswith(f"{above} above, {3 - above} below")
+    assert differences[0] == "share of near-duplicates"
+    assert differences[1] == "+0.000 \\[+0.000, +0.000\\]; 0 more, 0 less"
+
+
+def test_a_ratio_of_one_group_adds_up_relative_errors(written):
+    """The interval of a ratio of two independent log-normal numbers."""
+    group = _measurement(written, "a")
+    rows = [Row("x", "x", (Estimate(8.0, 4.0, 16.0), Estimate(2.0, 1.0, 4.0))), Row("zero", "zero", (1.0, 0.0))]
+    group = dataclasses.replace(group, rows=rows)
+    wide = math.exp(math.sqrt(2) * math.log(2))
+    assert ratio(group, "x", "r1") == pytest.approx((4.0, 4 / wide, 4 * wide))
+    assert ratio(group, "zero", "r1") is None
+    assert ratio(group, "no_such", "r1") is None
+
+
+def test_a_forest_is_of_the_measure_that_it_names(written):
+    groups = _three(written)
+    figure = _figure(picture="forest", forest="vendi_gaussian", measures=(), ratios=("vendi_gaussian",))
+    text = paper.note(figure, groups, [], "x.png")
+    found = [ratio(group, "vendi_gaussian", "r1").value for group in groups]
+    assert "of 3 ratios (Vendi score, Gaussian) is" in text
+    assert f"is {math.exp(sum(map(math.log, found)) / 3):.4g}" in text
+    assert paper.picture(figure, groups).width > 300
+
+
+def test_what_is_written_for_markdown_reads_plainly_on_a_terminal():
+    text = "conv5_2 [30, 40] a|b *x* <y> $z$ & \\ ~"
+    assert as_read(in_markdown(text)) == text
