@@ -13,6 +13,7 @@ _HOMES = {
     "Full": "invset.core.full",
     "Generator": "invset.models.network",
     "InvsetError": "invset.errors",
+    "Multistart": "invset.core.multistart",
     "Network": "invset.models.network",
     "Paper": "invset.core.paper",
     "Problem": "invset.core.problem",

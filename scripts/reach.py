@@ -39,6 +39,7 @@ def run() -> None:
     parser.add_argument("--layers", nargs="+", default=["conv3", "conv4", "conv5", "fc6", "fc7", "fc8"])
     parser.add_argument("--output", type=Path, default=Path("outputs/reach"))
     parser.add_argument("--probe", nargs="*", default=[], help="settings of invset probe alone, as codes=64 chains=5")
+    parser.add_argument("--sample", nargs="*", default=[], help="settings of invset sample alone, as method=paper")
     parser.add_argument("overrides", nargs="*", help="settings of both invset probe and invset sample")
     arguments = parser.parse_args()
 
@@ -60,7 +61,7 @@ def run() -> None:
                     continue
                 low, high = drawn.choice(ranges)
                 folder = arguments.output / f"{pairs:02d}-{unit.replace(':', '-')}"
-                settings = [f"neuron={unit}", f"range=[{low},{high}]", f"n={arguments.n}"]
+                settings = [f"neuron={unit}", f"range=[{low},{high}]", f"n={arguments.n}", *arguments.sample]
                 main.run(["sample", *common, *settings, f"hydra.run.dir={folder}"])
                 summary = json.loads((folder / "summary.json").read_text())
                 table.writerow([unit, low, high, *(summary[name] for name in COLUMNS[3:])])

@@ -16,6 +16,7 @@ from invset.cli.encoder import Networks, built_encoder, given, inverse_encoder, 
 from invset.cli.fetching import fetch_for_run
 from invset.cli.methods import Parts, build_method
 from invset.cli.schema import CodeConfig, EncoderConfig, ProbeConfig, SampleConfig
+from invset.core.multistart import Multistart
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
@@ -58,6 +59,11 @@ class Sampling:
     problem: Problem
     method: Method
     schedule: Schedule
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether all chains are to be in range at once before there is a sample."""
+        return not isinstance(self.method, Multistart)
 
 
 def models(config: SampleConfig | ProbeConfig, neurons: tuple[str, ...]) -> Models:

@@ -50,7 +50,7 @@ def run(arguments: list[str], console: Console | None = None) -> int:
     import torch
 
     from invset.cli.build import prepare_torch
-    from invset.report.chains import chains_of
+    from invset.report.chains import chains_of, has_own_starts
     from invset.report.facet_groups import groups_csv, groups_of, samples_csv, table_of, told
     from invset.report.facet_page import ROWS, facet_picture
     from invset.report.measured import chosen
@@ -67,10 +67,11 @@ def run(arguments: list[str], console: Console | None = None) -> int:
     samples = measured(finished, settings.folder.name, n, settings.seed, encode, observer, device)
     rows = chosen(finished.count, n, settings.seed)  # as `measured` chose them
     chains, numbers = chains_of(finished)[rows], torch.tensor(rows) + 1
-    found = _grouped(samples.encodings, chains, settings)
+    own_starts = has_own_starts(finished)
+    found = _grouped(samples.encodings, numbers if own_starts else chains, settings)
     groups = groups_of(found, samples, chains, observer.seen if observer else None)
     heading = f"{_target(finished)}: {n} samples, {found.count} group{'s' * (found.count > 1)} {where}"
-    words = told(found, groups, settings.groups)
+    words = told(found, groups, settings.groups, own_starts)
     picture = facet_picture(finished, rows, groups, samples.activations, chains, f"{heading}\n{words[0]}")
     if len(groups) > ROWS:
         words.append(f"The picture is of the {ROWS} largest groups.")

@@ -42,14 +42,14 @@ settings (defaults in brackets):
   neuron       layer:unit, conv5:97:8:8 (row and column, from 0), conv5:97:max, or a list [fc8:goldfish]
   range        [z1,z2], or a list of ranges, one for each neuron [[50,60]]; network=efficientnet_lite0 [[14,16]]
   n            how many samples [500]
-  method       paper: seeds, then fast sampling; full: eq. 16, all n optimised together [paper]
-               multistart: a start of its own for every sample
+  method       multistart: a start of its own for every sample [multistart]
+               paper: seeds, then fast sampling; full: eq. 16, all n optimised together;
                to compare with: ppgn, dgn_am, mfv, penalty; with generator=pixels: pixel_ascent, search (folder=DIR);
                their own settings are method.options.NAME=VALUE, and --cfg job shows them
   constraint   range: z1 <= f <= z2; lower: f >= z1, the paper's equations to the letter [range]
-  fill         any: samples lie where chains enter the range; uniform: spread evenly over it (method=multistart) [any]
+  fill         any: mostly the middle half of the range; uniform: evenly all of it (method=multistart) [any]
   starts       where chains start: normal, codes, mixed (both in turn), random_images, common; auto [auto]
-               auto: normal, with multistart mixed, and random_images where the generator knows no real codes
+               auto: mixed, of other methods normal, and random_images where the generator knows no real codes
   folder       of images to start from, with starts=codes or mixed
   objective.between       distances between encodings, images, codes, none [encodings]
   objective.scale    auto, or a number; 1 is the paper as printed [auto]
@@ -172,8 +172,8 @@ usage: invset facets RUN [key=value ...]
   invset facets outputs/DATE/TIME features=efficientnet_lite0     and what an independent network sees in each
 
 All images are encoded afresh by the run's encoder. Of 2 to 12 groups those are shown that stand apart best, and it is
-said when none do. Samples of one chain lie close together, so only other chains' count: sample with many, as
-schedule.K=50. Writes facets.png (a row a group), groups.csv and facets.csv (a line a sample).
+said when none do. With method=paper samples of one chain lie close together, so only other chains' count: sample with
+many, as schedule.K=50. Writes facets.png (a row a group), groups.csv and facets.csv (a line a sample).
 
 settings (defaults in brackets):
   out        a folder to write to [facets/DATE/TIME]

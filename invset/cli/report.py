@@ -45,8 +45,7 @@ def report(
     where = shown(folder.paths.root)
     lines = [
         f"{outcome['samples']} of {outcome['wanted']} samples in range as saved, {outcome['seconds']:.1f} s "
-        f"({_seed_steps(outcome)} steps for the seeds, {outcome['sampling_steps']} for the samples; "
-        f"at least {outcome.get('minimum_sampling_steps', 0)} needed)"
+        f"({_steps(outcome, sampling)})"
     ]
     if outcome["samples"] > 1:
         lines.append(
@@ -90,9 +89,14 @@ def chosen_models() -> str:
     return "".join(f" {shlex.quote(word)}" for word in [*names, *options])
 
 
-def _seed_steps(outcome: dict[str, Any]) -> int:
-    steps = outcome["seed_steps"] if outcome["seed_steps"] is not None else outcome["gradient_steps"]
-    return int(steps)
+def _steps(outcome: dict[str, Any], sampling: Sampling) -> str:
+    if not sampling.has_seeds:
+        return f"{outcome['gradient_steps']} steps of {sampling.schedule.chains} chains"
+    seeds = outcome["seed_steps"] if outcome["seed_steps"] is not None else outcome["gradient_steps"]
+    return (
+        f"{seeds} steps for the seeds, {outcome['sampling_steps']} for the samples; "
+        f"at least {outcome.get('minimum_sampling_steps', 0)} needed"
+    )
 
 
 def shown(path: Path) -> Path:

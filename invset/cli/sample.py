@@ -139,7 +139,8 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     def write_seeds(seeds: StepInfo) -> None:
         summary.write_seeds(recorder, seeds, f"{heading}\nseeds")
 
-    runner = Runner(sampling.method, sampling.problem, recorder, config.n, write_seeds)
+    on_seeds = write_seeds if sampling.has_seeds else None
+    runner = Runner(sampling.method, sampling.problem, recorder, config.n, on_seeds)
     if recorder.state is not None:
         console.print(f"going on from the last checkpoint, with {recorder.count} samples", highlight=False)
     outcome: dict[str, Any] = {}

@@ -57,7 +57,7 @@ class Multistart:
     """
 
     def __init__(
-        self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor, even: bool = True
+        self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor, even: bool = False
     ) -> None:
         self.problem = problem
         self.region = region
@@ -120,9 +120,14 @@ class Multistart:
         return state._replace(scales=scales._replace(objective=scales.objective * PULL * float(ratios.median())))
 
     def _middle(self, activations: Tensor) -> Region:
-        """For each chain what is nearest to it of the middle half of the range, where seeds aim too (k, p)."""
-        region, reach = self.region, self.region.half_width / BINS
-        return region.around(activations.clamp(region.aim_lower + reach, region.aim_upper - reach), 1 / BINS)
+        """The middle half of the range, where seeds aim too, with slack at its middle (k, p).
+
+        A step made for a point just inside would mostly end just outside: activations flatten as they grow.
+        """
+        region, reach = self.region, self.region.half_width / 2
+        middle = activations.clamp(region.aim_lower + reach, region.aim_upper - reach)
+        ends = (end.expand_as(activations) for end in (region.aim_lower, region.aim_upper))
+        return Region(*ends, middle, middle, region.half_width)
 
     def _wanting(self, filled: Tensor, activations: Tensor) -> Region:
         """For each chain the part of the range that wants samples and is nearest to where it is (k, p)."""

@@ -1,4 +1,4 @@
-"""Which chain each sample of a finished run comes from."""
+"""Which chain each sample of a finished run comes from, and which samples are akin for it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from torch import Tensor
 from invset.errors import RunFolderError
 from invset.report.runs import FinishedRun
 from invset.run.layout import Layout
+
+
+def has_own_starts(run: FinishedRun) -> bool:
+    """Whether every sample has a start of its own: a chain's samples are then no more alike than those of others."""
+    return run.method == "multistart"
 
 
 def chains_of(run: FinishedRun) -> Tensor:

@@ -84,8 +84,11 @@ def groups_of(
     return groups
 
 
-def told(found: Facets, groups: Sequence[Group], asked: int | None) -> list[str]:
-    """How the groups were found, and what to think of them; the verdict first."""
+def told(found: Facets, groups: Sequence[Group], asked: int | None, own_starts: bool = False) -> list[str]:
+    """How the groups were found, and what to think of them; the verdict first.
+
+    `own_starts`: each sample was compared with all others, not with those of other chains alone.
+    """
     n, chains = len(found.labels), groups[0].of_chains
     if math.isnan(found.chance):
         same = "all samples have the same encoding" if not found.components else "no cut sets any samples apart"
@@ -108,7 +111,9 @@ def told(found: Facets, groups: Sequence[Group], asked: int | None) -> list[str]
     ]
     if found.in_tree < n:
         lines.append(f"The tree is of {found.in_tree} samples; the others were given to the nearest group's mean.")
-    if chains == 1:
+    if own_starts:
+        lines.append("Every sample has a start of its own, so silhouettes are over all of them.")
+    elif chains == 1:
         lines.append("All samples are of one chain, a walk: groups may be stretches of it.")
     else:
         lines.append("Silhouettes are over samples of other chains, as samples of one chain lie close together anyway.")

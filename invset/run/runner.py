@@ -114,7 +114,7 @@ def _counted(tally: Tally, info: StepInfo, taken: int, samples: int, problem: Pr
         seed_steps=info.step if first else tally.seed_steps,
         sampling_steps=tally.sampling_steps + int(after),
         tried=tally.tried + len(info.feasible) * after,
-        accepted=tally.accepted + len(info.samples) * after,
+        accepted=tally.accepted + int(info.feasible.sum()) * after,
         forward=problem.forward_passes,
         backward=problem.backward_passes,
         checked=tally.checked + taken,

@@ -112,7 +112,8 @@ def results() -> Callable[[Path], dict[str, bytes]]:
 
     def read(folder: Path) -> dict[str, bytes]:
         names = ["activations.csv", "trace.csv", "codes.safetensors", "codes.bin", "seeds.png", "samples.png"]
-        files = [folder / name for name in names] + sorted((folder / "images").iterdir())
+        files = [folder / name for name in names if name != "seeds.png" or (folder / name).exists()]
+        files += sorted((folder / "images").iterdir())
         return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
     return read

@@ -59,7 +59,7 @@ def test_numbers_of_a_run_are_those_of_its_summary(here, linear_run):
     assert float(line["highest_code"]) == summary["codes"]["highest"]
     passes = summary["passes"]["forward"] + summary["passes"]["backward"]
     assert float(line["passes_per_sample"]) == passes / summary["samples"]
-    assert (line["run"], line["method"], line["samples"], line["n"]) == (linear_run.name, "paper", "22", "22")
+    assert (line["run"], line["method"], line["samples"], line["n"]) == (linear_run.name, "multistart", "22", "22")
     assert float(line["mean_pairwise_distance_low"]) < float(line["mean_pairwise_distance"])
 
 

@@ -34,7 +34,7 @@ CASES = [
     ("neuron=conv5:97:99:99", "outside the 16x16 map"),
     ("neuron=[fc8:2,fc8:goldfish] range=[[1,2],[1,2]]", "names of the same unit"),
     # counts
-    ("n=3", "n=3 is less than schedule.K=10"),
+    ("n=3 method=paper", "n=3 is less than schedule.K=10"),
     # names
     ("network=minni", "network=minni: did you mean mini?"),
     ("network.kind=minni", "there is no network 'minni': did you mean mini?"),
@@ -48,7 +48,7 @@ CASES = [
     ("experiment=linaer", "experiment=linaer: did you mean linear?"),
     ("schedule=foo", "schedule=foo: there are paper"),
     ("experiment=paper/fig4", "experiment=paper/fig4: this is a figure of several runs: invset reproduce fig4"),
-    ("starts=foo", "starts=foo: there are auto, codes, common, normal, random_images"),
+    ("starts=foo", "starts=foo: there are auto, codes, common, mixed, normal, random_images"),
     # numbers
     ("n=abc", "n=abc: Value 'abc'"),
     ("n=1.5", "n=1.5: Value '1.5'"),
@@ -144,13 +144,13 @@ def test_a_folder_that_holds_a_run(invset, linear_run, copied, linear):
 def test_other_files_in_the_folder_are_left_alone(invset, here):
     (here / "run").mkdir()
     (here / "run" / "notes.txt").write_text("mine")
-    assert invset("sample", "n=3", "hydra.run.dir=run").code == 2
+    assert invset("sample", "n=0", "hydra.run.dir=run").code == 2
     assert (here / "run" / "notes.txt").read_text() == "mine"
 
 
 def test_an_empty_outputs_folder_goes_only_if_it_was_made_for_the_run(invset, here):
     (here / "outputs" / "earlier").mkdir(parents=True)
-    assert invset("sample", "n=3").code == 2
+    assert invset("sample", "n=0").code == 2
     assert [path.name for path in (here / "outputs").iterdir()] == ["earlier"]
 
 

@@ -44,7 +44,7 @@ def test_groups_are_those_of_the_encodings(here, mini_run, rows):
         encodings = build_network("mini").read(["fc6"], images)["fc6"].flatten(1)
     journal = [line for line in rows(mini_run / "activations.csv") if line["sample"]]
     chains = torch.tensor([int(line["chain"]) for line in journal])
-    expected = grouped(encodings, chains, 3)
+    expected = grouped(encodings, torch.arange(14), 3)  # every sample has a start of its own
     lines = rows(Path("out/facets.csv"))
     assert [int(line["sample"]) for line in lines] == list(range(1, 15))
     assert [int(line["chain"]) for line in lines] == chains.tolist()
@@ -64,13 +64,23 @@ def test_groups_are_those_of_the_encodings(here, mini_run, rows):
     assert "3 groups, as asked." in text
 
 
+def test_of_the_papers_method_samples_of_one_chain_do_not_count(invset, here, linear, rows):
+    assert invset(*linear, "method=paper", "hydra.run.dir=walks").code == 0
+    text = _facets(here / "walks", "groups=2")
+    assert "4 chains say little of how many kinds there are" in text
+    images = torch.stack([load_png(path) for path in sorted((here / "walks" / "images").iterdir())])
+    chains = torch.tensor([int(line["chain"]) for line in rows(here / "walks" / "activations.csv")])
+    expected = grouped(images.flatten(1), chains, 2)
+    assert [int(line["group"]) - 1 for line in rows(Path("out/facets.csv"))] == expected.labels.tolist()
+
+
 def test_what_is_written_and_shown(here, linear_run):
     before = sorted(path.name for path in linear_run.iterdir())
     text = _facets(linear_run)
     assert sorted(path.name for path in Path("out").iterdir()) == ["facets.csv", "facets.png", "groups.csv"]
     assert load_png(Path("out/facets.png")).shape[0] == 3
     assert sorted(path.name for path in linear_run.iterdir()) == before
-    assert "4 chains say little of how many kinds there are" in text
+    assert "Every sample has a start of its own, so silhouettes are over all of them." in text
     assert "of the images themselves" in text
     assert text.splitlines()[-1].strip() == "out/facets.png"
     first = {path.name: path.read_bytes() for path in Path("out").iterdir()}

@@ -320,7 +320,7 @@ def test_out_of_memory_keeps_what_there_is(invset, here, monkeypatch, error):
             raise error
         return step(self, state)
 
-    arguments = ("sample", "experiment=linear", "n=40", "schedule.K=4", f"hydra.run.dir={folder}")
+    arguments = ("sample", "experiment=linear", "method=paper", "n=40", "schedule.K=4", f"hydra.run.dir={folder}")
     with monkeypatch.context() as patch:
         patch.setattr(Paper, "step", failing)
         result = invset(*arguments)

@@ -42,12 +42,11 @@ def reader() -> Reader:
 def test_the_folder(mini_run):
     assert {path.name for path in mini_run.iterdir()} == {
         ".hydra", ".lock", "activations.csv", "checkpoint.safetensors", "codes.bin", "codes.safetensors", "config.yaml",
-        "images", "manifest.json", "samples.png", "seeds.png", "summary.json", "trace.csv",
+        "images", "manifest.json", "samples.png", "summary.json", "trace.csv",
     }  # fmt: skip
     assert sorted(path.name for path in (mini_run / "images").iterdir()) == [f"{i:04d}.png" for i in range(1, 15)]
-    for grid in ("samples.png", "seeds.png"):
-        with Image.open(mini_run / grid) as picture:
-            assert min(picture.size) > 100
+    with Image.open(mini_run / "samples.png") as picture:
+        assert min(picture.size) > 100
     config = yaml.safe_load((mini_run / "config.yaml").read_text())
     assert (config["n"], config["schedule"]["K"], config["network"]["kind"]) == (14, 4, "mini")
 
@@ -244,9 +243,18 @@ def test_what_is_said(invset, here, linear):
     assert result.err == ""
     assert title == "output:1 in [0.7, 0.9]"
     assert counts.startswith("22 of 22 samples in range as saved, ")
-    assert "at least 5 needed" in counts
+    steps = json.loads((here / "run" / "summary.json").read_text())["gradient_steps"]
+    assert counts.endswith(f"({steps} steps of 4 chains)")
     assert "near-duplicates" in distances
     assert where == "run/samples.png"
+    assert not (here / "run" / "seeds.png").exists(), "chains are not in range at once"
+
+
+def test_what_is_said_of_the_papers_method(invset, here, linear):
+    result = invset(*linear, "method=paper", "hydra.run.dir=run")
+    assert "at least 5 needed)" in result.out.splitlines()[1]
+    with Image.open(here / "run" / "seeds.png") as picture:
+        assert min(picture.size) > 100
 
 
 def test_a_range_that_cannot_be_reached(invset, here, linear):

@@ -295,18 +295,18 @@ def test_an_overview_that_cannot_be_written(invset, sweep):
 
 
 def test_a_job_that_fails_on_the_way(invset, here, monkeypatch):
-    from invset.core.paper import Paper
+    from invset.core.multistart import Multistart
 
-    step, count = Paper.step, [0]
+    step, count = Multistart.step, [0]
 
-    def failing(self: Paper, state):
+    def failing(self: Multistart, state):
         count[0] += 1
         if count[0] == 4:
             raise MemoryError
         return step(self, state)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Paper, "step", failing)
+        patch.setattr(Multistart, "step", failing)
         result = invset(*COMMAND, "hydra.sweep.dir=sweep")
     assert result.code == 3
     assert "to go on: invset sample resume=sweep/0" in result.out

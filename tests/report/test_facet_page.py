@@ -113,6 +113,7 @@ def test_words(found, samples):
     assert told(found, [replace(group, chains=1) for group in groups], None)[-1].startswith("Groups 1, 2 are of one")
     walk = [replace(group, chains=1, of_chains=1) for group in groups]
     assert told(found, walk, None)[-1] == "All samples are of one chain, a walk: groups may be stretches of it."
+    assert told(found, walk, None, own_starts=True)[-1].startswith("Every sample has a start of its own")
     none = replace(found, silhouette=math.nan, expected=math.nan, chance=math.nan)
     assert told(none, groups, None) == ["No groups: no cut sets any samples apart."]
     assert told(replace(none, components=0), groups, None) == ["No groups: all samples have the same encoding."]
