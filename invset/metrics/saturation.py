@@ -1,0 +1,106 @@
+"""How much of what a sampler finds it has found before: coverage, and whether it has stopped growing.
+
+A sample is *new* if it is unlike all new ones before it: farther than a radius from each. No two new ones are within
+the radius, and every sample is within it of a new one, so that their number is how large the sampled set is at that
+scale (between its covering and its packing number). Single small steps away from a sample are not new, yet a chain of
+them that leads far away is.
+
+Coverage is the chance that the next sample is like one that was found: Good's (1953, Biometrika 40, 237-264) "total
+probability of what has been seen", which he and Turing took from how often the last finds were the first of their
+kind. Of independent samples, 1 − the share of new ones among the last is an unbiased estimate of its mean over them;
+it only grows, so that now it is no less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from invset.metrics.estimate import Estimate
+from invset.metrics.share import share
+
+ALIKE = 0.5  # of the distance between unrelated images: within it, two images are alike
+WINDOW = 100  # the last samples, of which coverage is told
+LEAST = 200  # samples, before which no plateau is told: the window begins after as many as it holds
+BATCH = 256  # encodings at once, so that memory does not grow as n²
+
+
+class Found(NamedTuple):
+    """What some samples were, in their order; `none` and then `and_these` make it.
+
+    Attributes:
+        radius: within which two are alike, ≥ 0, in units of encoding.
+        kept: (m, d) float32, the encodings of the new ones; (0, 0) of no samples.
+        distances: of each sample, to the nearest new one before it, in units of encoding; infinite for the first.
+        new: of each sample, whether it is new: its distance is above the radius.
+    """
+
+    radius: float
+    kept: Tensor
+    distances: tuple[float, ...]
+    new: tuple[bool, ...]
+
+    @classmethod
+    def none(cls, radius: float) -> Found:
+        """Of no samples. Raises ValueError: the radius is not a number ≥ 0."""
+        if not radius >= 0:
+            raise ValueError(f"a radius is a distance ≥ 0, not {radius}")
+        return cls(radius, torch.empty(0, 0), (), ())
+
+    def and_these(self, encodings: Tensor) -> Found:
+        """With the next samples, (b, d) encodings; the same in whatever portions they come. Time grows as b·m·d.
+
+        Raises:
+            ValueError: the encodings are not (b, d), or of another d than those before.
+        """
+        if encodings.ndim != 2 or (len(self.kept) and encodings.shape[1] != self.kept.shape[1]):
+            raise ValueError(f"encodings are (b, d), of one d, not {tuple(encodings.shape)}")
+        found = self
+        for batch in encodings.detach().float().split(BATCH):
+            found = found._and_batch(batch)
+        return found
+
+    def _and_batch(self, batch: Tensor) -> Found:
+        kept = self.kept if len(self.kept) else batch[:0]
+        distances, new, mine = [], [], batch[:0]
+        before = _nearest(batch, kept)
+        for row, distance in zip(batch, before, strict=True):
+            distance = min(distance, *_nearest(row[None], mine))
+            distances.append(distance)
+            new.append(distance > self.radius)
+            if new[-1]:
+                mine = torch.cat([mine, row[None]])
+        return Found(self.radius, torch.cat([kept, mine]), (*self.distances, *distances), (*self.new, *new))
+
+
+def coverage(new: Sequence[bool], window: int = WINDOW) -> Estimate:
+    """Of each sample whether it was new -> 1 − the share of new ones among the last `window`, with Wilson's interval.
+
+    Of fewer samples, among all; NaN of none. The interval is for independent samples: those of one chain know less.
+
+    Raises:
+        ValueError: the window is less than 1.
+    """
+    if window < 1:
+        raise ValueError(f"a window is of 1 sample or more, not {window}")
+    last = new[-window:]
+    return share(len(last) - sum(last), len(last))
+
+
+def plateaued(new: Sequence[bool], gain: float) -> bool:
+    """Whether of `LEAST` samples or more fewer than the share `gain`, 0 to 1, of the last `WINDOW` were new."""
+    return len(new) >= LEAST and sum(new[-WINDOW:]) / WINDOW < gain
+
+
+def _nearest(points: Tensor, others: Tensor) -> list[float]:
+    """(b, d), (m, d) -> the distance of each point to the nearest other; infinite if there is none.
+
+    Differences are taken directly, pair by pair: no other pair of a batch changes a bit.
+    """
+    if not len(others):
+        return [float("inf")] * len(points)
+    distances = torch.cdist(points, others, compute_mode="donot_use_mm_for_euclid_dist")
+    return [float(distance) for distance in distances.min(dim=1).values]
