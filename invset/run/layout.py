@@ -38,6 +38,16 @@ class Layout:
         return self.root / "seeds.png"
 
     @property
+    def coverage(self) -> Path:
+        """How coverage grew with the samples."""
+        return self.root / "coverage.csv"
+
+    @property
+    def coverage_plot(self) -> Path:
+        """The same as a picture."""
+        return self.root / "coverage.png"
+
+    @property
     def activations(self) -> Path:
         """Journal: a line for each sample."""
         return self.root / "activations.csv"

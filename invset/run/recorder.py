@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -81,12 +84,23 @@ class Recorder:
         self.activations = Journal.open(paths.activations, activation_header(units))
         self.trace = Journal.open(paths.trace, trace_header(units))
         self.codes = CodeJournal.open(paths.code_journal, code_size)
-        self._encodings = [self._saved(number)[0] for number in _batches(self.tally.samples)]
+        groups = _read_together(paths.activations, self.tally.samples)
+        self._encodings = [self._saved(numbers)[0] for numbers in groups]
 
     @property
     def encodings(self) -> Tensor:
         """E of every sample as saved: (n, d), on the CPU."""
         return torch.cat(self._encodings) if self._encodings else torch.empty(0, 0)
+
+    def encodings_from(self, row: int) -> Tensor:
+        """E of the samples from that row on, as `encodings[row:]`, at no cost for those before."""
+        parts: list[Tensor] = []
+        first = self.count
+        while first > row:
+            part = self._encodings[len(self._encodings) - 1 - len(parts)]
+            first -= len(part)
+            parts.append(part[max(0, row - first) :])
+        return torch.cat(parts[::-1]) if parts else torch.empty(0, 0)
 
     def record(self, info: StepInfo, room: int) -> int:
         """Write one step: its samples, `room` at most, and its lines in the trace. Returns how many candidates fitted.
@@ -204,5 +218,18 @@ def _trace_rows(info: StepInfo) -> list[list[str | int | float]]:
     ]
 
 
-def _batches(count: int) -> list[range]:
-    return [range(first, min(first + READ_BATCH, count + 1)) for first in range(1, count + 1, READ_BATCH)]
+def _read_together(activations: Path, count: int) -> list[Sequence[int]]:
+    """The numbers of the first `count` samples in batches: those of a step together, as they were when it was written.
+
+    What a network gives for an image depends in its last bits on how many others are in the batch: so a run that is
+    gone on with has the very encodings that it had before.
+    """
+    with activations.open(newline="") as file:
+        steps = [row["step"] for row in csv.DictReader(file) if row["sample"]]
+    if len(steps) != count:  # not as it was written: any batches do
+        steps = [""] * count
+    batches: list[Sequence[int]] = []
+    for _, group in groupby(range(1, count + 1), key=lambda number: steps[number - 1]):
+        numbers = list(group)
+        batches += [numbers[first : first + READ_BATCH] for first in range(0, len(numbers), READ_BATCH)]
+    return batches

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from torch import Tensor
 
 from invset.core.problem import Problem
 from invset.core.state import ACTIVE, Method, State, StepInfo
+from invset.run.growth import Growth
 from invset.run.recorder import Recorder, Tally
 
 Status = Literal["complete", "incomplete", "unreachable"]
@@ -23,12 +24,14 @@ class Progress(NamedTuple):
         tally: counts so far.
         samples: images in range so far.
         wanted: n.
+        new: of each sample, whether it was unlike all before; None where the run does not ask.
     """
 
     info: StepInfo
     tally: Tally
     samples: int
     wanted: int
+    new: Sequence[bool] | None = None
 
     @property
     def worst_violation(self) -> Tensor:
@@ -45,6 +48,7 @@ class Runner:
         recorder: of the folder; if it holds a checkpoint, the run goes on from there.
         wanted: n, the number of samples.
         on_seeds: is given the step with which sampling begins, before that step's checkpoint.
+        growth: of the samples; the run ends with the first step after which they have come to a plateau. None: at n.
     """
 
     def __init__(
@@ -54,19 +58,21 @@ class Runner:
         recorder: Recorder,
         wanted: int,
         on_seeds: Callable[[StepInfo], None] | None = None,
+        growth: Growth | None = None,
     ) -> None:
         self.method = method
         self.problem = problem
         self.recorder = recorder
         self.wanted = wanted
         self.on_seeds = on_seeds
+        self.growth = growth
         self.seeds: StepInfo | None = None
         self.last: StepInfo | None = None
         self.state: State | None = recorder.state
         self.tally: Tally = recorder.tally
 
     def steps(self) -> Iterator[Progress]:
-        """Step until there are n samples or the method gives up; every step is on disk when it is yielded.
+        """Step until there are n samples, a plateau, or the method gives up; every step is on disk when yielded.
 
         Raises:
             NonFiniteError: a network gave NaN or infinity; what was written stays.
@@ -78,7 +84,7 @@ class Runner:
         problem.forward_passes, problem.backward_passes = tally.forward, tally.backward
         if state is None:
             state = self.method.begin()
-        while state.phase in ACTIVE and recorder.count < self.wanted:
+        while recorder.count < self.wanted and not self._at_plateau(state) and state.phase in ACTIVE:
             following, info = self.method.step(state)
             room = self.wanted - recorder.count
             if info.phase == "sampling" and tally.seed_steps < 0:
@@ -94,12 +100,19 @@ class Runner:
                 recorder.checkpoint(following, tally)
             state, self.state, self.last = following, following, info
             self.tally = tally
-            yield Progress(info, tally, recorder.count, self.wanted)
+            yield Progress(info, tally, recorder.count, self.wanted, None if self.growth is None else self.growth.new)
+
+    def _at_plateau(self, state: State) -> bool:
+        """Looked at between steps alone, with every sample of the last: where a run may be killed and gone on with."""
+        if self.growth is None:
+            return False
+        self.growth.follow(self.recorder, state)
+        return self.growth.plateaued
 
     @property
     def status(self) -> Status:
         """How the run stands."""
-        if self.recorder.count >= self.wanted:
+        if self.recorder.count >= self.wanted or (self.growth is not None and self.growth.plateaued):
             return "complete"
         return "unreachable" if self.state is not None and self.state.phase == "unreachable" else "incomplete"
 

@@ -14,6 +14,7 @@ from invset.core.problem import Evaluation
 from invset.core.region import Region
 from invset.core.state import StepInfo
 from invset.errors import NonFiniteError, RunFolderError
+from invset.run import states
 from invset.run.codes import read_codes
 from invset.run.folder import RunFolder
 from invset.run.images import load_png
@@ -172,3 +173,29 @@ def test_the_tally_of_a_new_run(recorder):
 def test_closing_twice(recorder):
     recorder.close()
     recorder.close()
+
+
+def test_reopened_it_has_the_very_encodings_of_before(recorder, folder, monkeypatch):
+    """What a network gives may depend on how many images it is given at once: they are read as when they were saved."""
+
+    def shaky(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return images.flatten(1)[:, :2] + len(images) / 7, images.flatten(1)[:, :1]
+
+    recorder.read = shaky
+    for number, values in enumerate(([0.4, 0.6, 0.5], [0.3], [0.7, 0.2], [0.25] * 5)):
+        recorder.record(step(values, number), room=100)
+    monkeypatch.setattr(states, "pack", lambda state: ({"codes": torch.zeros(1)}, {}))
+    monkeypatch.setattr(states, "unpack", lambda *parts: None)
+    recorder.checkpoint(None, Tally(samples=recorder.count))  # type: ignore[arg-type]
+    recorder.close()
+    again = Recorder(folder, UNITS, 3, shaky, REGION, CPU)
+    assert torch.equal(again.encodings, recorder.encodings)
+    again.close()
+
+
+def test_encodings_from_a_row_on(recorder):
+    for number, values in enumerate(([0.4, 0.6, 0.5], [0.9], [0.3], [0.7, 0.2])):
+        recorder.record(step(values, number), room=100)
+    for row in range(6):
+        assert torch.equal(recorder.encodings_from(row), recorder.encodings[row:])
+    assert len(recorder.encodings_from(6)) == 0

@@ -1,0 +1,177 @@
+"""until=plateau, with a method whose inverse set is of known size: where a run ends, killed and gone on with or not."""
+
+from __future__ import annotations
+
+import csv
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from invset.core.paper import Paper
+from invset.core.problem import Problem
+from invset.core.region import Region
+from invset.core.seeding import Schedule
+from invset.core.state import State, StepInfo
+from invset.metrics.saturation import ALIKE, LEAST, WINDOW, coverage
+from invset.models.linear import linear_network
+from invset.models.pixels import pixel_generator
+from invset.models.reader import Reader
+from invset.models.starts import Starts
+from invset.models.unit import parse_unit
+from invset.run.folder import RunFolder
+from invset.run.growth import Growth
+from invset.run.recorder import Recorder
+from invset.run.runner import Runner
+
+CPU = torch.device("cpu")
+CHAINS, SIZE = 7, 192
+UNRELATED = (SIZE / 2) ** 0.5  # of images of random black and white
+
+
+class Toy:
+    """Each step gives images of a set of `kinds` of them, at random; None: images that never come again."""
+
+    def __init__(self, paper: Paper, kinds: int | None) -> None:
+        self.paper, self.kinds = paper, kinds
+
+    def begin(self) -> State:
+        return self.paper.begin()._replace(phase="sampling")
+
+    def step(self, state: State) -> tuple[State, StepInfo]:
+        dice = torch.Generator().manual_seed(1000 + state.step)
+        chosen = range(state.step * CHAINS, (state.step + 1) * CHAINS)
+        if self.kinds is not None:
+            chosen = torch.randint(self.kinds, (CHAINS,), generator=dice).tolist()
+        codes = torch.stack([image(number) for number in chosen])
+        evaluation = self.paper.problem.evaluate(codes)
+        info = StepInfo(
+            "sampling", 0, state.step, torch.arange(CHAINS), codes, evaluation, torch.zeros(CHAINS, 1),
+            torch.ones(CHAINS, dtype=torch.bool), torch.arange(CHAINS), state.multipliers, torch.zeros(CHAINS),
+        )  # fmt: skip
+        return state._replace(step=state.step + 1, codes=codes), info
+
+
+def image(number: int) -> torch.Tensor:
+    return torch.randint(2, (SIZE,), generator=torch.Generator().manual_seed(number)).float()
+
+
+def run(
+    path: Path, wanted: int = 600, kinds: int | None = 20, gain: float | None = 0.05, steps: int | None = None
+) -> tuple[str, int, Growth | None]:
+    """The run's status, its samples and their growth; made afresh for every process there might have been."""
+    network, generator = linear_network(), pixel_generator((3, 8, 8))
+    reader = Reader(network, [parse_unit("output:1", network)])
+    region = Region.two_sided([(-1, 2)])
+    problem = Problem(generator.module, reader, code_bounds=(0, 1))
+    starts = Starts("normal", 0, CHAINS, generator)
+    paper = Paper(problem, region, Schedule(chains=CHAINS), starts.draw, starts.reference_codes(8))
+    growth = None if gain is None else Growth(lambda state: UNRELATED, gain)
+    new = not (path / "config.yaml").exists()
+    with (
+        RunFolder.create(path, "n: 1\n", {}) if new else RunFolder.reopen(path) as folder,
+        closing(Recorder(folder, ["output:1"], generator.code_size, reader, region, CPU)) as recorder,
+    ):
+        runner = Runner(Toy(paper, kinds), problem, recorder, wanted, growth=growth)
+        for taken, progress in enumerate(runner.steps(), 1):
+            assert (progress.new is None) == (growth is None)
+            if taken == steps:
+                break
+        if growth is not None:
+            growth.follow(recorder, runner.state)  # of a step that was cut short, too
+        return runner.status, recorder.count, growth
+
+
+def data(path: Path) -> dict[str, bytes]:
+    files = [path / name for name in ("activations.csv", "trace.csv", "codes.bin")]
+    return {file.name: file.read_bytes() for file in [*files, *sorted((path / "images").iterdir())]}
+
+
+def first_of_kind(kinds: int | None, steps: int) -> list[bool]:
+    """Drawn again, and counted."""
+    seen: set[int] = set()
+    new = []
+    for step in range(steps):
+        dice = torch.Generator().manual_seed(1000 + step)
+        for number in torch.randint(kinds or 1, (CHAINS,), generator=dice).tolist():
+            new.append(number not in seen)
+            seen.add(number)
+    return new
+
+
+@pytest.mark.parametrize(("kinds", "gain"), [(20, 0.05), (120, 0.3), (120, 0.1)])
+def test_it_ends_with_the_first_step_after_which_few_were_new(tmp_path, kinds, gain):
+    status, samples, growth = run(tmp_path / "run", kinds=kinds, gain=gain)
+    new = first_of_kind(kinds, 600 // CHAINS)
+    ends = [
+        count
+        for count in range(CHAINS, 601, CHAINS)
+        if count >= LEAST and new[count - WINDOW : count].count(True) < gain * WINDOW
+    ]
+    assert (status, samples) == ("complete", ends[0])
+    assert list(growth.new) == new[: ends[0]]
+    assert growth.plateaued
+
+
+def test_what_never_repeats_itself_goes_on_to_n(tmp_path):
+    status, samples, growth = run(tmp_path / "run", wanted=250, kinds=None)
+    assert (status, samples) == ("complete", 250)
+    assert growth.figures()["plateau"] is False
+    assert growth.figures()["coverage"]["value"] == 0
+    assert growth.figures()["coverage"]["new"] == 250
+
+
+@pytest.mark.parametrize("steps", [1, 14, 28])
+def test_killed_and_gone_on_with_it_ends_where_it_would_have(tmp_path, steps):
+    whole = run(tmp_path / "whole", kinds=120, gain=0.2)[:2]
+    status, samples, _ = run(tmp_path / "left", kinds=120, gain=0.2, steps=steps)
+    assert (status, samples) == ("incomplete", steps * CHAINS)
+    again = run(tmp_path / "left", kinds=120, gain=0.2)
+    assert again[:2] == whole
+    assert data(tmp_path / "left") == data(tmp_path / "whole")
+    finished = run(tmp_path / "left", kinds=120, gain=0.2)
+    assert finished[:2] == whole, "and once more there is nothing to do"
+    assert finished[2].new == again[2].new
+
+
+def test_extended_it_equals_a_run_that_was_to_go_so_far(tmp_path):
+    """By a smaller gain, by a larger n after a step that was cut short, and to n without a plateau."""
+    folder = tmp_path / "grown"
+    assert run(folder, kinds=120, gain=0.3)[1] < run(folder, kinds=120, gain=0.1, wanted=260)[1] == 260
+    grown = run(folder, kinds=120, gain=0.1)[:2]
+    assert grown == run(tmp_path / "fresh", kinds=120, gain=0.1)[:2]
+    assert data(folder) == data(tmp_path / "fresh")
+    assert run(folder, kinds=120, gain=None)[:2] == run(tmp_path / "n", kinds=120, gain=None)[:2] == ("complete", 600)
+    assert data(folder) == data(tmp_path / "n")
+
+
+def test_the_file_against_brute_force(tmp_path):
+    _, samples, growth = run(tmp_path / "run", wanted=230, kinds=40, gain=0.0001)
+    growth.write(tmp_path / "coverage.csv")
+    with (tmp_path / "coverage.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    new = first_of_kind(40, 33)[:samples]
+    assert [row["n"] for row in rows] == [str(number) for number in range(1, samples + 1)]
+    assert [row["new"] == "1" for row in rows] == new
+    assert [int(row["new_so_far"]) for row in rows] == [sum(new[:count]) for count in range(1, samples + 1)]
+    assert rows[0]["distance"] == ""
+    for count, row in enumerate(rows, 1):
+        told: Any = [float(row[name]) for name in ("coverage", "low", "high")]
+        assert told == pytest.approx(coverage(new[:count]), rel=1e-4, abs=1e-9)
+        if count > 1:
+            assert (float(row["distance"]) > ALIKE) == (row["new"] == "1")
+    figures = growth.figures()["coverage"]
+    assert (figures["new"], figures["last"], figures["new_of_last"]) == (sum(new), 100, sum(new[-100:]))
+
+
+def test_of_few_samples_and_of_none(tmp_path):
+    _, samples, growth = run(tmp_path / "run", wanted=10, kinds=40)
+    assert growth.figures()["coverage"]["last"] == samples == 10
+    none = Growth(lambda state: 1.0, 0.05)
+    none.follow(None, None)  # type: ignore[arg-type]
+    assert none.new == ()
+    assert none.figures()["coverage"]["last"] == 0
+    none.write(tmp_path / "coverage.csv")
+    assert (tmp_path / "coverage.csv").read_text().count("\n") == 1
