@@ -19,8 +19,9 @@ from invset.cli.schema import CodeConfig, EncoderConfig, ProbeConfig, SampleConf
 from invset.core.multistart import Multistart
 from invset.core.problem import Problem
 from invset.core.region import Region
+from invset.core.scales import measure
 from invset.core.seeding import Schedule
-from invset.core.state import Method
+from invset.core.state import Method, State
 from invset.errors import ConfigError
 from invset.models.network import Generator, Network
 from invset.models.reader import Encoder, Reader
@@ -59,6 +60,14 @@ class Sampling:
     problem: Problem
     method: Method
     schedule: Schedule
+    references: Tensor
+
+    def unrelated_distance(self, state: State) -> float:
+        """The median distance between encodings of unrelated codes, whatever the objective compares."""
+        if self.problem.objective in ("encodings", "none"):
+            return state.distances.encodings
+        plain = Problem(self.models.generator, self.reader, eight_bit=self.problem.eight_bit)
+        return measure(plain, self.references, self.schedule.batch_size).encodings
 
     @property
     def has_seeds(self) -> bool:
@@ -148,7 +157,7 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
     references = starts.reference_codes(REFERENCES).to(built.device)
     parts = Parts(config, built.generator, reader, problem, problem_of, region, schedule, starts, draw, references)
     method, problem = build_method(parts)
-    return Sampling(built, reader, region, problem, method, schedule)
+    return Sampling(built, reader, region, problem, method, schedule, references)
 
 
 def code_bounds(config: CodeConfig, generator: Generator) -> tuple[float, float] | None:

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 from invset.cli.schema import ProbeConfig, SampleConfig
 from invset.errors import ConfigError
 
+LEAST = 200  # samples for a plateau, as in metrics/saturation.py, which would import torch here
 CHOICES = {
     "method.name": ("multistart", "paper", "full", "ppgn", "dgn_am", "mfv", "penalty", "pixel_ascent", "search"),
     "constraint": ("range", "lower"),
     "position": ("center", "max", "mean"),
     "fill": ("any", "uniform"),
+    "until": ("n", "plateau"),
     "starts": ("auto", "mixed", "normal", "codes", "random_images", "common"),
     "precision": ("float32", "bfloat16", "float16"),
     "pixels": ("eight_bit", "raw"),
@@ -50,6 +52,7 @@ def check_sample(config: SampleConfig) -> Targets:
             f"n={config.n} is less than schedule.K={schedule.K}: the K seeds are the first samples; "
             f"give n={schedule.K} or more, or a smaller schedule.K."
         )
+    _check_goal(config)
     if config.fill == "uniform" and config.method.name != "multistart":
         raise ConfigError(f"fill=uniform: method={config.method.name} cannot; leave it out, or add method=multistart.")
     if config.fill == "uniform" and config.constraint != "range":
@@ -129,6 +132,19 @@ def _check_choices(config: object) -> None:
             value = getattr(value, part, None)
         if value is not None and value not in choices:
             raise ConfigError(f"{name}={value}: {near_names(str(value), choices)}")
+
+
+def _check_goal(config: SampleConfig) -> None:
+    if not (_is_number(config.gain) and 0 < config.gain < 1):
+        raise ConfigError(f"gain={config.gain}: give a share above 0 and below 1, as 0.05.")
+    if config.until == "plateau" and config.method.name == "full":
+        raise ConfigError(
+            "until=plateau: method=full optimises all its n samples together; leave it out, or choose another method."
+        )
+    if config.until == "plateau" and config.n < LEAST:
+        raise ConfigError(
+            f"n={config.n}: a plateau can be told from {LEAST} samples on, and n is the most; give n={LEAST} or more."
+        )
 
 
 def _ranges(value: Any, count: int) -> tuple[tuple[float, float], ...]:

@@ -9,6 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from invset.metrics.saturation import WINDOW
 from invset.run import runner
 
 
@@ -59,6 +60,8 @@ class Display:
             if self._samples is None:
                 self._samples = self._progress.add_task("samples", total=progress.wanted, note="")
             note = f"{acceptance(progress):.0%} accepted, {tally.samples / max(tally.seconds, 1e-9):.0f}/s"
+            if progress.new is not None:
+                note += f", {sum(progress.new[-WINDOW:])} of the last {WINDOW} new"
             self._progress.update(self._samples, completed=progress.samples, note=note)
 
 

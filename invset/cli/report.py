@@ -10,7 +10,9 @@ from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
 from invset.cli.check import Targets
+from invset.cli.coverage import in_words, without_a_plateau
 from invset.cli.schema import SampleConfig
+from invset.run.files import read_json
 
 if TYPE_CHECKING:
     from invset.cli.build import Sampling
@@ -43,8 +45,10 @@ def report(
     How to go on is said of a run `alone`.
     """
     where = shown(folder.paths.root)
+    at_plateau = outcome["until"] == "plateau" and outcome["plateau"]
+    how_many = f"{outcome['samples']}" if at_plateau else f"{outcome['samples']} of {outcome['wanted']}"
     lines = [
-        f"{outcome['samples']} of {outcome['wanted']} samples in range as saved, {outcome['seconds']:.1f} s "
+        f"{how_many} samples in range as saved{' until the plateau' * at_plateau}, {outcome['seconds']:.1f} s "
         f"({_steps(outcome, sampling)})"
     ]
     if outcome["samples"] > 1:
@@ -53,6 +57,9 @@ def report(
             f"{outcome['unrelated_distance']:.2f}; near-duplicates {outcome['near_duplicates']} "
             f"({outcome['near_duplicate_share']:.1%})"
         )
+        lines.append(in_words(outcome))
+    if outcome["status"] == "complete" and outcome["until"] == "plateau" and not at_plateau:
+        lines.append(without_a_plateau(outcome, where))
     if outcome["status"] in ("unreachable", "incomplete"):
         what = "not reached" if outcome["status"] == "unreachable" else "too seldom reached"
         closest = ", ".join(
@@ -70,6 +77,19 @@ def report(
     lines.append(f"{where}/{picture.name}" if picture.exists() else f"{where}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def say_done(console: Console, config: SampleConfig, folder: RunFolder) -> None:
+    """There is nothing to go on with, and how to get more."""
+    paths = folder.paths
+    summary = read_json(paths.summary)
+    what, more = f"has all its {config.n} samples", f"n={2 * config.n}"
+    if config.until == "plateau" and summary.get("plateau") is True:
+        what, more = f"came to its plateau with {summary.get('samples')} samples", f"until=n n={config.n}"
+    console.print(
+        f"this run {what}; nothing to do. For more: invset sample {shlex.quote(f'resume={shown(paths.root)}')} {more}",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
 
 
 def _where(sampling: Sampling) -> str:

@@ -7,11 +7,13 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from invset.cli.goal import KEYS, changed
 from invset.cli.schema import SampleConfig, keys
 from invset.errors import ConfigError, RunFolderError
 from invset.run.files import read_json
@@ -20,7 +22,7 @@ from invset.run.layout import Layout
 # What a run that goes on may change: how far it goes, and where and in what portions it is computed.
 # Files of weights may have moved: the manifest knows them by their checksums.
 MAY_DIFFER = (
-    "n", "resume", "batch_size", "device", "threads", "network.weights", "generator.weights", "encoder.weights"
+    *KEYS, "resume", "batch_size", "device", "threads", "network.weights", "generator.weights", "encoder.weights"
 )  # fmt: skip
 
 
@@ -86,7 +88,7 @@ def obeyed(saved: Sequence[str], given: Sequence[str], folder: Path) -> list[str
 
 
 def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
-    """Refuse to go on with a run under another config than its own; n may grow.
+    """Refuse to go on with a run under another config than its own; n may grow, until and gain change.
 
     Raises:
         ConfigError: with the differences.
@@ -109,15 +111,15 @@ def require_same(config: SampleConfig, folder: Path, saved_text: str) -> None:
 
 
 def differences(saved: object, now: SampleConfig) -> list[str]:
-    """In what two configs differ, n and what says only where a run is computed aside: `-seed=0`, `+seed=1`."""
+    """In what two configs differ, but for how far a run goes and where it is computed: `-seed=0`, `+seed=1`."""
     before = saved if isinstance(saved, DictConfig) else OmegaConf.structured(saved)
     lines = difflib.unified_diff(_lines(before), _lines(OmegaConf.structured(now)), n=0, lineterm="")
     return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
-def samples_of(saved_text: str, folder: Path) -> object:
-    """The n of a run's config. Raises RunFolderError: it cannot be read."""
-    return _loaded(saved_text, folder).get("n")
+def new_goal(config: SampleConfig, saved_text: str, folder: Path) -> dict[str, Any]:
+    """How far a run is to go, where its config has it otherwise. Raises RunFolderError: that cannot be read."""
+    return changed(_loaded(saved_text, folder), config)
 
 
 def _loaded(text: str, folder: Path) -> DictConfig:

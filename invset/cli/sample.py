@@ -12,10 +12,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from invset.cli import resume, sweep
+from invset.cli import goal, resume, sweep
 from invset.cli.check import Targets, check_sample
 from invset.cli.manifest import manifest, require_same_weights
-from invset.cli.report import report, shown, title
+from invset.cli.report import report, say_done, title
 from invset.cli.schema import SampleConfig
 from invset.cli.signals import Interrupted
 from invset.errors import InvsetError, OutOfMemoryError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from invset.cli.build import Sampling
     from invset.core.state import StepInfo
     from invset.run.folder import RunFolder
+    from invset.run.growth import Growth
     from invset.run.recorder import Recorder
     from invset.run.runner import Runner
 
@@ -96,12 +97,13 @@ def _reopened(config: SampleConfig, sampling: Sampling, console: Console) -> Run
 
 
 def _extend(config: SampleConfig, folder: RunFolder) -> None:
-    """Write down the new n: should this process die, `resume=` alone goes on to it."""
+    """Write down the new n, until or gain: should this process die, `resume=` alone goes on to it."""
     from invset.run.files import write_atomically
 
     overrides = folder.manifest.get("overrides", [])
-    if config.n != resume.samples_of(folder.config_text, folder.paths.root):
-        overrides = [*(override for override in overrides if resume.key(override) != "n"), f"n={config.n}"]
+    if new := resume.new_goal(config, folder.config_text, folder.paths.root):
+        kept = [override for override in overrides if resume.key(override) not in new]
+        overrides = [*kept, *(f"{key}={value}" for key, value in new.items())]
     text = OmegaConf.to_yaml(OmegaConf.structured(replace(config, resume=None)), resolve=True)
     if text != folder.config_text:
         folder.update_manifest(overrides=overrides)
@@ -114,12 +116,13 @@ def _is_complete(config: SampleConfig, folder: RunFolder) -> bool:
     if config.resume is None or not folder.paths.summary.exists():
         return False
     summary = read_json(folder.paths.summary)
-    return summary.get("status") == "complete" and summary.get("wanted") == config.n
+    return summary.get("status") == "complete" and goal.is_of(summary, config)
 
 
 def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: RunFolder, console: Console) -> int:
     from invset.cli.progress import Display
     from invset.run import summary
+    from invset.run.growth import Growth
     from invset.run.recorder import Recorder
     from invset.run.runner import Runner
 
@@ -128,11 +131,7 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     heading = title(sampling, targets, config)
     console.print(heading, highlight=False, markup=False)
     if _is_complete(config, folder):
-        console.print(
-            f"this run has all its {config.n} samples; nothing to do. "
-            f"For more: invset sample resume={shown(folder.paths.root)} n={2 * config.n}",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+        say_done(console, config, folder)
         return 0
     recorder = Recorder(folder, units, models.generator.code_size, sampling.reader, sampling.region, models.device)
 
@@ -140,7 +139,9 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
         summary.write_seeds(recorder, seeds, f"{heading}\nseeds")
 
     on_seeds = write_seeds if sampling.has_seeds else None
-    runner = Runner(sampling.method, sampling.problem, recorder, config.n, on_seeds)
+    growth = Growth(sampling.unrelated_distance, config.gain)
+    until = growth if config.until == "plateau" else None
+    runner = Runner(sampling.method, sampling.problem, recorder, config.n, on_seeds, until)
     if recorder.state is not None:
         console.print(f"going on from the last checkpoint, with {recorder.count} samples", highlight=False)
     outcome: dict[str, Any] = {}
@@ -158,7 +159,7 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     finally:
         status = runner.status if ended is None else _status(ended)
         try:
-            outcome = _finish(config, sampling, recorder, runner, status, heading)
+            outcome = _finish(config, sampling, recorder, runner, growth, status, heading)
         finally:
             recorder.close()
     # After Ctrl-C in a sweep, how to go on is said of the whole sweep.
@@ -169,16 +170,27 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
 
 
 def _finish(
-    config: SampleConfig, sampling: Sampling, recorder: Recorder, runner: Runner, status: str, heading: str
+    config: SampleConfig,
+    sampling: Sampling,
+    recorder: Recorder,
+    runner: Runner,
+    growth: Growth,
+    status: str,
+    heading: str,
 ) -> dict[str, Any]:
+    from invset.cli.coverage import write_coverage
     from invset.run import summary
 
     units = [str(unit) for unit in sampling.models.units]
     if runner.seeds is None and runner.last is not None and not recorder.count:
         summary.write_seeds(recorder, runner.last, f"{heading}\nas far as the chains came")
     state = runner.state
-    distance = state.distances.encodings if state is not None else math.nan
-    outcome = summary.summarise(recorder, state, runner.tally, config.n, status, distance)
+    distance = sampling.unrelated_distance(state) if state is not None else math.nan
+    growth.follow(recorder, state)
+    told = goal.told(config, recorder.count, growth.plateaued)
+    outcome = summary.summarise(recorder, state, runner.tally, told["wanted"], status, distance)
+    outcome |= {**told, **growth.figures()}
+    write_coverage(config, recorder, growth, heading)
     summary.write_codes(recorder, sampling.models.generator.code_size)
     summary.write_samples(recorder, units, heading)
     recorder.folder.write_summary(outcome)

@@ -91,6 +91,8 @@ class SampleConfig:
     neuron: Any = MISSING
     range: Any = MISSING
     n: int = 500
+    until: str = "n"
+    gain: float = 0.05
     method: MethodConfig = field(default_factory=MethodConfig)
     constraint: str = "range"
     fill: str = "any"

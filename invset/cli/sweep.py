@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from invset import __version__
+from invset.cli import goal
 from invset.cli.finished import read_config
 from invset.cli.report import shown
 from invset.cli.signals import Interrupted
@@ -31,7 +32,8 @@ def ended(folder: Path, overrides: Sequence[str], *, extending: bool = False) ->
     """The status of the run in a folder, if this version of invset finished it with just these overrides; else None.
 
     The status is complete, incomplete or unreachable. Overrides are compared in no order, and without what is
-    Hydra's or says only where a run is computed. With `extending`, n and files of weights may differ: None then.
+    Hydra's or says only where a run is computed. With `extending`, how far it goes and files of weights may differ:
+    None then.
 
     Raises:
         ConfigError: the folder holds a run of other settings.
@@ -44,7 +46,7 @@ def ended(folder: Path, overrides: Sequence[str], *, extending: bool = False) ->
     saved, asked = settings(_texts(manifest.get("overrides"), paths.manifest)), settings(overrides)
     keys = [key for key in {**saved, **asked} if key not in NO_SETTINGS]
     differing = [key for key in keys if saved.get(key) != asked.get(key)]
-    other = [key for key in differing if not (extending and (key == "n" or key.endswith(".weights")))]
+    other = [key for key in differing if not (extending and (key in goal.KEYS or key.endswith(".weights")))]
     if other:
         wrong = [f"-{saved[key]}" for key in other if key in saved]
         wrong += [f"+{asked[key]}" for key in other if key in asked]
@@ -55,10 +57,10 @@ def ended(folder: Path, overrides: Sequence[str], *, extending: bool = False) ->
     if differing or manifest.get("invset") != __version__ or not paths.summary.is_file():
         return None
     summary = read_json(paths.summary)
-    status, wanted = summary.get("status"), read_config(folder).n
+    status, config = summary.get("status"), read_config(folder)
     # An extension writes down the new n before it begins: then the summary is still that of the shorter run.
-    given = asked.get("n", f"n={wanted}")
-    finished = status in RESULTS and summary.get("wanted") == wanted and given == f"n={wanted}"
+    given = asked.get("n", f"n={config.n}")
+    finished = status in RESULTS and goal.is_of(summary, config) and given == f"n={config.n}"
     return status if finished else None
 
 

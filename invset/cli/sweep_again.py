@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from invset.cli.finished import read_config
+from invset.cli.goal import KEYS
 from invset.cli.resume import MAY_DIFFER, describes, key, obeyed, quoted
 from invset.cli.sweep import settings
 from invset.errors import ConfigError, RunFolderError
@@ -72,7 +73,7 @@ def _require_same(folder: Path, saved: Sequence[str], now: Sequence[str]) -> Non
     saved, now = ([one for one in overrides if describes(one) and "=" in one] for overrides in (saved, now))
     before, after = settings(saved), settings(now)
     swept = [[key(override) for override in overrides if _is_swept(override)] for overrides in (saved, now)]
-    free = {name for name in MAY_DIFFER if name not in (*swept[0], *swept[1]) and (name != "n" or "n" in after)}
+    free = {name for name in MAY_DIFFER if name not in (*swept[0], *swept[1]) and (name not in KEYS or name in after)}
     other = [name for name in {**before, **after} if before.get(name) != after.get(name) and name not in free]
     wrong = _difference(before, after, other)
     if not other and swept[0] != swept[1]:  # runs are numbered in this order

@@ -21,6 +21,10 @@ LINEAR = ("sample", "experiment=linear", "n=22", "schedule.K=4")
 MINI = ("sample", "neuron=fc8:goldfish", "range=[50,60]", "n=14", "schedule.K=4")
 
 
+# The paper's rule ends in corners of the cube (sec. 3.1), one for each chain.
+PLATEAU = ("sample", "experiment=linear", "n=300", "schedule.K=4", "until=plateau")
+
+
 class Result(NamedTuple):
     code: int
     out: str
@@ -77,6 +81,12 @@ def linear_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mini_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """To be read, not written."""
     return _finished(tmp_path_factory.mktemp("mini") / "run", *MINI)
+
+
+@pytest.fixture(scope="session")
+def plateau_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be read, not written."""
+    return _finished(tmp_path_factory.mktemp("plateau") / "run", *PLATEAU)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from invset.cli.check import check_probe, check_sample
+from invset.cli.check import LEAST, check_probe, check_sample
 from invset.cli.schema import (
     CodeConfig,
     MethodConfig,
@@ -18,6 +18,7 @@ from invset.cli.schema import (
     keys,
 )
 from invset.errors import ConfigError
+from invset.metrics import saturation
 
 GOOD = SampleConfig(neuron="fc8:2", range=[50, 60])
 NAN, INF = float("nan"), float("inf")
@@ -86,6 +87,12 @@ def test_a_neuron_twice():
         ({"threads": 0}, "threads=0: give 1 or more"),
         ({"method": MethodConfig("papr")}, "method.name=papr: did you mean paper"),
         ({"constraint": "uper"}, "constraint=uper: there are lower, range"),
+        ({"until": "plato"}, "until=plato: "),
+        ({"gain": 0.0}, "gain=0.0: give a share above 0 and below 1"),
+        ({"gain": 1.0}, "gain=1.0: give"),
+        ({"gain": NAN}, "gain=nan: give"),
+        ({"until": "plateau", "n": 199}, "n=199: a plateau can be told from 200 samples on"),
+        ({"until": "plateau", "method": MethodConfig("full")}, "until=plateau: method=full"),
         ({"position": "centre"}, "position=centre: did you mean center"),
         ({"starts": "real"}, "starts=real: "),
         ({"pixels": "row"}, "pixels=row: did you mean raw"),
@@ -108,6 +115,11 @@ def test_a_neuron_twice():
 def test_a_wrong_setting(changes: dict[str, Any], told: str):
     with pytest.raises(ConfigError, match=told):
         check_sample(replace(GOOD, **changes))
+
+
+def test_a_plateau():
+    check_sample(replace(GOOD, until="plateau", n=LEAST, gain=0.001))
+    assert LEAST == saturation.LEAST
 
 
 @pytest.mark.parametrize("bounds", ["auto", None, [0, 30], [-0.5, 0.5]])

@@ -42,7 +42,7 @@ def reader() -> Reader:
 def test_the_folder(mini_run):
     assert {path.name for path in mini_run.iterdir()} == {
         ".hydra", ".lock", "activations.csv", "checkpoint.safetensors", "codes.bin", "codes.safetensors", "config.yaml",
-        "images", "manifest.json", "samples.png", "summary.json", "trace.csv",
+        "coverage.csv", "images", "manifest.json", "samples.png", "summary.json", "trace.csv",
     }  # fmt: skip
     assert sorted(path.name for path in (mini_run / "images").iterdir()) == [f"{i:04d}.png" for i in range(1, 15)]
     with Image.open(mini_run / "samples.png") as picture:
