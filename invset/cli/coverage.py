@@ -32,13 +32,13 @@ def write_coverage(config: SampleConfig, recorder: Recorder, growth: Growth, tit
 
 
 def in_words(outcome: Mapping[str, Any]) -> str:
-    """`coverage 0.93 (0.86 to 0.97): of the last 100 samples 7 were unlike all before, of 500 in all 48`."""
+    """Coverage with its interval, and how it was counted; it is of what a method finds: another may find more."""
     told = outcome["coverage"]
     last = f"the last {told['last']}" if told["last"] < outcome["samples"] else f"all {told['last']}"
     whole = f", of {outcome['samples']} in all {told['new']}" if told["last"] < outcome["samples"] else ""
     return (
-        f"coverage {told['value']:.2f} ({told['low']:.2f} to {told['high']:.2f}): of {last} samples "
-        f"{told['new_of_last']} were unlike all before{whole}"
+        f"coverage {told['value']:.2f} ({told['low']:.2f} to {told['high']:.2f}) of what this method finds: "
+        f"of {last} samples {told['new_of_last']} were unlike all before{whole}"
     )
 
 

@@ -36,12 +36,16 @@ usage: invset sample [key=value ...]
   invset sample -m neuron=fc8:goldfish,fc8:volcano 'range=[30,40],[40,50]'
                                                     a sweep: one run for each pair, and overview.png, overview.csv
   invset sample resume=outputs/DATE/TIME            go on after an interruption; with n=700: extend
+  invset sample method=multistart until=plateau n=5000   until new samples show little that is new
   invset sample resume=multirun/DATE/TIME           the same for a sweep: only what is missing is done
 
 settings (defaults in brackets):
   neuron       layer:unit, conv5:97:8:8 (row and column, from 0), conv5:97:max, or a list [fc8:goldfish]
   range        [z1,z2], or a list of ranges, one for each neuron [[50,60]]; network=efficientnet_lite0 [[14,16]]
   n            how many samples [500]
+  until        n: that many; plateau: until fewer than the share gain of the last 100 samples are unlike all before (at
+               least 200, at most n): how much there is that the method finds from its starts; coverage.png [n]
+  gain         of until=plateau [0.05]
   method       multistart: a start of its own for every sample [multistart]
                paper: seeds, then fast sampling; full: eq. 16, all n optimised together;
                to compare with: ppgn, dgn_am, mfv, penalty; with generator=pixels: pixel_ascent, search (folder=DIR);

@@ -75,8 +75,8 @@ def test_what_is_said_at_the_end(invset, here, plateau_run):
     assert (result.code, result.err) == (0, "")
     assert f"\n{samples} samples in range as saved until the plateau, " in result.out
     assert re.search(
-        rf"\ncoverage [01]\.\d\d \(0\.\d\d to 1\.00\): of the last 100 samples \d were unlike all before, "
-        rf"of {samples} in all \d+\n",
+        rf"\ncoverage [01]\.\d\d \(0\.\d\d to 1\.00\) of what this method finds: "
+        rf"of the last 100 samples \d were unlike all before, of {samples} in all \d+\n",
         result.out,
     )
     assert "no plateau" not in result.out
@@ -106,7 +106,7 @@ def test_every_run_tells_its_coverage(linear_run, mini_run, rows):
 
 def test_few_samples_are_called_all(invset, here):
     result = invset("sample", *SHORT, "n=9")
-    assert ": of all 9 samples " in result.out
+    assert " of what this method finds: of all 9 samples " in result.out
     assert "no plateau" not in result.out
 
 

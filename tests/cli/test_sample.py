@@ -239,13 +239,14 @@ def test_constraint_lower_has_no_upper_end(invset, here, linear, rows):
 
 def test_what_is_said(invset, here, linear):
     result = invset(*linear, "hydra.run.dir=run")
-    title, counts, distances, where = result.out.splitlines()
+    title, counts, distances, coverage, where = result.out.splitlines()
     assert result.err == ""
     assert title == "output:1 in [0.7, 0.9]"
     assert counts.startswith("22 of 22 samples in range as saved, ")
     steps = json.loads((here / "run" / "summary.json").read_text())["gradient_steps"]
     assert counts.endswith(f"({steps} steps of 4 chains)")
     assert "near-duplicates" in distances
+    assert coverage.startswith("coverage ")
     assert where == "run/samples.png"
     assert not (here / "run" / "seeds.png").exists(), "chains are not in range at once"
 
