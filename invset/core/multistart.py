@@ -30,7 +30,7 @@ from invset.core.seeding import Draw, Schedule
 from invset.core.state import Lives, Phase, State, StepInfo
 from invset.core.steps import Steps
 
-STEPS = 4  # that a sample is to take
+STEPS = 5  # that a sample is to take
 FIRST_CARRY = 0.5
 LEAST_CARRY, MOST_CARRY = 0.01, 0.9  # all of it would go on from start to start
 ADAPTATION = 0.1  # how fast log γ follows the steps that samples take
@@ -126,8 +126,8 @@ class Multistart:
         """
         region, reach = self.region, self.region.half_width / 2
         middle = activations.clamp(region.aim_lower + reach, region.aim_upper - reach)
-        ends = (end.expand_as(activations) for end in (region.aim_lower, region.aim_upper))
-        return Region(*ends, middle, middle, region.half_width)
+        lower, upper = region.aim_lower.expand_as(activations), region.aim_upper.expand_as(activations)
+        return Region(lower, upper, middle, middle, region.half_width)
 
     def _wanting(self, filled: Tensor, activations: Tensor) -> Region:
         """For each chain the part of the range that wants samples and is nearest to where it is (k, p)."""
