@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from invset.cli import check, schema
+from invset.cli import check, launching, schema
 from invset.cli.signals import Interrupted
 from invset.cli.sweep import Sweep
 from invset.errors import ConfigError, InvsetError, RunFolderError
@@ -34,8 +35,9 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
     worst = 0
     own: Exception | None = None  # of the task: a mistake in the program, not in the arguments
     sweep = Sweep()
+    here = os.getpid()
 
-    def guarded(config: DictConfig) -> None:
+    def guarded(config: DictConfig) -> tuple[int, str | None]:
         nonlocal worst, own
         wrong = None
         sweep.begin()
@@ -47,15 +49,19 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
             _sweep_up()
         except Exception as error:
             own = error
+            if os.getpid() != here:
+                traceback.print_exc()  # which does not travel
             raise
         worst = max(worst, code)
         sweep.end(config, wrong)
+        return code, wrong
 
     # Hydra would print a traceback of its own and leave; with this it lets exceptions through.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     before, sys.argv = sys.argv, ["invset", *_in_order(map(_without_plus, arguments))]
     try:
-        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=command)(guarded)()
+        with launching.noting(sweep):
+            hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=command)(guarded)()
     except Interrupted:
         if command == "sample":
             sweep.say_how_to_go_on()
@@ -73,7 +79,7 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
     finally:
         sys.argv = before
     if command == "sample":
-        worst = max([worst, *map(complain, sweep.conclude())])
+        worst = max([worst, sweep.worst, *map(complain, sweep.conclude())])
     return worst
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -108,9 +108,8 @@ def in_sweep() -> bool:
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
-@dataclass(frozen=True)
-class Job:
-    """A job that came to its end.
+class Job(NamedTuple):
+    """A job of a sweep.
 
     Attributes:
         folder: where its run is, if it came to that.
@@ -125,13 +124,30 @@ class Job:
     ranges: str
     error: str | None
 
+    def tell(self, code: int, error: str | None) -> None:
+        """Print a line on what came of it in another process."""
+        if error is None:
+            print(f"{shown(self.folder)}: {self.neuron} in {self.ranges}: {'done' if code == 0 else 'not reached'}")
+        else:
+            print(f"invset: {shown(self.folder)}: {error}", file=sys.stderr)
+
+
+def job_of(config: DictConfig, folder: Path, overrides: Sequence[str], error: str | None) -> Job:
+    """The job of a composed config."""
+    return Job(folder, tuple(map(str, overrides)), _shown(config, "neuron"), _shown(config, "range"), error)
+
 
 class Sweep:
-    """Takes notes of the jobs of a launch; where that was no sweep, there is nothing to conclude."""
+    """Takes notes of the jobs of a launch; where that was no sweep, there is nothing to conclude.
+
+    `worst` is the highest exit code of jobs in other processes, which `launcher` ran.
+    """
 
     def __init__(self) -> None:
         self.folder: Path | None = None
         self.jobs: list[Job] = []
+        self.worst = 0
+        self.launcher: str | None = None
 
     def begin(self) -> None:
         """A job is about to begin."""
@@ -142,13 +158,18 @@ class Sweep:
         """It came to its end."""
         if in_sweep():
             folder = Path(HydraConfig.get().runtime.output_dir)
-            names = _shown(config, "neuron"), _shown(config, "range")
-            self.jobs.append(Job(folder, tuple(job_overrides()), *names, error))
+            self.jobs.append(job_of(config, folder, job_overrides(), error))
+
+    def note(self, job: Job, code: int) -> None:
+        """A job in another process came to its end."""
+        self.jobs.append(job)
+        self.worst = max(self.worst, code)
 
     def say_how_to_go_on(self) -> None:
         """After an interruption: print the command that does what is missing."""
         if self.folder is not None:
-            print(f"to go on: invset sample {shlex.quote(f'resume={shown(self.folder)}')}")
+            launcher = f" hydra/launcher={self.launcher}" if self.launcher else ""
+            print(f"to go on: invset sample {shlex.quote(f'resume={shown(self.folder)}')}{launcher}")
 
     def conclude(self) -> list[RunFolderError]:
         """Write overview.png and overview.csv, and print where; returns what is wrong with them, or with runs."""

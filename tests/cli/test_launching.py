@@ -1,0 +1,82 @@
+"""Sweeps whose jobs run in processes of their own: one that fails, or is killed, neither stops nor hides the others."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from invset.cli.launching import OURS
+from invset.run.files import read_json
+
+NETS = """\
+import os, signal
+from torch import nn
+
+
+def lives():
+    return nn.Sequential(nn.Flatten(), nn.Linear(48, 2))
+
+
+def dies():
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+CUSTOM = (
+    "network=custom", "network.options.size=4", "generator=pixels", "generator.options.shape=[3,4,4]", "encoder=none",
+    "neuron=logits:1", "range=[0.2,0.3]", "schedule.K=4", "hydra.sweep.dir=sweep",
+)  # fmt: skip
+LINEAR = ("experiment=linear", "schedule.K=4", "range=[0.6,0.7]", "hydra.sweep.dir=sweep")
+
+
+def table(folder: Path) -> list[tuple[str, str]]:
+    with (folder / "overview.csv").open(newline="") as file:
+        return [(row["status"], row["error"]) for row in csv.DictReader(file)]
+
+
+def test_a_killed_job_is_named_and_the_others_deliver(invset, here, monkeypatch):
+    pytest.importorskip("submitit")
+    (here / "nets.py").write_text(NETS)
+    monkeypatch.setenv("PYTHONPATH", f"{here}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    jobs = (*CUSTOM, "network.factory=nets:dies,nets:lives", "n=8")
+    result = invset("sample", "-m", "hydra/launcher=submitit_local", *jobs)
+    assert result.code == 1
+    killed, done = table(here / "sweep")
+    assert (killed[0], done) == ("failed", ("complete", ""))
+    assert "its process was ended from outside" in killed[1]
+    assert result.out.splitlines() == ["sweep/1: logits:1 in [0.2, 0.3]: done", "sweep/overview.png"]
+    assert result.err.splitlines() == [f"invset: sweep/0: {killed[1]}"]
+    # What is done is known again, by any launcher; the rest is done.
+    (here / "nets.py").write_text(NETS.replace("def dies", "dies = lives\n\n\ndef killed"))
+    again = invset("sample", "-m", *jobs)
+    assert (again.code, again.out.count("done already")) == (0, 1)
+    assert [status for status, _ in table(here / "sweep")] == ["complete", "complete"]
+
+
+def test_joblib(invset, here):
+    pytest.importorskip("joblib")
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    result = invset("sample", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *LINEAR, "n=3,8,9")
+    assert result.code == 2
+    assert [status for status, _ in table(here / "sweep")] == ["failed", "complete", "complete"]
+    assert read_json(here / "sweep" / "1" / "manifest.json")["overrides"][-1] == "n=8"
+
+
+def test_what_is_not_installed_is_said(invset, here, monkeypatch):
+    monkeypatch.setattr("invset.cli.launching.find_spec", lambda name: None)
+    for launcher in OURS:
+        result = invset("sample", "-m", f"hydra/launcher={launcher}", *LINEAR, "n=8")
+        assert result.code == 2
+        assert f"pip install 'invset[{launcher.split('_')[0]}]'" in result.err
+
+
+@pytest.mark.skipif(not os.environ.get("INVSET_SLOW"), reason="minutes; set INVSET_SLOW=1")
+def test_twelve_jobs_of_which_one_fails(invset, here):
+    pytest.importorskip("submitit")
+    sizes = ",".join(map(str, [8, 9, 10, 11, 3, *range(12, 19)]))
+    result = invset("sample", "-m", "hydra/launcher=submitit_local", *LINEAR, f"n={sizes}")
+    assert result.code == 2
+    statuses = [status for status, _ in table(here / "sweep")]
+    assert statuses == ["complete"] * 4 + ["failed"] + ["complete"] * 7
+    assert [line.split(": ")[1] for line in result.err.splitlines()] == ["sweep/4"]
