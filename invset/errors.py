@@ -27,3 +27,7 @@ class OutOfMemoryError(InvsetError):
 
 class RunFolderError(InvsetError):
     """A run folder cannot be written, read or continued."""
+
+
+class RanksError(InvsetError):
+    """One of several processes that work together failed, or was lost."""

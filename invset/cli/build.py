@@ -18,6 +18,7 @@ from invset.cli.methods import Parts, build_method
 from invset.cli.schema import CodeConfig, EncoderConfig, ProbeConfig, SampleConfig
 from invset.core.multistart import Multistart
 from invset.core.problem import Problem
+from invset.core.ranks import Ranks, SharedProblem
 from invset.core.region import Region
 from invset.core.scales import measure
 from invset.core.seeding import Schedule
@@ -110,8 +111,8 @@ def _usual_starts(config: SampleConfig | ProbeConfig, generator: Generator) -> s
     return "mixed" if real and config.method.name == "multistart" else "normal"  # type: ignore[union-attr]
 
 
-def sampling(config: SampleConfig, targets: Targets) -> Sampling:
-    """Models, problem and method for a config that `check_sample` let through.
+def sampling(config: SampleConfig, targets: Targets, ranks: Ranks | None = None) -> Sampling:
+    """Models, problem and method for a config that `check_sample` let through; `ranks`: processes to share the work.
 
     Raises:
         ConfigError: settings do not fit each other or the models.
@@ -122,13 +123,14 @@ def sampling(config: SampleConfig, targets: Targets) -> Sampling:
     region_of = Region.two_sided if config.constraint == "range" else Region.lower_only
 
     def problem_of(read: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Problem:
-        return Problem(
+        problem = Problem(
             built.generator,
             read,
             objective=config.objective.between,  # type: ignore[arg-type]
             eight_bit=config.pixels == "eight_bit",
             code_bounds=code_bounds(config.code, built.generator),
         )
+        return problem if ranks is None else SharedProblem(problem, ranks, apart=config.method.name == "full")
 
     problem = problem_of(reader)
     schedule = Schedule(

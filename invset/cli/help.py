@@ -77,6 +77,10 @@ of Hydra:
   --info       how the config was made     --config-dir DIR        a folder of your own configs
   hydra.run.dir=DIR                        where to write [outputs/DATE/TIME]
   hydra.sweep.dir=DIR                      of a sweep [multirun/DATE/TIME]; given again, it goes on there
+  hydra/launcher=submitit_local            a sweep's jobs as processes; submitit_slurm: on a cluster; joblib
+                                           (pip install 'invset[submitit]', 'invset[joblib]')
+
+on several processes or GPUs of a machine: torchrun --nproc-per-node=N -m invset sample …
 
 exit codes: 0 all samples delivered, 2 a wrong setting, 3 the range was not reached or not often enough,
 1 anything else that failed, 130 or 143 interrupted.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from functools import partial
 from importlib import import_module
 from itertools import takewhile
 
@@ -17,7 +18,10 @@ OWN = ("compare", "reproduce", "animate", "facets", "weights")  # commands that 
 def main() -> None:
     """The console script."""
     try:
-        sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+        if (several := sys.modules.get("invset.cli.several")) is not None:
+            several.end(code)
+        sys.exit(code)
     except BrokenPipeError:  # of `invset … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -47,7 +51,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _launch(command: str, arguments: list[str]) -> int:
-    from invset.cli import app, signals
+    from invset.cli import app, several, signals
     from invset.errors import InvsetError
 
     # torch's threads spin while they wait for each other. On a machine with anything else to do, a step then takes
@@ -57,23 +61,29 @@ def _launch(command: str, arguments: list[str]) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     with signals.as_exceptions():
         try:
-            if command in OWN:
-                return import_module(f"invset.cli.{command}").run(arguments)
-            if command == "sample":
-                from invset.cli import resume, sample
-
-                return app.launch(command, sample.task, resume.arguments(arguments))
-            if command == "units":
-                from invset.cli import units
-
-                return app.launch(command, units.task, _with_find(arguments))
-            from invset.cli import probe
-
-            return app.launch(command, probe.task, arguments)
+            return several.run(partial(_done, command, arguments))
         except InvsetError as error:
             return app.complain(error)
         except signals.Interrupted as stop:
             return stop.exit_code
+
+
+def _done(command: str, arguments: list[str]) -> int:
+    from invset.cli import app
+
+    if command in OWN:
+        return import_module(f"invset.cli.{command}").run(arguments)
+    if command == "sample":
+        from invset.cli import resume, sample
+
+        return app.launch(command, sample.task, resume.arguments(arguments))
+    if command == "units":
+        from invset.cli import units
+
+        return app.launch(command, units.task, _with_find(arguments))
+    from invset.cli import probe
+
+    return app.launch(command, probe.task, arguments)
 
 
 def _with_find(arguments: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from invset.cli import goal, resume, sweep
+from invset.cli import goal, resume, several, sweep
 from invset.cli.check import Targets, check_sample
 from invset.cli.manifest import manifest, require_same_weights
 from invset.cli.report import report, say_done, title
@@ -47,10 +47,8 @@ def task(composed: DictConfig) -> int:
             return _done_already(begun, status, targets, config)
         config = replace(config, resume=str(begun))
 
-    from invset.cli import build  # torch: only now is there work for it
-
     console = Console(stderr=False)
-    sampling = build.sampling(config, targets)
+    sampling = several.sampling(config, targets)
     # A run's folder says what `auto` was, and is gone on with whatever `auto` will mean by then.
     config = replace(config, encoder=sampling.models.settled, starts=sampling.models.starts)
     with _created(config, sampling) if config.resume is None else _reopened(config, sampling, console) as folder:

@@ -21,7 +21,7 @@ class View(NamedTuple):
     Attributes:
         evaluation: their images, encodings and activations.
         pull_back: from ∂L/∂encodings and ∂L/∂activations to ∂L/∂codes; see `Problem.linearise`.
-        group: the moments of the encodings.
+        group: the moments of the encodings of all k codes, where some are with other processes too.
         feasible: (k,) bool.
         violation: (k, p), in units of activation.
         aimed: where steps are to lead: the region, or the part of it that each chain is to go to.
@@ -59,7 +59,7 @@ def look(
     outside = (violation / region.half_width).sum(dim=1)
     aimed = region if part is None else part(activations)
     total = outside if part is None else (aimed.violation(activations) / region.half_width).sum(dim=1)
-    view = View(evaluation, pull_back, Moments.of(evaluation.encodings), feasible, violation, aimed, total)
+    view = View(evaluation, pull_back, problem.moments(evaluation.encodings), feasible, violation, aimed, total)
     state = state._replace(steps=steps.adapted(state.steps, total, total == 0, aim))
     best = int(torch.argmin(outside))
     if float(outside[best]) < state.closest_violation:
@@ -80,7 +80,8 @@ def move(problem: Problem, state: State, view: View, pull: Tensor | None = None)
     encoding_gradient = lagrangian.encoding_gradient(view.evaluation.encodings, view.group, state.previous, scales)
     if pull is not None:
         encoding_gradient = pull[:, None] * encoding_gradient
-    encoding_gradient = torch.where(steps.adrift(state.steps)[:, None], 0, encoding_gradient)
+    adrift = problem.rows(steps.adrift(state.steps))
+    encoding_gradient = torch.where(adrift[:, None], 0, encoding_gradient)
     gradient = problem.free(state.codes, view.pull_back(encoding_gradient, activation_gradient))
     lengths = steps.lengths(
         state.steps, gradient, activation_gradient, scales.constraint, multipliers.penalty, state.distances.codes

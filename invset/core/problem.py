@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from invset.core.diversity import Moments
 from invset.errors import NonFiniteError
 
 Objective = Literal["encodings", "images", "codes", "none"]
@@ -104,6 +105,14 @@ class Problem:
             return gradient
 
         return Evaluation(*(tensor.detach() for tensor in evaluation)), pull_back
+
+    def moments(self, encodings: Tensor) -> Moments:
+        """Of the encodings that `linearise` gave."""
+        return Moments.of(encodings)
+
+    def rows(self, values: Tensor) -> Tensor:
+        """Those rows of (k, …) for which `linearise` gave encodings: all."""
+        return values
 
     def bound(self, codes: Tensor) -> Tensor:
         """The nearest codes within the bounds."""
