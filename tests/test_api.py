@@ -20,6 +20,7 @@ DOCUMENTS = [
     "PAPER.md",
     "docs/steps.md",
     "docs/baselines.md",
+    "docs/scale.md",
 ]
 
 
