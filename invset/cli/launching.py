@@ -47,7 +47,7 @@ def noting(sweep: Sweep) -> Iterator[None]:
 
     def instantiated(plugins: Plugins, *, config: DictConfig, **given: Any) -> Launcher:
         chosen = config.hydra.runtime.choices.get("hydra/launcher")
-        if find_spec(".".join(config.hydra.launcher._target_.split(".")[:2])) is None:
+        if not installed(config.hydra.launcher._target_):
             raise ConfigError(f"hydra/launcher={chosen}: not installed: pip install 'invset[{chosen.split('_')[0]}]'")
         launcher = instantiate(plugins, config=config, **given)
         own = config.hydra.launcher._target_.startswith("hydra._internal.")  # in this process, one after another
@@ -159,6 +159,14 @@ class Elsewhere(Launcher):
             **{key if key in shared else f"{kind}_{key}": value for key, value in settings.items()}
         )
         return executor, at_once
+
+
+def installed(target: str) -> bool:
+    """Whether the package of a launcher's class is here."""
+    try:
+        return find_spec(".".join(target.split(".")[:2])) is not None
+    except ModuleNotFoundError:  # no launcher is
+        return False
 
 
 def cores() -> int:

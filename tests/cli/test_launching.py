@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from invset.cli.launching import OURS
+from invset.cli.launching import OURS, installed
 from invset.run.files import read_json
 
 NETS = """\
@@ -64,7 +64,9 @@ def test_joblib(invset, here):
 
 
 def test_what_is_not_installed_is_said(invset, here, monkeypatch):
-    monkeypatch.setattr("invset.cli.launching.find_spec", lambda name: None)
+    assert not installed("hydra_plugins_of_nobody.launcher.Launcher")
+    assert not installed("hydra._internal_of_nobody.Launcher")
+    monkeypatch.setattr("invset.cli.launching.installed", lambda target: "BasicLauncher" in target)
     for launcher in OURS:
         result = invset("sample", "-m", f"hydra/launcher={launcher}", *LINEAR, "n=8")
         assert result.code == 2
