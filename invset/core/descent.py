@@ -70,7 +70,7 @@ def look(
 def move(problem: Problem, state: State, view: View, pull: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """C′ = C − β ∂L/∂C: the new codes (k, c) within their bounds, and how far each went (k,).
 
-    `pull`: how much of the objective each chain is to feel, (k,), 0 … 1; all of it if not given.
+    `pull`: what each chain's gradient of the objective is multiplied by, (k,) ≥ 0; 1 if not given.
 
     Raises:
         NonFiniteError: the gradient is NaN or infinite.

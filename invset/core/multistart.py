@@ -30,16 +30,15 @@ from invset.core.seeding import Draw, Schedule
 from invset.core.state import Lives, Phase, State, StepInfo
 from invset.core.steps import Steps
 
-STEPS = 5  # that a sample is to take
+STEPS = 4.5  # that a sample is to take: with them a run makes about three times the passes of the paper's
 FIRST_CARRY = 0.5
 LEAST_CARRY, MOST_CARRY = 0.01, 0.9  # all of it would go on from start to start
 ADAPTATION = 0.1  # how fast log γ follows the steps that samples take
 RELAXED = steps.Aim(steps.SAMPLING.staying, steps.SAMPLING.smallest, relaxation=1.5)
-PULL = 0.4  # of the objective, as a share of the constraints' at a violation of half a range's width
+PULL = 0.4  # of the objective, as a share of the constraints'
 BINS = 10  # equal parts of a range
 AHEAD = 2  # samples that a part may have beyond its share
 NEARER = 0.9  # a step that leaves more than this of the way to go has brought a chain no nearer
-FADING = 0.5  # half widths from where a chain is to go at which the objective begins to let go of it
 LONG = 2 * STEPS  # after which a chain in range, but not where it is to go, gives its sample if it gets no nearer
 STARTS = 4  # of each chain without a single sample, after which it is given up
 
@@ -154,14 +153,15 @@ class Multistart:
         )
 
     def _pull(self, state: State, view: View) -> Tensor:
-        """How much of the objective each chain feels (k,): less near to where it goes, and less far from all others.
+        """How much of the objective each chain feels (k,): as much less as is left of its way, and far from all others.
 
-        Squared distances pull the more the farther; beyond what is usual between unrelated codes there is no need.
+        So it is the same share of the constraints' pull all the way. Squared distances pull the more the farther; beyond
+        what is usual between unrelated codes there is no need.
         """
         everyone, encodings = view.group, view.evaluation.encodings
         away = (encodings - (everyone.sum / everyone.size).to(encodings.dtype)).norm(dim=1)
         usual = state.distances.encodings / away.clamp_min(torch.finfo(away.dtype).tiny)
-        return (view.total / FADING).clamp(max=1) * usual.clamp(max=1).square()
+        return view.total * usual.clamp(max=1).square()
 
     def _weighed(self, state: State) -> State:
         """The state for a step of eq. 9 with all samples in the group: a typical pair counts less as there are more."""

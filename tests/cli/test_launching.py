@@ -57,7 +57,9 @@ def test_a_killed_job_is_named_and_the_others_deliver(invset, here, monkeypatch)
 def test_joblib(invset, here):
     pytest.importorskip("joblib")
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    result = invset("sample", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *LINEAR, "n=3,8,9")
+    result = invset(
+        "sample", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *LINEAR, "method=paper", "n=3,8,9"
+    )
     assert result.code == 2
     assert [status for status, _ in table(here / "sweep")] == ["failed", "complete", "complete"]
     assert read_json(here / "sweep" / "1" / "manifest.json")["overrides"][-1] == "n=8"
