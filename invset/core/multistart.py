@@ -155,8 +155,8 @@ class Multistart:
     def _pull(self, state: State, view: View) -> Tensor:
         """How much of the objective each chain feels (k,): as much less as is left of its way, and far from all others.
 
-        So it is the same share of the constraints' pull all the way. Squared distances pull the more the farther; beyond
-        what is usual between unrelated codes there is no need.
+        So it is the same share of the constraints' pull all the way. Squared distances pull the more the farther;
+        beyond what is usual between unrelated codes there is no need.
         """
         everyone, encodings = view.group, view.evaluation.encodings
         away = (encodings - (everyone.sum / everyone.size).to(encodings.dtype)).norm(dim=1)

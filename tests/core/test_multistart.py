@@ -65,7 +65,7 @@ def test_every_sample_has_a_start_of_its_own(linear: type, walk: Callable) -> No
 
 @pytest.mark.parametrize(("age", "factor"), [(0, -1.0), (3, -1 / 3), (6, 1 / 3), (9, 1.0), (50, 1.0)])
 def test_what_is_taken_along_follows_the_steps_that_a_sample_took(age: int, factor: float, linear: type) -> None:
-    """log γ moves by a tenth of how much too late the sample is, as a share of 4.5 steps, at most 1; with no way, not."""
+    """log γ moves by a tenth of how much too late the sample is, as a share of 4.5 steps; with no way, not."""
     method = linear().multistart()
     state = method.begin()
     way = torch.ones_like(state.codes)
@@ -119,7 +119,7 @@ def test_the_objective_is_of_all_chains_and_all_samples_so_far(linear: type) -> 
     toy = linear(ranges=TWO_RANGES, random_seed=1)
     method = toy.multistart(chains=4)
     state, sampled = method.begin(), []
-    for _ in range(25):
+    for _ in range(40):
         state, info = method.step(state)
         sampled.append(info.evaluation.encodings[info.samples])
     past = torch.cat(sampled)
