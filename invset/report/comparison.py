@@ -19,6 +19,7 @@ from invset.metrics.estimate import Estimate
 from invset.metrics.filling import uniform_distance
 from invset.metrics.pairwise_interval import mean_pairwise_estimate
 from invset.metrics.ratio import distance_ratio
+from invset.metrics.saturation import ALIKE, Found
 from invset.metrics.share import in_range, share
 from invset.metrics.vendi import cosine_kernel, gaussian_kernel
 from invset.report.kernels import pooled_bandwidth, vendi_estimates
@@ -50,7 +51,7 @@ def compared(runs: Sequence[Measured], unrelated_distance: float, near: float, r
         Row("n", "samples compared", tuple(float(len(own)) for own in encodings)),
         Row("share_in_range", "share of tried codes in range", tuple(_known(run.in_range) for run in runs)),
         *_within(runs),
-        *_variety(encodings, near * unrelated_distance, random_seed),
+        *_variety(encodings, near * unrelated_distance, ALIKE * unrelated_distance, random_seed),
         *_filling(runs),
         Row("passes_per_sample", "network passes per sample", tuple(_per_sample(run) for run in runs)),
         Row("passes", "network passes", tuple(None if run.passes is None else float(run.passes) for run in runs)),
@@ -67,7 +68,7 @@ def compared(runs: Sequence[Measured], unrelated_distance: float, near: float, r
     return rows + _independent(runs, random_seed)
 
 
-def _variety(encodings: Sequence[Tensor], near: float, random_seed: int) -> list[Row]:
+def _variety(encodings: Sequence[Tensor], near: float, alike: float, random_seed: int) -> list[Row]:
     """How varied the samples are; all dashes where no run has any."""
     bandwidth = pooled_bandwidth(encodings)
     return [
@@ -83,6 +84,7 @@ def _variety(encodings: Sequence[Tensor], near: float, random_seed: int) -> list
             "Vendi score, Gaussian" + ("" if math.isnan(bandwidth) else f" of width {bandwidth:.3g}"),
             vendi_estimates(encodings, lambda own: gaussian_kernel(own, bandwidth), random_seed),
         ),
+        Row("unlike_each_other", "samples unlike all before them", _each(encodings, lambda own: _unlike(own, alike))),
         Row("near_duplicate_share", "share of near-duplicates", _each(encodings, lambda own: _duplicates(own, near))),
     ]
 
@@ -118,6 +120,11 @@ def _ratios(encodings: Sequence[Tensor], random_seed: int) -> tuple[Cell, ...]:
 
 def _duplicates(encodings: Tensor, threshold: float) -> float | None:
     return None if math.isnan(threshold) else near_duplicates(encodings, threshold).float().mean().item()
+
+
+def _unlike(encodings: Tensor, radius: float) -> float | None:
+    """How many are farther than the radius from each earlier one that was."""
+    return None if math.isnan(radius) else float(sum(Found.none(radius).and_these(encodings).new))
 
 
 def _filling(runs: Sequence[Measured]) -> list[Row]:

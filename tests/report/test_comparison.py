@@ -129,6 +129,14 @@ def test_which_samples():
         chosen(5, 6, 0)
 
 
+def test_samples_unlike_each_other_by_hand():
+    """Farther than half the distance of unrelated ones from each earlier one that was."""
+    points = torch.tensor([[0.0, 1], [0.9, 1], [5, 1], [6, 1], [11, 1]])
+    run = Measured("a", "paper", 5, points, torch.ones(5, 1), ("u:1",), ((0.0, 2.0),))
+    for distance, count in ((10.0, 2), (8.0, 3), (1.0, 5), (math.nan, None)):
+        assert _row(compared([run], distance, 0.1), "unlike_each_other").cells == (count,)
+
+
 def test_texts():
     rows = compared([_run("a|b", 5, 0), _run("c", 5, 1)], math.nan, 0.1)
     lines = list(csv.DictReader(io.StringIO(as_csv(["a|b", "c"], rows))))
