@@ -18,6 +18,8 @@ from invset.report.claims import Claim, claim_of
 
 ALL = ("fig1", "fig2", "table1", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "equations", "methods")
 """The figures of `all`, in the paper's order; what goes past it last."""
+MORE = ("variety",)
+"""Figures that are not in `all`, for they take an hour."""
 PICTURES = ("rows", "forest")
 PICKS = ("activation", "chains")
 

@@ -82,7 +82,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         else:
             extra.append(argument)
     if not figures:
-        raise ConfigError(f"reproduce what? Give {', '.join(recipes.ALL)} or all.")
+        raise ConfigError(f"reproduce what? Give {', '.join((*recipes.ALL, *recipes.MORE))} or all.")
     stems = [Path(name).stem for name in figures]
     if twice := {stem for stem in stems if stems.count(stem) > 1}:
         raise ConfigError(f"two figures are called {min(twice)}, and would be written over each other: rename one.")
