@@ -181,7 +181,7 @@ def prepare_torch(device: str, threads: int | None) -> torch.device:
         torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # as use_deterministic_algorithms, which imports torch's compiler
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

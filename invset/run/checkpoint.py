@@ -28,9 +28,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> 
         RunFolderError: the file cannot be written.
         TypeError: a value of `meta` is not of a type that JSON has.
     """
-    # Copies, because safetensors refuses tensors that share memory or have gaps.
-    copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, to_safetensors(copies, metadata={_KEY: json.dumps(meta)}))
+    write_atomically(path, to_safetensors(_apart(tensors), metadata={_KEY: json.dumps(meta)}))
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -61,6 +59,19 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "start a new run in another folder."
         )
     return tensors, meta
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, copied where they share memory or have gaps, which safetensors refuses; n codes may be large."""
+    apart, seen = {}, set()
+    for name, tensor in tensors.items():
+        values = tensor.detach().cpu().contiguous()
+        storage = values.untyped_storage()
+        if storage.data_ptr() in seen or storage.nbytes() != values.numel() * values.element_size():
+            values = values.clone()
+        seen.add(values.untyped_storage().data_ptr())
+        apart[name] = values
+    return apart
 
 
 def _json_object(text: str | None) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from invset.core.problem import round_to_eight_bits
 from invset.errors import RunFolderError
-from invset.run.images import load_png, save_png
+from invset.run.images import load_png, save_png, save_pngs
 
 
 def test_what_is_read_is_what_the_network_saw(tmp_path):
@@ -59,3 +59,21 @@ def test_errors(tmp_path, picture):
             load_png(tmp_path / "a.png")
     with pytest.raises(RunFolderError, match=r"b\.png: cannot be read"):
         load_png(tmp_path / "b.png")
+
+
+def test_several_at_once_are_the_files_of_one_by_one(tmp_path, monkeypatch):
+    images = list(torch.rand(9, 3, 5, 7, generator=torch.Generator().manual_seed(2)))
+    for number, image in enumerate(images):
+        save_png(tmp_path / f"one-{number}.png", image)
+    for threads in (1, 4):
+        monkeypatch.setattr("invset.run.images.THREADS", threads)
+        save_pngs([tmp_path / f"{threads}-{number}.png" for number in range(9)], images)
+        for number in range(9):
+            assert (tmp_path / f"{threads}-{number}.png").read_bytes() == (tmp_path / f"one-{number}.png").read_bytes()
+
+
+def test_files_are_written_in_order_and_none_after_one_that_fails(tmp_path):
+    paths = [tmp_path / name for name in ("a.png", "b.png", "missing/c.png", "d.png")]
+    with pytest.raises(RunFolderError, match=r"c\.png"):
+        save_pngs(paths, [torch.zeros(3, 2, 2)] * 4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]

@@ -132,3 +132,20 @@ def test_meta_that_json_lacks_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(TypeError):
         save(tmp_path / "c", {}, {"tensor": torch.zeros(1)})
     assert not list(tmp_path.iterdir())
+
+
+def test_what_lies_apart_in_memory_is_not_copied(tmp_path, monkeypatch):
+    """The codes of n = 10,000 samples are many; whatever shares memory is."""
+    base = torch.randn(6, 4)
+    taken = {}
+
+    def to_safetensors(tensors, metadata):
+        taken.update({name: tensor.data_ptr() for name, tensor in tensors.items()})
+        return b""
+
+    monkeypatch.setattr("invset.run.checkpoint.to_safetensors", to_safetensors)
+    own = torch.randn(3)
+    save(tmp_path / "a", {"base": base, "again": base, "rows": base[2:], "columns": base[:, 1:], "own": own}, {})
+    assert taken["base"] == base.data_ptr()
+    assert taken["own"] == own.data_ptr()
+    assert len(set(taken.values())) == 5
