@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from invset.cli.check import check_probe
-from invset.cli.report import chosen_models
+from invset.cli.report import chosen_models, say_smaller
 from invset.cli.schema import ProbeConfig
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def task(composed: DictConfig) -> int:
 
     console = Console()
     models = build.models(config, neurons)
-    surveys = survey(config, models, Reader(models.network, models.units))
+    surveys = survey(config, models, Reader(models.network, models.units), partial(say_smaller, console))
     found = True
     for unit, one in zip(models.units, surveys, strict=True):
         ranges = suggested_ranges(one)
@@ -69,8 +70,10 @@ def task(composed: DictConfig) -> int:
     return 0 if found else NOT_REACHED
 
 
-def survey(config: ProbeConfig, models: Models, reader: Reader) -> Iterator[Survey]:
-    """The activations of each unit, in order.
+def survey(
+    config: ProbeConfig, models: Models, reader: Reader, on_smaller: Callable[[int], None] = lambda largest: None
+) -> Iterator[Survey]:
+    """The activations of each unit, in order; `on_smaller`: see `Batches`.
 
     Raises:
         InvsetError: the generator knows no random codes, or the folder holds no images.
@@ -87,6 +90,8 @@ def survey(config: ProbeConfig, models: Models, reader: Reader) -> Iterator[Surv
     generator, device = models.generator, models.device
     images = None if config.folder is None else ImageFolder(config.folder, models.network.input_shape[1:])
     problem = Problem(generator, reader, objective="codes", code_bounds=code_bounds(config.code, generator))
+    problem.batches.on_smaller = on_smaller
+    read = problem.batches.over(reader)
     count = max(config.codes, config.chains)
     where = config.folder if models.starts == "codes" else None
     starts = Starts(models.starts, config.seed, count, generator, models.inverse, where)  # type: ignore[arg-type]
@@ -98,7 +103,7 @@ def survey(config: ProbeConfig, models: Models, reader: Reader) -> Iterator[Surv
     folder = None
     if images is not None:
         with torch.no_grad():
-            folder = torch.cat([reader(batch.images.to(device))[1].cpu() for batch in images.batches(BATCH)])
+            folder = torch.cat([read(batch.images.to(device))[1].cpu() for batch in images.batches(BATCH)])
     for index in range(len(models.units)):
         reached = ascent.ascend(problem, codes[: config.chains], index, distance, config.steps).activations
         yield Survey(

@@ -92,6 +92,11 @@ def say_done(console: Console, config: SampleConfig, folder: RunFolder) -> None:
     )  # fmt: skip
 
 
+def say_smaller(console: Console, largest: int) -> None:
+    """Memory ran out, and fewer at a time go through the networks from now on."""
+    console.print(f"memory ran out: from here on {largest} at a time", highlight=False, markup=False)
+
+
 def _where(sampling: Sampling) -> str:
     """In which layer distances are taken, where it is none of the network under study."""
     encoder = sampling.models.encoder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +16,7 @@ from rich.console import Console
 from invset.cli import goal, resume, several, sweep
 from invset.cli.check import Targets, check_sample
 from invset.cli.manifest import manifest, require_same_weights
-from invset.cli.report import report, say_done, title
+from invset.cli.report import report, say_done, say_smaller, title
 from invset.cli.schema import SampleConfig
 from invset.cli.signals import Interrupted
 from invset.errors import InvsetError, OutOfMemoryError
@@ -119,6 +120,7 @@ def _is_complete(config: SampleConfig, folder: RunFolder) -> bool:
 
 def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: RunFolder, console: Console) -> int:
     from invset.cli.progress import Display
+    from invset.core.memory import out_of_memory
     from invset.run import summary
     from invset.run.growth import Growth
     from invset.run.recorder import Recorder
@@ -131,7 +133,10 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     if _is_complete(config, folder):
         say_done(console, config, folder)
         return 0
-    recorder = Recorder(folder, units, models.generator.code_size, sampling.reader, sampling.region, models.device)
+    batches = sampling.problem.batches
+    batches.on_smaller = partial(say_smaller, console)
+    read = batches.over(sampling.reader)
+    recorder = Recorder(folder, units, models.generator.code_size, read, sampling.region, models.device)
 
     def write_seeds(seeds: StepInfo) -> None:
         summary.write_seeds(recorder, seeds, f"{heading}\nseeds")
@@ -153,7 +158,9 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        ended = OutOfMemoryError("out of memory: go on with a batch_size below schedule.K, or with device=cpu.")
+        ended = OutOfMemoryError(
+            "out of memory, and halving batches did not help: go on with device=cpu, or where there is more."
+        )
     finally:
         status = runner.status if ended is None else _status(ended)
         try:
@@ -198,9 +205,3 @@ def _finish(
 
 def _status(ended: BaseException) -> str:
     return "interrupted" if isinstance(ended, Interrupted) else "failed"
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch or Python says that memory ran out, on whatever device."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

@@ -43,7 +43,6 @@ def look(
     state: State,
     aim: steps.Aim,
     batch_size: int | None,
-    keep_images: bool = True,
     part: Callable[[Tensor], Region] | None = None,
 ) -> tuple[State, View]:
     """Evaluate the codes, and note in the state what the last step came to.
@@ -53,13 +52,26 @@ def look(
     Raises:
         NonFiniteError: an activation or an encoding is NaN or infinite.
     """
-    evaluation, pull_back = problem.linearise(state.codes, batch_size=batch_size, keep_images=keep_images)
+    evaluation, pull_back = problem.linearise(state.codes, batch_size=batch_size)
+    return seen(region, state, aim, evaluation, pull_back, Moments.of(evaluation.encodings), part)
+
+
+def seen(
+    region: Region,
+    state: State,
+    aim: steps.Aim,
+    evaluation: Evaluation,
+    pull_back: Callable[[Tensor, Tensor], Tensor],
+    group: Moments,
+    part: Callable[[Tensor], Region] | None = None,
+) -> tuple[State, View]:
+    """`look` at what is evaluated already."""
     activations = evaluation.activations
     feasible, violation = region.contains(activations), region.violation(activations)
     outside = (violation / region.half_width).sum(dim=1)
     aimed = region if part is None else part(activations)
     total = outside if part is None else (aimed.violation(activations) / region.half_width).sum(dim=1)
-    view = View(evaluation, pull_back, problem.moments(evaluation.encodings), feasible, violation, aimed, total)
+    view = View(evaluation, pull_back, group, feasible, violation, aimed, total)
     state = state._replace(steps=steps.adapted(state.steps, total, total == 0, aim))
     best = int(torch.argmin(outside))
     if float(outside[best]) < state.closest_violation:

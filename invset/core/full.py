@@ -1,8 +1,8 @@
 """`method=full`: eq. 16, the exact problem, with all n samples optimised together.
 
 It is eq. 6 with n codes for K. The sum over pairs needs of the others only their moments, so the n codes go through
-the networks in micro-batches: one pass for the moments, one for the gradient. The networks' memory does
-not grow with n; beside it there are some tensors of n codes and n encodings.
+the networks in micro-batches: one pass for the moments, one for the gradient, after which a micro-batch has moved.
+Of all n at once there are the codes, before and after, and numbers: activations, multipliers, lengths.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 
 from invset.core import descent, sampling, seeding, steps
-from invset.core.problem import Problem
+from invset.core.descent import View
+from invset.core.diversity import Moments
+from invset.core.problem import Evaluation, Problem
 from invset.core.region import Region
 from invset.core.seeding import Draw, Schedule
 from invset.core.state import State, StepInfo
+from invset.core.steps import Steps
 
 BATCH = 64  # codes a micro-batch, unless the schedule says
 
@@ -50,14 +53,42 @@ class Full:
         if state.phase == "sampling":
             return self._emit(state)
         problem, region, schedule = self.problem, self.region, self.schedule
-        state, view = descent.look(problem, region, state, steps.SEEDING, schedule.batch_size, keep_images=False)
+        state, view = self._look(state)
         if seeding.arrived(state, schedule, view):
             return self._emit(state._replace(phase="sampling", inner=0))
         state = seeding.recorded(state, view)
-        codes, lengths = descent.move(problem, state, view)
+        codes, lengths = self._move(state, view)
         info = descent.report(state, view, sampling.nothing(state), lengths)
         state = state._replace(codes=codes, step=state.step + 1)
         return seeding.advanced(state, schedule, problem, region, self.draw, view), info
+
+    def _batches(self, codes: Tensor) -> list[slice]:
+        size = self.schedule.batch_size or BATCH
+        return [slice(first, min(first + size, len(codes))) for first in range(0, len(codes), size)]
+
+    def _look(self, state: State) -> tuple[State, View]:
+        """As `descent.look`; of the encodings it keeps the moments, and no images."""
+        group, activations = state.previous, []
+        for rows in self._batches(state.codes):
+            evaluation = self.problem.evaluate(state.codes[rows], rows.start)
+            group = group.merge(Moments.of(evaluation.encodings))
+            activations.append(evaluation.activations)
+        kept = Evaluation(evaluation.images[:0], evaluation.encodings[:0], torch.cat(activations))
+        return descent.seen(self.region, state, steps.SEEDING, kept, _nowhere, group)
+
+    def _move(self, state: State, view: View) -> tuple[Tensor, Tensor]:
+        """As `descent.move`, each micro-batch by itself, for given the moments it needs nothing of the others."""
+        codes, lengths = torch.empty_like(state.codes), []
+        for rows in self._batches(codes):
+            batch = state.codes[rows]
+            evaluation, pull_back = self.problem.linearise(batch, first=rows.start, keep_images=False)
+            of_batch = view._replace(evaluation=evaluation, pull_back=pull_back)
+            multipliers = state.multipliers._replace(values=state.multipliers.values[rows])
+            lengths_of = Steps(*(values[rows] for values in state.steps))
+            part = state._replace(codes=batch, multipliers=multipliers, steps=lengths_of)
+            codes[rows], length = descent.move(self.problem, part, of_batch)
+            lengths.append(length)
+        return codes, torch.cat(lengths)
 
     def _emit(self, state: State) -> tuple[State, StepInfo]:
         """The next micro-batch of codes, those that are feasible as samples; `inner` counts the codes seen."""
@@ -79,3 +110,7 @@ class Full:
             lengths=torch.zeros(len(codes), device=codes.device),
         )
         return state._replace(inner=last, phase="done" if last == len(state.codes) else "sampling"), info
+
+
+def _nowhere(encoding_gradient: Tensor, activation_gradient: Tensor) -> Tensor:
+    raise AssertionError("n codes are pulled back a micro-batch at a time")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from invset.core.diversity import Moments
+from invset.core.memory import Batches
 from invset.errors import NonFiniteError
 
 Objective = Literal["encodings", "images", "codes", "none"]
@@ -34,7 +35,8 @@ class Problem:
             passed straight through, so that the activation in the loop is that of the saved image.
         code_bounds: (lowest, highest) value of a code's entries, or None.
 
-    `forward_passes` and `backward_passes` count the codes that went through the generator and the network.
+    `forward_passes` and `backward_passes` count the codes that went through the generator and the network. `batches`
+    halves what goes through at once whenever memory runs out; then a gradient takes two forward passes.
     """
 
     def __init__(
@@ -51,43 +53,55 @@ class Problem:
         self.objective = objective
         self.eight_bit = eight_bit
         self.code_bounds = code_bounds
+        self.batches = Batches()
         self.forward_passes = 0
         self.backward_passes = 0
 
     def evaluate(self, codes: Tensor, first: int = 0) -> Evaluation:
         """(k, c) codes, of the chains from `first` on -> images, encodings and activations, without a gradient."""
         with torch.no_grad():
-            return self._forward(codes, first)
+            return self.batches.split(lambda part, start: self._forward(part, first + start), codes)
 
     def linearise(
-        self, codes: Tensor, *, batch_size: int | None = None, keep_images: bool = True
+        self, codes: Tensor, *, first: int = 0, batch_size: int | None = None, keep_images: bool = True
     ) -> tuple[Evaluation, Callable[[Tensor, Tensor], Tensor]]:
-        """(k, c) codes -> their evaluation, and a function that pulls gradients back to the codes.
+        """(k, c) codes, of the chains from `first` on -> their evaluation, and what pulls gradients back to the codes.
 
         The function takes ∂L/∂encodings (k, d) and ∂L/∂activations (k, p), returns ∂L/∂codes (k, c), and is called
-        at most once. More codes than `batch_size` take two forward passes instead of one, in micro-batches, so that
-        the memory of the networks does not grow with k; the gradient is the same. Without `keep_images`, the images
-        of the evaluation are empty.
+        at most once. More codes than `batch_size`, or than memory suffices for, take two forward passes instead of
+        one, in micro-batches, so that the memory of the networks does not grow with k; the gradient is the same.
+        Without `keep_images`, the images of the evaluation are empty.
         """
-        if batch_size is None or len(codes) <= batch_size:
-            evaluation, whole = self._linearise(codes)
-            return evaluation if keep_images else evaluation._replace(images=evaluation.images[:0]), whole
-        batches, firsts = codes.split(batch_size), range(0, len(codes), batch_size)
-        parts = [self.evaluate(batch, first) for batch, first in zip(batches, firsts, strict=True)]
-        if not keep_images:
-            parts = [part._replace(images=part.images[:0]) for part in parts]
+        batches, size = self.batches, batch_size or max(len(codes), 1)
+
+        def evaluated(part: Tensor, start: int) -> Evaluation:
+            evaluation = self._forward(part, first + start)
+            return evaluation if keep_images else evaluation._replace(images=evaluation.images[:0])
+
+        whole: list[Callable[[Tensor, Tensor], Tensor]] = []
+        evaluation = None
+        if len(codes) <= batches.capped(size):
+            found = batches.attempt(lambda: self._linearise(codes, first), len(codes))
+            if found is not None:
+                evaluation = found[0] if keep_images else found[0]._replace(images=found[0].images[:0])
+                whole.append(found[1])
+        if evaluation is None:
+            with torch.no_grad():
+                evaluation = batches.split(evaluated, codes, size)
 
         def pull_back(encoding_gradient: Tensor, activation_gradient: Tensor) -> Tensor:
-            gradients = zip(
-                batches,
-                firsts,
-                encoding_gradient.split(batch_size),
-                activation_gradient.split(batch_size),
-                strict=True,
-            )
-            return torch.cat([self._linearise(batch, first)[1](*rest) for batch, first, *rest in gradients])
+            def pulled(part: Tensor, start: int) -> tuple[Tensor]:
+                rows = slice(start, start + len(part))
+                back = self._linearise(part, first + start)[1]
+                return (back(encoding_gradient[rows], activation_gradient[rows]),)
 
-        return Evaluation(*(torch.cat(tensors) for tensors in zip(*parts, strict=True))), pull_back
+            if whole:  # popped, so that its graph goes before there is another attempt
+                done = batches.attempt(lambda: (whole.pop()(encoding_gradient, activation_gradient),), len(codes))
+                if done is not None:
+                    return done[0]
+            return batches.split(pulled, codes, size)[0]
+
+        return evaluation, pull_back
 
     def _linearise(self, codes: Tensor, first: int = 0) -> tuple[Evaluation, Callable[[Tensor, Tensor], Tensor]]:
         leaf = codes.detach().requires_grad_(True)
@@ -95,12 +109,13 @@ class Problem:
             evaluation = self._forward(leaf, first)
 
         def pull_back(encoding_gradient: Tensor, activation_gradient: Tensor) -> Tensor:
-            outputs, gradients = [evaluation.activations], [activation_gradient]
-            if self.objective != "none":
-                outputs.append(evaluation.encodings)
-                gradients.append(encoding_gradient)
+            # One number to differentiate: given several outputs, autograd.grad imports SymPy first.
+            with torch.enable_grad():
+                inner = (evaluation.activations * activation_gradient).sum()
+                if self.objective != "none":
+                    inner = inner + (evaluation.encodings * encoding_gradient).sum()
+            (gradient,) = torch.autograd.grad(inner, leaf)
             self.backward_passes += len(codes)
-            (gradient,) = torch.autograd.grad(outputs, leaf, gradients)
             _require_finite(gradient, "the gradient", first)
             return gradient
 
@@ -127,11 +142,11 @@ class Problem:
         return gradient.masked_fill(blocked, 0)
 
     def _forward(self, codes: Tensor, first: int) -> Evaluation:
-        self.forward_passes += len(codes)
         images = self.generate(codes)
         if self.eight_bit:
             images = round_to_eight_bits(images)
         encodings, activations = self.read(images)
+        self.forward_passes += len(codes)
         if self.objective == "images":
             encodings = images.flatten(1)
         elif self.objective == "codes":

@@ -99,15 +99,18 @@ def _awake(problem: Problem, region: Region, draw: Draw, chains: int, batch_size
 
 def _without_gradient(problem: Problem, region: Region, codes: Tensor, batch_size: int | None) -> Tensor:
     """(k,) bool, on the CPU: some constraint is violated and its activation does not depend on the code."""
-    asleep = torch.zeros(len(codes), dtype=torch.bool, device=codes.device)
-    for constraint in range(len(region.lower)):
-        evaluation, pull_back = problem.linearise(codes, batch_size=batch_size, keep_images=False)
-        one = torch.zeros_like(evaluation.activations)
-        one[:, constraint] = 1
-        gradient = pull_back(torch.zeros_like(evaluation.encodings), one)
-        violated = region.violation(evaluation.activations)[:, constraint] > 0
-        asleep |= violated & (gradient == 0).all(dim=1)
-    return asleep.cpu()
+    asleep = torch.zeros(len(codes), dtype=torch.bool)
+    size = batch_size or max(len(codes), 1)
+    for first in range(0, len(codes), size):
+        rows = slice(first, first + size)
+        for constraint in range(len(region.lower)):
+            evaluation, pull_back = problem.linearise(codes[rows], first=first, keep_images=False)
+            one = torch.zeros_like(evaluation.activations)
+            one[:, constraint] = 1
+            gradient = pull_back(torch.zeros_like(evaluation.encodings), one)
+            violated = region.violation(evaluation.activations)[:, constraint] > 0
+            asleep[rows] |= (violated & (gradient == 0).all(dim=1)).cpu()
+    return asleep
 
 
 def arrived(state: State, schedule: Schedule, view: View) -> bool:

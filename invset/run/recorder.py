@@ -18,10 +18,10 @@ from invset.errors import NonFiniteError
 from invset.run import checkpoint, states
 from invset.run.codes import CodeJournal
 from invset.run.folder import RunFolder, extent
-from invset.run.images import load_png, save_png
+from invset.run.images import load_png, save_pngs
 from invset.run.journal import Journal
 
-Read = Callable[[Tensor], tuple[Tensor, Tensor]]
+Read = Callable[[Tensor], tuple[Tensor, ...]]
 """images (b, 3, h, w) -> encodings (b, d), activations (b, p)"""
 
 READ_BATCH = 32
@@ -40,6 +40,7 @@ class Tally(NamedTuple):
         tried: codes that sampling looked at, not counting the seeds.
         accepted: those of them that lay in range.
         checked: saved images that went forward through the network.
+        at_once: what memory was found to suffice for at once, in codes or images; 0 as long as it never ran out.
         seconds: time spent stepping and writing.
     """
 
@@ -52,6 +53,7 @@ class Tally(NamedTuple):
     forward: int = 0
     backward: int = 0
     checked: int = 0
+    at_once: int = 0
     seconds: float = 0.0
 
 
@@ -148,8 +150,8 @@ class Recorder:
 
     def _record_images(self, info: StepInfo, rows: Sequence[int], numbers: range) -> int:
         image, first = self.folder.paths.image, numbers.start
-        for number, row in zip(numbers, rows, strict=True):
-            save_png(image(number), info.evaluation.images[row])
+        pictures = info.evaluation.images[torch.tensor(rows).to(info.evaluation.images.device)].cpu()
+        save_pngs([image(number) for number in numbers], list(pictures))
         encodings, activations = self._saved(numbers)
         inside = self.region.contains(activations.to(self.device)).tolist()
         lines: list[list[str | int | float]] = []

@@ -82,6 +82,8 @@ class Runner:
         clock = time.perf_counter()
         state, tally = recorder.state, recorder.tally
         problem.forward_passes, problem.backward_passes = tally.forward, tally.backward
+        if tally.at_once:  # the same bits as without the interruption
+            problem.batches.learn(tally.at_once)
         if state is None:
             state = self.method.begin()
         while recorder.count < self.wanted and not self._at_plateau(state) and state.phase in ACTIVE:
@@ -131,5 +133,6 @@ def _counted(tally: Tally, info: StepInfo, taken: int, samples: int, problem: Pr
         forward=problem.forward_passes,
         backward=problem.backward_passes,
         checked=tally.checked + taken,
+        at_once=problem.batches.largest or 0,
         seconds=tally.seconds + seconds,
     )

@@ -55,6 +55,7 @@ def summarise(
         "unrelated_distance": encoding_distance,
         "near_duplicates": duplicates,
         "near_duplicate_share": duplicates / len(encodings) if len(encodings) else math.nan,
+        "largest_batch": tally.at_once or None,
         "seconds": tally.seconds,
         "peak_memory_bytes": peak_memory(),
     }

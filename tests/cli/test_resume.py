@@ -331,6 +331,39 @@ def test_out_of_memory_keeps_what_there_is(invset, here, monkeypatch, error):
     assert summary(folder)["samples"] == 40
 
 
+def test_memory_that_runs_out_halves_batches_and_the_run_goes_on(invset, here, monkeypatch):
+    """After a few steps no more than 3 codes at a time fit, then, in another process, no more than its checkpoint says."""
+    from invset.core.problem import Problem
+
+    forward, seen = Problem._forward, []
+
+    def cramped(self: Problem, codes, first):
+        if len(codes) > 3 and self.forward_passes > 60:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes")
+        seen.append(len(codes))
+        return forward(self, codes, first)
+
+    common = ("sample", "experiment=linear", "schedule.K=8")
+    assert invset(*common, "n=40", "hydra.run.dir=whole").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Problem, "_forward", cramped)
+        result = invset(*common, "n=40", "hydra.run.dir=run")
+        assert result.code == 0
+        assert result.out.count("memory ran out: from here on 2 at a time") == 1
+        seen.clear()
+        assert "memory ran out" not in invset("sample", "resume=run", "n=50").out
+    assert max(seen[-20:]) == 2
+    assert summary(here / "run")["largest_batch"] == 2
+    assert summary(here / "run")["samples"] == 50
+    assert summary(here / "whole")["largest_batch"] is None
+    whole, ours = ((here / name / "activations.csv").read_text().splitlines() for name in ("whole", "run"))
+    for line, other in zip(ours[1:30], whole[1:30], strict=True):
+        assert line.split(",")[:3] == other.split(",")[:3]
+        assert [float(x) for x in line.split(",")[3:]] == pytest.approx(
+            [float(x) for x in other.split(",")[3:]], abs=1e-4
+        )
+
+
 WIDE = ("range=[-1000,1000]", "n=4", "schedule.K=2")
 NETS = """
 import torch
