@@ -1,21 +1,40 @@
-"""What a sampling step costs beside a bare forward and backward pass of the same networks, measured in turn.
+r"""What this costs, against what it could cost: the rows of BENCHMARKS.md, all of them or some.
 
-    python scripts/bench.py                 # mini, and CaffeNet with the fc6 generator at full size (random weights)
-    python scripts/bench.py --models mini --repeats 50
+    python scripts/bench.py                            # all, about half an hour of two cores
+    python scripts/bench.py --rows step --models mini --repeats 50
+    python scripts/bench.py --rows full --sizes 100 1000
+    python scripts/bench.py --device cuda              # with what the card's own matrix and memory rates would allow
 
-Machines are noisy: trust the ratio, taken pair by pair, rather than the seconds.
+`step`: a sampling step against the bare forward and backward pass of the same networks. `run`: a whole run against the
+paper as one would first write it down (scripts/literal.py). `ppgn`: samples a second and passes a sample, against PPGN
+at the same batch. `full`: eq. 16 at growing n, a process each. `outside`: the share of a run's time outside the
+networks. `start`: from the command to the first step. Machines are noisy: what is compared is measured in turn, and
+ratios are taken pair by pair.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
+from hydra import compose, initialize_config_dir
+from literal import Literal, OneByOne, mean_distance
+from omegaconf import OmegaConf
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
+from invset.cli import app, build, check, schema
+from invset.cli.build import Sampling
 from invset.core.paper import Paper
 from invset.core.problem import Problem
 from invset.core.region import Region
@@ -25,35 +44,89 @@ from invset.models.network import Generator, Network
 from invset.models.reader import Encoder, Reader
 from invset.models.registry import build_generator, build_network
 from invset.models.unit import parse_unit
+from invset.run import summary
+from invset.run.folder import RunFolder
+from invset.run.recorder import Recorder
+from invset.run.runner import Runner
 from invset.run.summary import peak_memory
 
 MODELS: dict[str, Callable[[], tuple[Network, Generator]]] = {
     "mini": lambda: (build_network("mini"), build_generator("mini")),
     "caffenet": lambda: (build_network("caffenet", weights="random"), build_generator("ppgn", weights="random")),
 }
+INVSET = (sys.executable, "-c", "from invset.cli.main import main; main()")
+FIRST_STEP = """
+import json, time
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+start = time.perf_counter()
+from invset.cli import app, build, check, schema
+imported = time.perf_counter()
+schema.register()
+with initialize_config_dir(str(app.config_folder()), version_base="1.3"):
+    config = OmegaConf.to_object(compose("sample", ["method=paper", "device={device}"]))
+composed = time.perf_counter()
+sampling = build.sampling(config, check.check_sample(config))
+built = time.perf_counter()
+sampling.method.step(sampling.method.begin())
+stepped = time.perf_counter()
+print(json.dumps([imported - start, built - composed, stepped - built]))
+"""
 
 
 def main() -> None:
-    """Print a table, a row a pair of network and generator."""
+    """Print a table for each row asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
-    parser.add_argument("--chains", type=int, default=10)
-    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="of step")
+    parser.add_argument("--chains", type=int, default=10, help="K")
+    parser.add_argument("--repeats", type=int, default=20, help="pairs of step")
+    parser.add_argument("--runs", type=int, default=3, help="of run, ppgn, outside, start")
+    parser.add_argument("--n", type=int, default=500, help="samples of run, ppgn, outside")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10000], help="n of full")
+    parser.add_argument("--steps", type=int, default=1, help="of full")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--full-size", type=int, help=argparse.SUPPRESS)  # one n of full, in a process of its own
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    if arguments.full_size:
+        print(json.dumps(_full_size(arguments, arguments.full_size)))
+        return
     device = torch.device(arguments.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"torch {torch.__version__}, {name}, K = {arguments.chains}, median of {arguments.repeats} pairs\n")
+    print(f"torch {torch.__version__}, {name}")
+    for row in arguments.rows:
+        ROWS[row](arguments)
+
+
+def _step(arguments: argparse.Namespace) -> None:
+    device = torch.device(arguments.device)
+    print(f"\nstep: K = {arguments.chains}, median of {arguments.repeats} pairs\n")
     print("| models | step, s | bare pass, s | step / bare | samples/s | peak memory, MB |")
     print("|---|---|---|---|---|---|")
+    rates = _rates(device)
     for model in arguments.models:
-        print(f"| {model} {_row(*MODELS[model](), arguments.chains, arguments.repeats, device)}", flush=True)
+        cells, floor = _step_row(*MODELS[model](), arguments.chains, arguments.repeats, device, rates)
+        print(f"| {model} {cells}", flush=True)
+        print(f"\n{model}: {floor}\n", flush=True)
 
 
-def _row(network: Network, generator: Generator, chains: int, repeats: int, device: torch.device) -> str:
+def _rates(device: torch.device) -> tuple[float, float]:
+    """What the device does in a second: operations of a float32 matrix product, bytes read and written by a copy."""
+    side = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(side, side, device=device)
+    copied = torch.empty(2**28 if device.type == "cuda" else 2**25, dtype=torch.uint8, device=device)
+    target = torch.empty_like(copied)
+    products = min(_seconds(lambda: torch.mm(a, a), device) for _ in range(10))
+    copies = min(_seconds(lambda: target.copy_(copied), device) for _ in range(10))
+    return 2 * side**3 / products, 2 * len(copied) / copies
+
+
+def _step_row(
+    network: Network, generator: Generator, chains: int, repeats: int, device: torch.device, rates: tuple[float, float]
+) -> tuple[str, str]:
     network.to(device)
     generator.to(device)
     reader = Reader(network, [parse_unit("fc8:2", network)], Encoder(network, "fc6"))
@@ -82,7 +155,19 @@ def _row(network: Network, generator: Generator, chains: int, repeats: int, devi
     ratio = statistics.median(ours / theirs for ours, theirs in pairs)
     ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
     rate = samples / sum(pair[0] for pair in pairs)
-    return f"| {ours:.4f} | {theirs:.4f} | {ratio:.3f} | {rate:.0f} | {peak_memory() / 1e6:.0f} |"
+    with FlopCounterMode(display=False) as counted:
+        leaf = codes[:chains].clone().requires_grad_(True)
+        sum(output.sum() for output in reader(generator(leaf))).backward()  # type: ignore[union-attr]
+    parameters = [p for model in (network, generator) for p in model.module.parameters()]
+    moved = 2 * sum(p.numel() * p.element_size() for p in parameters)  # read forwards, and again backwards
+    floors = counted.get_total_flops() / rates[0], moved / rates[1]
+    floor = (
+        f"{counted.get_total_flops() / 1e9:.2f} GFLOP a step, at the {rates[0] / 1e12:.3f} TFLOP/s of a matrix product "
+        f"here, take {floors[0]:.4f} s, {floors[0] / ours:.0%} of the step; reading all weights twice at the "
+        f"{rates[1] / 1e9:.1f} GB/s of a copy takes {floors[1]:.4f} s, {floors[1] / ours:.0%}"
+    )
+    cells = f"| {ours:.4f} | {theirs:.4f} | {ratio:.3f} | {rate:.0f} | {peak_memory() / 1e6:.0f} |"
+    return cells, floor
 
 
 def _sampling(problem: Problem, codes: Tensor, chains: int) -> tuple[Paper, State]:
@@ -94,7 +179,7 @@ def _sampling(problem: Problem, codes: Tensor, chains: int) -> tuple[Paper, Stat
     return method, method.begin()._replace(phase="sampling")
 
 
-def _seconds(work: Callable[[], None], device: torch.device) -> float:
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()
@@ -102,6 +187,180 @@ def _seconds(work: Callable[[], None], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
+
+
+def _sampler(arguments: argparse.Namespace, *overrides: str) -> Sampling:
+    """As `invset sample` builds it."""
+    schema.register()
+    settings = [f"device={arguments.device}", f"schedule.K={arguments.chains}", *overrides]
+    with initialize_config_dir(str(app.config_folder()), version_base="1.3"):
+        config = OmegaConf.to_object(compose("sample", settings))
+    assert isinstance(config, schema.SampleConfig)
+    return build.sampling(config, check.check_sample(config))
+
+
+def _whole(sampling: Sampling, n: int, literal: bool = False) -> tuple[float, dict[str, Any]]:
+    """Seconds from the first start to the last file, and the run's summary."""
+    models, reader = sampling.models, sampling.reader
+    units = [str(unit) for unit in models.units]
+    if literal:
+        assert models.encoder is not None
+        encode, activate = models.encoder, Reader(models.network, models.units)
+        reader = lambda images: (encode(images), activate(images)[1])  # type: ignore[assignment] # noqa: E731
+    kind = OneByOne if literal else Recorder
+    with tempfile.TemporaryDirectory() as path:
+        start = time.perf_counter()
+        with RunFolder.create(Path(path) / "run", "n: 1\n", {}) as folder:
+            size = models.generator.code_size
+            recorder = kind(folder, units, size, reader, sampling.region, models.device)
+            seeds = lambda info: summary.write_seeds(recorder, info, "seeds")  # noqa: E731
+            runner = Runner(sampling.method, sampling.problem, recorder, n, seeds)
+            for _ in runner.steps():
+                pass
+            recorder.close()
+            distance = runner.state.distances.encodings if runner.state else math.nan
+            outcome = summary.summarise(recorder, runner.state, runner.tally, n, runner.status, distance)
+            if literal:
+                mean_distance(recorder.encodings)
+            summary.write_codes(recorder, size)
+            summary.write_samples(recorder, units, "samples")
+            folder.write_summary(outcome)
+        return time.perf_counter() - start, outcome
+
+
+def _literal(arguments: argparse.Namespace, one_by_one: bool) -> Sampling:
+    sampling = _sampler(arguments, "method=paper", f"n={arguments.n}")
+    ours, models = sampling.method, sampling.models
+    assert isinstance(ours, Paper)
+    assert models.encoder is not None
+    method = Literal(ours.problem, ours.region, ours.schedule, ours.draw, ours.references)
+    activate = Reader(models.network, models.units)
+    method.encode, method.activate = models.encoder, lambda images: activate(images)[1]
+    method.one_by_one = one_by_one
+    return sampling.__class__(**{**sampling.__dict__, "method": method})
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    print(f"\nrun: n = {arguments.n}, median of {arguments.runs} in turn\n")
+    print("| | seconds | steps for seeds, samples | passes forward, backward, of saved images | / ours |")
+    print("|---|---|---|---|---|")
+    kinds: dict[str, Callable[[], tuple[float, dict[str, Any]]]] = {
+        "ours": lambda: _whole(_sampler(arguments, "method=paper", f"n={arguments.n}"), arguments.n),
+        "literal, K at once": lambda: _whole(_literal(arguments, False), arguments.n, literal=True),
+        "literal, one by one": lambda: _whole(_literal(arguments, True), arguments.n, literal=True),
+    }
+    turns = [{name: run() for name, run in kinds.items()} for _ in range(arguments.runs)]
+    for name in kinds:
+        seconds, outcome = statistics.median(turn[name][0] for turn in turns), turns[0][name][1]
+        ratio = statistics.median(turn[name][0] / turn["ours"][0] for turn in turns)
+        passes = ", ".join(str(count) for count in outcome["passes"].values())
+        steps = f"{outcome['seed_steps']}, {outcome['sampling_steps']}"
+        print(f"| {name} | {seconds:.1f} | {steps} | {passes} | {ratio:.2f} |", flush=True)
+
+
+def _ppgn(arguments: argparse.Namespace) -> None:
+    print(f"\nppgn: K = {arguments.chains}, ours until n = {arguments.n}, PPGN 200 steps as shipped; median in turn\n")
+    print("| | in range as saved | of images looked at | samples/s | passes a sample | seconds a sample / ours |")
+    print("|---|---|---|---|---|---|")
+    rows: dict[str, list[tuple[float, dict[str, Any]]]] = {"paper": [], "multistart": [], "ppgn": []}
+    for _ in range(arguments.runs):
+        for method, turns in rows.items():
+            n = arguments.n if method != "ppgn" else 1_000_000
+            turns.append(_whole(_sampler(arguments, f"method={method}", f"n={n}"), n))
+    for method, turns in rows.items():
+        outcome = turns[0][1]
+        samples, passes = outcome["samples"], sum(outcome["passes"].values())
+        looked = outcome["passes"]["forward"]
+        if not samples:
+            print(f"| {method} | 0 | {looked} | 0 | - | none came |", flush=True)
+            continue
+        rate = statistics.median(samples / seconds for seconds, _ in turns)
+        ours = [(seconds / one["samples"]) for seconds, one in rows["paper"]]
+        theirs = [(seconds / one["samples"]) for seconds, one in turns]
+        ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
+        print(f"| {method} | {samples} | {looked} | {rate:.2f} | {passes / samples:.1f} | {ratio:.2f} |", flush=True)
+
+
+def _full(arguments: argparse.Namespace) -> None:
+    print(f"\nfull: eq. 16, {arguments.steps} steps, trace and checkpoint written, a process each\n")
+    print("| n | s a step and sample | CPU s a step and sample | peak memory, MB | memory / first |")
+    print("|---|---|---|---|---|")
+    first = 0.0
+    for size in arguments.sizes:
+        command = [sys.executable, __file__, "--full-size", str(size), "--steps", str(arguments.steps)]
+        command += ["--device", arguments.device, *(["--threads", str(arguments.threads)] if arguments.threads else [])]
+        wall, cpu, peak = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        first = first or peak
+        print(f"| {size} | {wall:.4f} | {cpu:.4f} | {peak / 1e6:.0f} | {peak / first:.2f} |", flush=True)
+
+
+def _full_size(arguments: argparse.Namespace, n: int) -> tuple[float, float, int]:
+    """Seconds and seconds of CPU, a step and sample; the process's peak memory."""
+    sampling = _sampler(arguments, "method=full", f"n={n}")
+    models, device = sampling.models, sampling.models.device
+    with tempfile.TemporaryDirectory() as path, RunFolder.create(Path(path) / "run", "n: 1\n", {}) as folder:
+        units = [str(unit) for unit in models.units]
+        recorder = Recorder(folder, units, models.generator.code_size, sampling.reader, sampling.region, device)
+        recorder.state = sampling.method.begin()
+        steps = Runner(sampling.method, sampling.problem, recorder, n).steps()
+        cpu = time.process_time()
+        wall = sum(_seconds(lambda: next(steps), device) for _ in range(arguments.steps))
+        cpu = time.process_time() - cpu
+        recorder.close()
+    return wall / arguments.steps / n, cpu / arguments.steps / n, peak_memory()
+
+
+def _outside(arguments: argparse.Namespace) -> None:
+    shares = []
+    for _ in range(arguments.runs):
+        sampling = _sampler(arguments, "method=paper", f"n={arguments.n}")
+        device, problem, inside = sampling.models.device, sampling.problem, [0.0]
+
+        def timed(work: Callable[..., Any], device: torch.device = device, inside: list[float] = inside) -> Any:
+            def call(*given: Any, **options: Any) -> Any:
+                results: list[Any] = []
+                inside[0] += _seconds(lambda: results.append(work(*given, **options)), device)
+                return results[0]
+
+            return call
+
+        problem.generate, problem.read = timed(problem.generate), timed(problem.read)
+        real = torch.autograd.grad
+        torch.autograd.grad = timed(real)
+        try:
+            read = timed(sampling.reader)
+            seconds, _ = _whole(sampling.__class__(**{**sampling.__dict__, "reader": read}), arguments.n)
+        finally:
+            torch.autograd.grad = real
+        shares.append(1 - inside[0] / seconds)
+    print(
+        f"\noutside: {statistics.median(shares):.1%} of a run of n = {arguments.n} is spent outside the networks "
+        f"({', '.join(f'{share:.1%}' for share in shares)}): sums, steps, files, grids, summary",
+        flush=True,
+    )
+
+
+def _start(arguments: argparse.Namespace) -> None:
+    def timed(command: tuple[str, ...]) -> float:
+        return _seconds(lambda: subprocess.run(command, check=True, capture_output=True), torch.device("cpu"))
+
+    inner = (sys.executable, "-c", FIRST_STEP.replace("{device}", arguments.device))
+    version, help_, parts = [], [], []
+    for _ in range(arguments.runs):
+        version.append(timed((*INVSET, "--version")))
+        help_.append(timed((*INVSET, "sample", "--help")))
+        parts.append(json.loads(subprocess.run(inner, check=True, capture_output=True, text=True).stdout))
+    imports, weights, first = (statistics.median(column) for column in zip(*parts, strict=True))
+    print(f"\nstart: seconds, median of {arguments.runs}\n")
+    print("| invset --version | invset sample --help | imports | networks and weights | starts, scales, first step |")
+    print("|---|---|---|---|---|")
+    fastest = f"| {statistics.median(version):.2f} | {statistics.median(help_):.2f} "
+    print(f"{fastest}| {imports:.2f} | {weights:.2f} | {first:.2f} |", flush=True)
+
+
+ROWS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "step": _step, "run": _run, "ppgn": _ppgn, "full": _full, "outside": _outside, "start": _start,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

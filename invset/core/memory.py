@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -79,6 +80,7 @@ class Batches:
             return done
         # Here the error is gone, and with it its hold on what the failed work had made.
         self.largest = self.capped(size // 2)
+        gc.collect()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
         return None

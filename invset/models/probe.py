@@ -60,6 +60,7 @@ def read_layers(module: nn.Module, paths: Iterable[str], images: Tensor) -> dict
         if stopped is not stop:
             raise
     finally:
+        stop.__traceback__ = None  # whose frames hold `stop`: all tensors of the pass would stay until Python sweeps
         for handle in handles:
             handle.remove()
     missed = [path for path in wanted if path not in outputs]

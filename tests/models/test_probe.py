@@ -1,3 +1,5 @@
+import gc
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -107,3 +109,19 @@ def test_a_layer_that_gives_a_tuple_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="gives a tuple"):
         read_layers(nn.Sequential(Pair()), ["0"], torch.zeros(1))
+
+
+def test_what_a_pass_made_goes_with_the_last_reference_to_it():
+    """Without Python's sweep for cycles, which comes late: on a device it knows nothing of the memory held."""
+    module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    images = torch.ones(2, 3, requires_grad=True)
+    gc.collect()
+    gc.disable()
+    try:
+        outputs = read_layers(module, ["0", "1"], images)
+        graph = weakref.ref(outputs["1"])
+        del outputs
+        assert graph() is None
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
