@@ -23,8 +23,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -74,6 +75,14 @@ print(json.dumps([imported - start, built - composed, stepped - built]))
 """
 
 
+class Turn(NamedTuple):
+    """A whole run: seconds, seconds of CPU (which others on the machine disturb less), and its summary."""
+
+    seconds: float
+    cpu: float
+    outcome: dict[str, Any]
+
+
 def main() -> None:
     """Print a table for each row asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -83,6 +92,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20, help="pairs of step")
     parser.add_argument("--runs", type=int, default=3, help="of run, ppgn, outside, start")
     parser.add_argument("--n", type=int, default=500, help="samples of run, ppgn, outside")
+    parser.add_argument("--settings", nargs="*", default=[], help="of invset sample, in every run: 'range=[20,30]'")
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10000], help="n of full")
     parser.add_argument("--steps", type=int, default=1, help="of full")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -192,15 +202,15 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
 def _sampler(arguments: argparse.Namespace, *overrides: str) -> Sampling:
     """As `invset sample` builds it."""
     schema.register()
-    settings = [f"device={arguments.device}", f"schedule.K={arguments.chains}", *overrides]
+    settings = [f"device={arguments.device}", f"schedule.K={arguments.chains}", *arguments.settings, *overrides]
     with initialize_config_dir(str(app.config_folder()), version_base="1.3"):
         config = OmegaConf.to_object(compose("sample", settings))
     assert isinstance(config, schema.SampleConfig)
     return build.sampling(config, check.check_sample(config))
 
 
-def _whole(sampling: Sampling, n: int, literal: bool = False) -> tuple[float, dict[str, Any]]:
-    """Seconds from the first start to the last file, and the run's summary."""
+def _whole(sampling: Sampling, n: int, literal: bool = False) -> Turn:
+    """From the first start to the last file."""
     models, reader = sampling.models, sampling.reader
     units = [str(unit) for unit in models.units]
     if literal:
@@ -209,7 +219,7 @@ def _whole(sampling: Sampling, n: int, literal: bool = False) -> tuple[float, di
         reader = lambda images: (encode(images), activate(images)[1])  # type: ignore[assignment] # noqa: E731
     kind = OneByOne if literal else Recorder
     with tempfile.TemporaryDirectory() as path:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         with RunFolder.create(Path(path) / "run", "n: 1\n", {}) as folder:
             size = models.generator.code_size
             recorder = kind(folder, units, size, reader, sampling.region, models.device)
@@ -225,7 +235,7 @@ def _whole(sampling: Sampling, n: int, literal: bool = False) -> tuple[float, di
             summary.write_codes(recorder, size)
             summary.write_samples(recorder, units, "samples")
             folder.write_summary(outcome)
-        return time.perf_counter() - start, outcome
+        return Turn(time.perf_counter() - start, time.process_time() - cpu, outcome)
 
 
 def _literal(arguments: argparse.Namespace, one_by_one: bool) -> Sampling:
@@ -237,48 +247,69 @@ def _literal(arguments: argparse.Namespace, one_by_one: bool) -> Sampling:
     activate = Reader(models.network, models.units)
     method.encode, method.activate = models.encoder, lambda images: activate(images)[1]
     method.one_by_one = one_by_one
-    return sampling.__class__(**{**sampling.__dict__, "method": method})
+    return replace(sampling, method=method)
 
 
 def _run(arguments: argparse.Namespace) -> None:
     print(f"\nrun: n = {arguments.n}, median of {arguments.runs} in turn\n")
-    print("| | seconds | steps for seeds, samples | passes forward, backward, of saved images | / ours |")
-    print("|---|---|---|---|---|")
-    kinds: dict[str, Callable[[], tuple[float, dict[str, Any]]]] = {
+    print("| | seconds | CPU s | steps for seeds, samples | passes: forward, backward, saved | / ours | CPU / ours |")
+    print("|---|---|---|---|---|---|---|")
+    kinds: dict[str, Callable[[], Turn]] = {
         "ours": lambda: _whole(_sampler(arguments, "method=paper", f"n={arguments.n}"), arguments.n),
         "literal, K at once": lambda: _whole(_literal(arguments, False), arguments.n, literal=True),
         "literal, one by one": lambda: _whole(_literal(arguments, True), arguments.n, literal=True),
     }
-    turns = [{name: run() for name, run in kinds.items()} for _ in range(arguments.runs)]
-    for name in kinds:
-        seconds, outcome = statistics.median(turn[name][0] for turn in turns), turns[0][name][1]
-        ratio = statistics.median(turn[name][0] / turn["ours"][0] for turn in turns)
+    rows: dict[str, list[Turn]] = {name: [] for name in kinds}
+    for _ in range(arguments.runs):
+        for name, run in kinds.items():
+            rows[name].append(run())
+    for name, turns in rows.items():
+        wall, cpu = _ratios(turns, rows["ours"], lambda turn: 1)
+        outcome = turns[0].outcome
         passes = ", ".join(str(count) for count in outcome["passes"].values())
-        steps = f"{outcome['seed_steps']}, {outcome['sampling_steps']}"
-        print(f"| {name} | {seconds:.1f} | {steps} | {passes} | {ratio:.2f} |", flush=True)
+        print(
+            f"| {name} | {_median(turns, 0):.1f} | {_median(turns, 1):.1f} | {outcome['seed_steps']}, "
+            f"{outcome['sampling_steps']} | {passes} | {wall:.2f} | {cpu:.2f} |",
+            flush=True,
+        )
+
+
+def _median(turns: list[Turn], column: int) -> float:
+    return statistics.median((turn.seconds, turn.cpu)[column] for turn in turns)
+
+
+def _ratios(turns: list[Turn], ours: list[Turn], per: Callable[[Turn], float]) -> tuple[float, float]:
+    """Seconds, and seconds of CPU, per what `per` counts, against ours; the median over turns."""
+    pairs = list(zip(turns, ours, strict=True))
+    wall = statistics.median(a.seconds / per(a) / (b.seconds / per(b)) for a, b in pairs)
+    return wall, statistics.median(a.cpu / per(a) / (b.cpu / per(b)) for a, b in pairs)
 
 
 def _ppgn(arguments: argparse.Namespace) -> None:
     print(f"\nppgn: K = {arguments.chains}, ours until n = {arguments.n}, PPGN 200 steps as shipped; median in turn\n")
-    print("| | in range as saved | of images looked at | samples/s | passes a sample | seconds a sample / ours |")
-    print("|---|---|---|---|---|---|")
-    rows: dict[str, list[tuple[float, dict[str, Any]]]] = {"paper": [], "multistart": [], "ppgn": []}
+    print(
+        "| | in range as saved | of images looked at | samples/s | passes a sample | s a sample / ours | CPU / ours |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    rows: dict[str, list[Turn]] = {"paper": [], "multistart": [], "ppgn": []}
     for _ in range(arguments.runs):
         for method, turns in rows.items():
             n = arguments.n if method != "ppgn" else 1_000_000
             turns.append(_whole(_sampler(arguments, f"method={method}", f"n={n}"), n))
     for method, turns in rows.items():
-        outcome = turns[0][1]
+        outcome = turns[0].outcome
         samples, passes = outcome["samples"], sum(outcome["passes"].values())
         looked = outcome["passes"]["forward"]
         if not samples:
-            print(f"| {method} | 0 | {looked} | 0 | - | none came |", flush=True)
+            closest = ", ".join(f"{value:.3g}" for value in outcome["closest"]["activations"])
+            print(
+                f"| {method} | 0 | {looked} | 0 | - | none in {_median(turns, 0):.0f} s; closest {closest} | - |",
+                flush=True,
+            )
             continue
-        rate = statistics.median(samples / seconds for seconds, _ in turns)
-        ours = [(seconds / one["samples"]) for seconds, one in rows["paper"]]
-        theirs = [(seconds / one["samples"]) for seconds, one in turns]
-        ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
-        print(f"| {method} | {samples} | {looked} | {rate:.2f} | {passes / samples:.1f} | {ratio:.2f} |", flush=True)
+        wall, cpu = _ratios(turns, rows["paper"], lambda turn: turn.outcome["samples"])
+        cells = f"{samples / _median(turns, 0):.2f} | {passes / samples:.1f} | {wall:.2f} | {cpu:.2f}"
+        print(f"| {method} | {samples} | {looked} | {cells} |", flush=True)
 
 
 def _full(arguments: argparse.Namespace) -> None:
@@ -329,7 +360,7 @@ def _outside(arguments: argparse.Namespace) -> None:
         torch.autograd.grad = timed(real)
         try:
             read = timed(sampling.reader)
-            seconds, _ = _whole(sampling.__class__(**{**sampling.__dict__, "reader": read}), arguments.n)
+            seconds = _whole(replace(sampling, reader=read), arguments.n).seconds
         finally:
             torch.autograd.grad = real
         shares.append(1 - inside[0] / seconds)

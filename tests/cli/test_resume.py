@@ -332,7 +332,7 @@ def test_out_of_memory_keeps_what_there_is(invset, here, monkeypatch, error):
 
 
 def test_memory_that_runs_out_halves_batches_and_the_run_goes_on(invset, here, monkeypatch):
-    """After a few steps no more than 3 codes at a time fit, then, in another process, no more than its checkpoint says."""
+    """After a few steps no more than 3 codes fit; in another process, no more at once than its checkpoint says."""
     from invset.core.problem import Problem
 
     forward, seen = Problem._forward, []
