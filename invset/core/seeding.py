@@ -85,10 +85,14 @@ def _awake(problem: Problem, region: Region, draw: Draw, chains: int, batch_size
     Starts that have none are drawn again, some times; then the objective may still wake them.
     """
     attempts = torch.zeros(chains, dtype=torch.int64)
-    codes = problem.bound(torch.stack([draw(chain, 0) for chain in range(chains)]))
+    start = draw(0, 0)
+    codes = torch.empty(chains, len(start), dtype=start.dtype, device=start.device)
+    for chain in range(chains):
+        codes[chain] = problem.bound(draw(chain, 0))
     asleep = torch.arange(chains)
     for _ in range(WAKING_ATTEMPTS):
-        asleep = asleep[_without_gradient(problem, region, codes[asleep], batch_size)]
+        where = codes if len(asleep) == chains else codes[asleep]
+        asleep = asleep[_without_gradient(problem, region, where, batch_size)]
         if not len(asleep):
             break
         for chain in asleep.tolist():
