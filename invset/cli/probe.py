@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from invset.cli.check import check_probe
-from invset.cli.report import chosen_models, say_smaller
+from invset.cli.report import chosen_models, no_memory_left, say_smaller
 from invset.cli.schema import ProbeConfig
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def task(composed: DictConfig) -> int:
     models = build.models(config, neurons)
     surveys = survey(config, models, Reader(models.network, models.units), partial(say_smaller, console))
     found = True
-    for unit, one in zip(models.units, surveys, strict=True):
+    for unit, one in zip(models.units, _with_memory(surveys), strict=True):
         ranges = suggested_ranges(one)
         _print(console, unit.describe(), one)
         if not ranges:
@@ -68,6 +68,18 @@ def task(composed: DictConfig) -> int:
             console.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
         console.print()
     return 0 if found else NOT_REACHED
+
+
+def _with_memory(surveys: Iterator[Survey]) -> Iterator[Survey]:
+    """The surveys; if memory runs out for good, an error in words."""
+    from invset.core.memory import out_of_memory
+
+    try:
+        yield from surveys
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise no_memory_left() from error
 
 
 def survey(

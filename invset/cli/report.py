@@ -12,6 +12,7 @@ from rich.console import Console
 from invset.cli.check import Targets
 from invset.cli.coverage import in_words, without_a_plateau
 from invset.cli.schema import SampleConfig
+from invset.errors import OutOfMemoryError
 from invset.run.files import read_json
 
 if TYPE_CHECKING:
@@ -95,6 +96,13 @@ def say_done(console: Console, config: SampleConfig, folder: RunFolder) -> None:
 def say_smaller(console: Console, largest: int) -> None:
     """Memory ran out, and fewer at a time go through the networks from now on."""
     console.print(f"memory ran out: from here on {largest} at a time", highlight=False, markup=False)
+
+
+def no_memory_left() -> OutOfMemoryError:
+    """Of a run that memory does not suffice for, whatever the batch."""
+    return OutOfMemoryError(
+        "out of memory, and halving batches did not help: go on with device=cpu, or where there is more."
+    )
 
 
 def _where(sampling: Sampling) -> str:

@@ -16,10 +16,10 @@ from rich.console import Console
 from invset.cli import goal, resume, several, sweep
 from invset.cli.check import Targets, check_sample
 from invset.cli.manifest import manifest, require_same_weights
-from invset.cli.report import report, say_done, say_smaller, title
+from invset.cli.report import no_memory_left, report, say_done, say_smaller, title
 from invset.cli.schema import SampleConfig
 from invset.cli.signals import Interrupted
-from invset.errors import InvsetError, OutOfMemoryError
+from invset.errors import InvsetError
 from invset.run.layout import Layout
 
 if TYPE_CHECKING:
@@ -158,9 +158,7 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        ended = OutOfMemoryError(
-            "out of memory, and halving batches did not help: go on with device=cpu, or where there is more."
-        )
+        ended = no_memory_left()
     finally:
         status = runner.status if ended is None else _status(ended)
         try:

@@ -116,3 +116,28 @@ def test_nothing_to_suggest(random, ascents):
 def test_chains_that_never_moved_do_not_count():
     assert suggested_ranges(_survey([0.0, 0.0], [0.0, 0.0, 0.0, 10.0, 10.0]))
     assert suggested_ranges(_survey([0.0, 0.0], [10.0]))
+
+
+def test_memory_that_runs_out_halves_batches(invset, here, mini_run, monkeypatch):
+    """Six images at a time fit through the network: of codes, of ascents and of a folder; the same is found."""
+    from invset.models.reader import Reader
+
+    shutil.copytree(mini_run / "images", here / "pictures")
+    read, room = Reader.read, [6]
+
+    def cramped(self: Reader, images):
+        if len(images) > room[0]:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return read(self, images)
+
+    whole = invset("probe", "folder=pictures", *FEW)
+    monkeypatch.setattr(Reader, "read", cramped)
+    halved = invset("probe", "folder=pictures", *FEW)
+    assert (halved.code, halved.err) == (0, "")
+    said, *rest = halved.out.splitlines()
+    assert said == "memory ran out: from here on 4 at a time"  # of 16
+    assert suggestions("\n".join(rest)) == suggestions(whole.out)
+    room[0] = 0
+    failed = invset("probe", "folder=pictures", *FEW)
+    assert failed.code == 1
+    assert failed.err.startswith("error: out of memory, and halving batches did not help")
