@@ -140,4 +140,4 @@ def test_memory_that_runs_out_halves_batches(invset, here, mini_run, monkeypatch
     room[0] = 0
     failed = invset("probe", "folder=pictures", *FEW)
     assert failed.code == 1
-    assert failed.err.startswith("error: out of memory, and halving batches did not help")
+    assert failed.err.startswith("invset: out of memory, and halving batches did not help")
