@@ -70,11 +70,11 @@ class Full:
         """As `descent.look`; of the encodings it keeps the moments, and no images."""
         group, activations = state.previous, []
         for rows in self._batches(state.codes):
-            evaluation = self.problem.evaluate(state.codes[rows], rows.start)
+            evaluation = self.problem.encode(state.codes[rows], rows.start)
             group = group.merge(Moments.of(evaluation.encodings))
             activations.append(evaluation.activations)
         kept = Evaluation(evaluation.images[:0], evaluation.encodings[:0], torch.cat(activations))
-        return descent.seen(self.region, state, steps.SEEDING, kept, _nowhere, group)
+        return descent.seen(self.region, state, steps.SEEDING, kept, _nowhere, self.problem.added(group))
 
     def _move(self, state: State, view: View) -> tuple[Tensor, Tensor]:
         """As `descent.move`, each micro-batch by itself, for given the moments it needs nothing of the others."""

@@ -121,12 +121,17 @@ class Problem:
 
         return Evaluation(*(tensor.detach() for tensor in evaluation)), pull_back
 
-    def moments(self, encodings: Tensor) -> Moments:
-        """Of the encodings that `linearise` gave."""
-        return Moments.of(encodings)
+    def encode(self, codes: Tensor, first: int = 0) -> Evaluation:
+        """As `evaluate`, without images, and with the encodings of `rows` alone."""
+        evaluation = self.evaluate(codes, first)
+        return evaluation._replace(images=evaluation.images[:0])
+
+    def added(self, moments: Moments) -> Moments:
+        """Of all codes, given those of the encodings of `rows`: of this process's codes, where several share them."""
+        return moments
 
     def rows(self, values: Tensor) -> Tensor:
-        """Those rows of (k, …) for which `linearise` gave encodings: all."""
+        """Those rows of (k, …) whose encodings are here: all."""
         return values
 
     def bound(self, codes: Tensor) -> Tensor:

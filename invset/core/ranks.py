@@ -159,7 +159,7 @@ class SharedProblem(Problem):
     Args:
         problem: the same on each.
         ranks: the processes.
-        apart: `linearise` gives the encodings of this process's codes alone, `moments` those of all.
+        apart: `encode` and `linearise` give the encodings of this process's codes alone, `added` the moments of all.
     """
 
     def __init__(self, problem: Problem, ranks: Ranks, apart: bool = False) -> None:
@@ -170,6 +170,7 @@ class SharedProblem(Problem):
             eight_bit=problem.eight_bit,
             code_bounds=problem.code_bounds,
         )
+        self.batches = problem.batches
         self.alone = problem
         self.ranks = ranks
         self.apart = apart
@@ -186,17 +187,17 @@ class SharedProblem(Problem):
         return Evaluation(*(self._whole(tensor, codes) for tensor in part))
 
     def linearise(
-        self, codes: Tensor, *, batch_size: int | None = None, keep_images: bool = True
+        self, codes: Tensor, *, first: int = 0, batch_size: int | None = None, keep_images: bool = True
     ) -> tuple[Evaluation, Callable[[Tensor, Tensor], Tensor]]:
         """As `Problem.linearise`, shared; micro-batches are of each process's own codes.
 
         Raises:
             RanksError: another process failed, or was lost.
         """
-        mine, _ = self._mine(codes)
+        mine, offset = self._mine(codes)
         with self._counted(codes, mine):
             part, pull = self.ranks.together(
-                lambda: self.alone.linearise(mine, batch_size=batch_size, keep_images=keep_images)
+                lambda: self.alone.linearise(mine, first=first + offset, batch_size=batch_size, keep_images=keep_images)
             )
         rows = len(self.ranks.rows(codes))
 
@@ -217,13 +218,24 @@ class SharedProblem(Problem):
             self._whole(part.activations, codes),
         ), pull_back
 
-    def moments(self, encodings: Tensor) -> Moments:
-        """Of the encodings that `linearise` gave, those that other processes hold among them."""
-        own = super().moments(encodings)
-        return self.ranks.added(own) if self.apart else own
+    def encode(self, codes: Tensor, first: int = 0) -> Evaluation:
+        """As `Problem.encode`, shared; encodings are exchanged unless they are kept apart.
+
+        Raises:
+            RanksError: another process failed, or was lost.
+        """
+        mine, offset = self._mine(codes)
+        with self._counted(codes, mine):
+            part = self.ranks.together(lambda: self.alone.encode(mine, first + offset))
+        encodings = part.encodings[: len(self.ranks.rows(codes))] if self.apart else self._whole(part.encodings, codes)
+        return part._replace(encodings=encodings, activations=self._whole(part.activations, codes))
+
+    def added(self, moments: Moments) -> Moments:
+        """Of the encodings of all processes, where each has its own."""
+        return self.ranks.added(moments) if self.apart else moments
 
     def rows(self, values: Tensor) -> Tensor:
-        """Those rows of (k, …) for which `linearise` gave encodings."""
+        """Those rows of (k, …) whose encodings are here."""
         return self.ranks.rows(values) if self.apart else values
 
     def _mine(self, codes: Tensor) -> tuple[Tensor, int]:

@@ -90,11 +90,12 @@ def test_encodings_of_eq_16_stay_where_they_are(linear: type, walk: Callable, tm
         add = ranks.added
         ranks.added = lambda moments: sums.append(add(moments)) or sums[-1]  # type: ignore[method-assign]
         toy = linear()
-        method = toy.full(SharedProblem(toy.problem(), ranks, apart=True), chains=10, inner_steps=5, batch_size=3)
+        problem = SharedProblem(toy.problem(), ranks, apart=True)
+        method = toy.full(problem, chains=10, inner_steps=5, batch_size=3)
         state = method.begin()
         sums.clear()
-        _, info = method.step(state)
-        return len(sums), sums[0], info.evaluation.encodings, toy.problem().evaluate(state.codes).encodings
+        method.step(state)
+        return len(sums), sums[0], problem.encode(state.codes).encodings, toy.problem().evaluate(state.codes).encodings
 
     results = at_once(4, tmp_path, work)
     assert [len(encodings) for _, _, encodings, _ in results] == [3, 3, 2, 2]
