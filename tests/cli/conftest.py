@@ -22,7 +22,7 @@ MINI = ("sample", "neuron=fc8:goldfish", "range=[50,60]", "n=14", "schedule.K=4"
 
 
 # The paper's rule ends in corners of the cube (sec. 3.1), one for each chain.
-PLATEAU = ("sample", "experiment=linear", "n=300", "schedule.K=4", "until=plateau")
+PLATEAU = ("sample", "method=paper", "experiment=linear", "n=300", "schedule.K=4", "until=plateau")
 
 
 class Result(NamedTuple):

@@ -16,7 +16,7 @@ from invset.cli import goal
 from invset.cli.schema import SampleConfig
 from invset.run.journal import Journal
 
-SHORT = ("experiment=linear", "schedule.K=4")
+SHORT = ("experiment=linear", "schedule.K=4", "method=paper")
 
 
 class Killed(BaseException):
@@ -85,7 +85,7 @@ def test_what_is_said_at_the_end(invset, here, plateau_run):
 
 def test_without_a_plateau_it_ends_at_n_and_says_what_to_do(invset, here):
     """A start of its own for every sample, in pixels: all are unlike each other."""
-    result = invset("sample", *SHORT, "method=multistart", "n=200", "until=plateau", "hydra.run.dir=run")
+    result = invset("sample", *SHORT[:2], "method=multistart", "n=200", "until=plateau", "hydra.run.dir=run")
     assert (result.code, result.err) == (0, "")
     assert "200 of 200 samples" in result.out
     assert "no plateau by n=200: it takes fewer than 5 such samples of 100 (gain=0.05); to go on: " in result.out
