@@ -177,9 +177,12 @@ class Recorder:
         return sum(len(encodings) for encodings in self._encodings)
 
     def _saved(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        images = torch.stack([load_png(self.folder.paths.image(number)) for number in numbers])
-        with torch.no_grad():
-            encodings, activations = self.read(images.to(self.device))
+        read: list[tuple[Tensor, ...]] = []
+        for first in range(0, len(numbers), READ_BATCH):  # as `_read_together` has them
+            images = [load_png(self.folder.paths.image(number)) for number in numbers[first : first + READ_BATCH]]
+            with torch.no_grad():
+                read.append(self.read(torch.stack(images).to(self.device)))
+        encodings, activations = (torch.cat(parts) for parts in zip(*read, strict=True))
         if not (encodings.isfinite().all() and activations.isfinite().all()):
             raise NonFiniteError(
                 f"images {numbers[0]:04d} to {numbers[-1]:04d} as saved gave NaN or infinity: the weights are beyond "

@@ -182,7 +182,7 @@ def test_reopened_it_has_the_very_encodings_of_before(recorder, folder, monkeypa
         return images.flatten(1)[:, :2] + len(images) / 7, images.flatten(1)[:, :1]
 
     recorder.read = shaky
-    for number, values in enumerate(([0.4, 0.6, 0.5], [0.3], [0.7, 0.2], [0.25] * 5)):
+    for number, values in enumerate(([0.4, 0.6, 0.5], [0.3], [0.7, 0.2], [0.25] * 5, [0.75] * 40)):
         recorder.record(step(values, number), room=100)
     monkeypatch.setattr(states, "pack", lambda state: ({"codes": torch.zeros(1)}, {}))
     monkeypatch.setattr(states, "unpack", lambda *parts: None)
