@@ -53,7 +53,7 @@ class Models:
 
 @dataclass(frozen=True)
 class Sampling:
-    """All that `invset sample` runs."""
+    """All that `invset sample` runs. `has_seeds`: all chains are to be in range at once before there is a sample."""
 
     models: Models
     reader: Reader
@@ -62,6 +62,7 @@ class Sampling:
     method: Method
     schedule: Schedule
     references: Tensor
+    has_seeds: bool
 
     def unrelated_distance(self, state: State) -> float:
         """The median distance between encodings of unrelated codes, whatever the objective compares."""
@@ -69,11 +70,6 @@ class Sampling:
             return state.distances.encodings
         plain = Problem(self.models.generator, self.reader, eight_bit=self.problem.eight_bit)
         return measure(plain, self.references, self.schedule.batch_size).encodings
-
-    @property
-    def has_seeds(self) -> bool:
-        """Whether all chains are to be in range at once before there is a sample."""
-        return not isinstance(self.method, Multistart)
 
 
 def models(config: SampleConfig | ProbeConfig, neurons: tuple[str, ...]) -> Models:
@@ -159,7 +155,8 @@ def sampling(config: SampleConfig, targets: Targets, ranks: Ranks | None = None)
     references = starts.reference_codes(REFERENCES).to(built.device)
     parts = Parts(config, built.generator, reader, problem, problem_of, region, schedule, starts, draw, references)
     method, problem = build_method(parts)
-    return Sampling(built, reader, region, problem, method, schedule, references)
+    has_seeds = not isinstance(method, Multistart)
+    return Sampling(built, reader, region, problem, method, schedule, references, has_seeds)
 
 
 def code_bounds(config: CodeConfig, generator: Generator) -> tuple[float, float] | None:

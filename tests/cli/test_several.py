@@ -119,3 +119,12 @@ def test_a_wrong_setting_is_said_once_and_ctrl_c_ends_all(nets):
     assert first[0] == second[0] == 130
     assert (first[2], second[1:]) == ("", ("", ""))
     assert read_json(nets / "run" / "summary.json")["status"] == "interrupted"
+
+
+def test_multistart_has_no_seeds_on_several_processes_either(nets):
+    """What the first process does with seeds depends on the method, not on how its steps are shared."""
+    settings = [setting for setting in COMMAND if setting != "method=full"]
+    (code, out, err), other = ended(started(2, *settings, "n=3", "schedule.K=2", "hydra.run.dir=run"))
+    assert (code, err, other) == (0, "", (0, "", ""))
+    assert "steps of 2 chains)" in out
+    assert not (nets / "run" / "seeds.png").exists()
