@@ -36,6 +36,7 @@ LEAST_CARRY, MOST_CARRY = 0.01, 0.9  # all of it would go on from start to start
 ADAPTATION = 0.1  # how fast log γ follows the steps that samples take
 RELAXED = steps.Aim(steps.SAMPLING.staying, steps.SAMPLING.smallest, relaxation=1.5)
 PULL = 0.4  # of the objective, as a share of the constraints'
+ALIKE = 0.1  # of the distance between unrelated encodings: the root mean square below which starts are alike
 BINS = 10  # equal parts of a range
 AHEAD = 2  # samples that a part may have beyond its share
 NEARER = 0.9  # a step that leaves more than this of the way to go has brought a chain no nearer
@@ -102,21 +103,30 @@ class Multistart:
 
         Distances between encodings, and activations, depend on the code in one network more, in others less: by a
         factor of 400 in some. Where no start's activation depends on its code, or the weight is given, it stays.
+        Starts that are alike, or a single one, hardly push each other: then it is measured at the unrelated codes.
         """
-        region, scales, batch_size = self.region, state.scales, self.schedule.batch_size
+        region, scales, batch_size, codes = self.region, state.scales, self.schedule.batch_size, state.codes
         if self.schedule.objective_scale is not None:
             return state
-        evaluation, pull_back = self.problem.linearise(state.codes, batch_size=batch_size, keep_images=False)
+        evaluation, pull_back = self.problem.linearise(codes, batch_size=batch_size, keep_images=False)
+        group = Moments.of(evaluation.encodings)
+        if float(group.pairwise()) <= (ALIKE * state.distances.encodings * len(codes)) ** 2:
+            codes = self.references
+            evaluation, pull_back = self.problem.linearise(codes, batch_size=batch_size, keep_images=False)
+            group = Moments.of(evaluation.encodings)
+            # A code's distances count as many times as there are others in its group.
+            scales = scales._replace(objective=scales.objective * max(len(state.codes) - 1, 1) / (len(codes) - 1))
         encodings, activations = evaluation.encodings, evaluation.activations
-        apart = lagrangian.encoding_gradient(encodings, Moments.of(encodings), None, scales)
+        apart = lagrangian.encoding_gradient(encodings, group, None, scales)
         objective = pull_back(apart, torch.zeros_like(activations)).norm(dim=1)
         outwards = (activations - region.project(activations)).sign() / region.half_width
-        _, pull_back = self.problem.linearise(state.codes, batch_size=batch_size, keep_images=False)
+        _, pull_back = self.problem.linearise(codes, batch_size=batch_size, keep_images=False)
         constraints = self.schedule.penalty * pull_back(torch.zeros_like(encodings), outwards).norm(dim=1)
         ratios = (constraints / objective)[(constraints > 0) & (objective > 0)]
         if not len(ratios):
             return state
-        return state._replace(scales=scales._replace(objective=scales.objective * PULL * float(ratios.median())))
+        weight = state.scales.objective * PULL * float(ratios.median())
+        return state._replace(scales=scales._replace(objective=weight))
 
     def _middle(self, activations: Tensor) -> Region:
         """The middle half of the range, where seeds aim too, with slack at its middle (k, p).

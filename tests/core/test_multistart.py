@@ -144,6 +144,29 @@ def test_a_scale_of_the_users_is_taken_as_it_is(linear: type) -> None:
     assert method._weighed(method.begin()).scales.objective == 7.0
 
 
+@pytest.mark.parametrize("chains", [1, 4])
+def test_starts_that_are_alike_leave_the_weight_to_unrelated_codes(chains: int, linear: type) -> None:
+    """Against autograd at the references: what each start feels of the others would be next to nothing, or nothing."""
+    toy = linear(random_seed=3)
+    toy.draw = lambda chain, attempt: toy.starts[0] + 1e-6 * toy.starts[chain + attempt]
+    codes = toy.references.clone().requires_grad_(True)
+    encodings, activations = toy.read(toy.generate(codes))
+    others = (encodings[:, None] - encodings[None]).square().sum() / (len(codes) - 1)
+    (apart,) = torch.autograd.grad(max(chains - 1, 1) * others, codes, retain_graph=True)
+    (towards,) = torch.autograd.grad(10 / toy.region.half_width * activations.sum(), codes)
+    outside = (activations != toy.region.project(activations)).flatten()
+    expected = 0.4 * (towards.norm(dim=1) / apart.norm(dim=1))[outside].median()
+    assert toy.multistart(chains=chains).begin().scales.objective == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_from_starts_that_are_alike_the_range_is_reached(linear: type, walk: Callable, samples: Callable) -> None:
+    """A weight measured between them would be a million times too large, and no chain would come near the range."""
+    toy = linear()
+    toy.draw = lambda chain, attempt: toy.starts[attempt % 40] + 1e-6 * toy.starts[chain]
+    _, infos = walk(toy.multistart(chains=4), 60)
+    assert len(samples(infos)[1]) > 20
+
+
 # Ranges.
 
 
