@@ -59,6 +59,11 @@ def check_sample(config: SampleConfig) -> Targets:
         raise ConfigError(
             f"fill=uniform: with constraint={config.constraint} the range has no upper end to fill it to."
         )
+    if schedule.stop == "optimised" and config.method.name == "multistart":
+        raise ConfigError(
+            "schedule.stop=optimised: method=multistart has no seeds to optimise; leave it out, or add method=paper "
+            "or method=full."
+        )
     if config.batch_size is not None:
         at_least("batch_size", config.batch_size, 1)
     if config.threads is not None:

@@ -36,8 +36,8 @@ usage: invset sample [key=value ...]
   invset sample -m neuron=fc8:goldfish,fc8:volcano 'range=[30,40],[40,50]'
                                                     a sweep: one run for each pair, and overview.png, overview.csv
   invset sample resume=outputs/DATE/TIME            go on after an interruption; with n=700: extend
-  invset sample method=multistart until=plateau n=5000   until new samples show little that is new
   invset sample resume=multirun/DATE/TIME           the same for a sweep: only what is missing is done
+  invset sample until=plateau n=5000                until new samples show little that is new
 
 settings (defaults in brackets):
   neuron       layer:unit, conv5:97:8:8 (row and column, from 0), conv5:97:max, or a list [fc8:goldfish]

@@ -105,6 +105,10 @@ def test_a_neuron_twice():
         ({"schedule": ScheduleConfig(alpha=1)}, "the penalty has to grow"),
         ({"schedule": ScheduleConfig(alpha=INF)}, "the penalty has to grow"),
         ({"schedule": ScheduleConfig(stop="never")}, "schedule.stop=never: there are feasible, optimised"),
+        (
+            {"schedule": ScheduleConfig(stop="optimised"), "method": MethodConfig("multistart")},
+            "schedule.stop=optimised: method=multistart has no seeds",
+        ),
         ({"objective": ObjectiveConfig(between="code")}, "objective.between=code: did you mean codes"),
         ({"objective": ObjectiveConfig(scale=-1)}, "objective.scale=-1: give auto"),
         ({"objective": ObjectiveConfig(scale="one")}, "objective.scale=one: give auto"),
