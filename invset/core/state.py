@@ -57,7 +57,7 @@ class State(NamedTuple):
         outer: outer iteration, from 0.
         inner: gradient steps in this outer iteration; while sampling, since the seeds.
         step: gradient steps in all.
-        idle: sampling steps since the last new sample.
+        idle: sampling steps since the last new sample; for `multistart`, from the first step on.
         outer_violation: each chain's violation when the outer iteration began.
         outer_objective: the objective when the outer iteration began.
         closest: the activations of the code that came closest to the ranges, and how close (in half widths).
