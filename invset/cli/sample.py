@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -147,7 +148,6 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     runner = Runner(sampling.method, sampling.problem, recorder, config.n, on_seeds, until)
     if recorder.state is not None:
         console.print(f"going on from the last checkpoint, with {recorder.count} samples", highlight=False)
-    outcome: dict[str, Any] = {}
     ended: BaseException | None = None
     try:
         with Display(console, units) as display:
@@ -155,16 +155,15 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
                 display.show(progress)
     except (Interrupted, InvsetError) as error:
         ended = error
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
+    except BaseException as error:
+        if not (isinstance(error, RuntimeError | MemoryError) and out_of_memory(error)):
+            with closing(recorder), suppress(Exception):  # it shall not hide the error
+                _finish(config, sampling, recorder, runner, growth, "failed", heading)
             raise
         ended = no_memory_left()
-    finally:
-        status = runner.status if ended is None else _status(ended)
-        try:
-            outcome = _finish(config, sampling, recorder, runner, growth, status, heading)
-        finally:
-            recorder.close()
+    status = runner.status if ended is None else _status(ended)
+    with closing(recorder):
+        outcome = _finish(config, sampling, recorder, runner, growth, status, heading)
     # After Ctrl-C in a sweep, how to go on is said of the whole sweep.
     report(console, outcome, sampling, folder, targets, alone=not (isinstance(ended, Interrupted) and sweep.in_sweep()))
     if ended is not None:
