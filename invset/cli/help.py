@@ -30,7 +30,7 @@ invset sample: sample the inverse set of a neuron.
 
 usage: invset sample [key=value ...]
 
-  invset sample                                     a good default: goldfish, 50 to 60
+  invset sample                                     a good default: goldfish, 40 to 50
   invset sample neuron=fc8:volcano 'range=[30,35]'  a unit by its label; by number, from 1: fc8:981
   invset sample 'neuron=[conv5:97,fc8:goldfish]' 'range=[[2,3.5],[40,50]]'   an intersection
   invset sample -m neuron=fc8:goldfish,fc8:volcano 'range=[30,40],[40,50]'
@@ -41,7 +41,7 @@ usage: invset sample [key=value ...]
 
 settings (defaults in brackets):
   neuron       layer:unit, conv5:97:8:8 (row and column, from 0), conv5:97:max, or a list [fc8:goldfish]
-  range        [z1,z2], or a list of ranges, one for each neuron [[50,60]]; network=efficientnet_lite0 [[14,16]]
+  range        [z1,z2], or a list of ranges, one for each neuron [[40,50]]; network=efficientnet_lite0 [[14,16]]
   n            how many samples [500]
   until        n: that many; plateau: until fewer than the share gain of the last 100 samples are unlike all before (at
                least 200, at most n): how much there is that the method finds from its starts; coverage.png [n]
