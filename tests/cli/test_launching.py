@@ -37,9 +37,9 @@ def table(folder: Path) -> list[tuple[str, str]]:
 
 def test_a_killed_job_is_named_and_the_others_deliver(invset, here, monkeypatch):
     pytest.importorskip("submitit")
-    (here / "nets.py").write_text(NETS)
+    (here / "job_nets.py").write_text(NETS)
     monkeypatch.setenv("PYTHONPATH", f"{here}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    jobs = (*CUSTOM, "network.factory=nets:dies,nets:lives", "n=8")
+    jobs = (*CUSTOM, "network.factory=job_nets:dies,job_nets:lives", "n=8")
     result = invset("sample", "-m", "hydra/launcher=submitit_local", *jobs)
     assert result.code == 1
     killed, done = table(here / "sweep")
@@ -48,7 +48,7 @@ def test_a_killed_job_is_named_and_the_others_deliver(invset, here, monkeypatch)
     assert result.out.splitlines() == ["sweep/1: logits:1 in [0.2, 0.3]: done", "sweep/overview.png"]
     assert result.err.splitlines() == [f"invset: sweep/0: {killed[1]}"]
     # What is done is known again, by any launcher; the rest is done.
-    (here / "nets.py").write_text(NETS.replace("def dies", "dies = lives\n\n\ndef killed"))
+    (here / "job_nets.py").write_text(NETS.replace("def dies", "dies = lives\n\n\ndef killed"))
     again = invset("sample", "-m", *jobs)
     assert (again.code, again.out.count("done already")) == (0, 1)
     assert [status for status, _ in table(here / "sweep")] == ["complete", "complete"]

@@ -35,7 +35,7 @@ class Net(nn.Module):
         return (5 * self.layer(images.flatten(1))).sigmoid()
 """
 COMMAND = (
-    "sample", "network=custom", "network.factory=nets:Net", "network.options.size=4", "generator=pixels",
+    "sample", "network=custom", "network.factory=shared_nets:Net", "network.options.size=4", "generator=pixels",
     "generator.options.shape=[3,4,4]", "encoder=none", "neuron=layer:1", "range=[0.6,0.7]", "method=full",
     "pixels=raw",  # a pixel rounded to the other side would be more than a rounding error
 )  # fmt: skip
@@ -75,7 +75,7 @@ def trace(folder: Path) -> list[dict[str, float]]:
 
 @pytest.fixture
 def nets(here: Path) -> Path:
-    (here / "nets.py").write_text(NETS)
+    (here / "shared_nets.py").write_text(NETS)
     return here
 
 
