@@ -51,7 +51,7 @@ settings (defaults in brackets):
                to compare with: ppgn, dgn_am, mfv, penalty; with generator=pixels: pixel_ascent, search (folder=DIR);
                their own settings are method.options.NAME=VALUE, and --cfg job shows them
   constraint   range: z1 <= f <= z2; lower: f >= z1, the paper's equations to the letter [range]
-  fill         any: mostly the middle half of the range; uniform: evenly all of it (method=multistart) [any]
+  fill         any: mostly its middle half; uniform: all of it, evenly from n=500 on (method=multistart) [any]
   starts       where chains start: normal, codes, mixed (both in turn), random_images, common; auto [auto]
                auto: mixed, of other methods normal, and random_images where the generator knows no real codes
   folder       of images to start from, with starts=codes or mixed
