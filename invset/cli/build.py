@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from invset.cli.check import Targets
+from invset.cli.device import place, prepare_torch
 from invset.cli.encoder import Networks, built_encoder, given, inverse_encoder, settled_encoder
 from invset.cli.fetching import fetch_for_run
 from invset.cli.methods import Parts, build_method
@@ -30,7 +30,6 @@ from invset.models.registry import build_generator
 from invset.models.starts import Starts
 from invset.models.unit import Unit, parse_unit
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 REFERENCES = 64  # unrelated codes on which distances are measured
 
 
@@ -79,15 +78,15 @@ def models(config: SampleConfig | ProbeConfig, neurons: tuple[str, ...]) -> Mode
         ConfigError: a name, an option, a unit or the device does not exist.
         WeightsError: a file of weights cannot be used.
     """
-    device = prepare_torch(config.device, config.threads)
-    place = partial(_place, device=device, precision=config.precision, channels_last=config.channels_last)
-    networks = Networks(place)
+    device = prepare_torch(config.device, config.threads, config.precision)
+    placed = partial(place, device=device, precision=config.precision, channels_last=config.channels_last)
+    networks = Networks(placed)
     network = networks.get(config.network.kind, config.network)
     units = tuple(parse_unit(text, network, config.position) for text in neurons)  # type: ignore[arg-type]
     if len({(unit.layer, unit.index, unit.position) for unit in units}) < len(units):
         raise ConfigError(f"neuron={list(neurons)}: names of the same unit; give each once.")
     generator = build_generator(config.generator.kind, find=fetch_for_run, **given(config.generator))
-    place(generator)
+    placed(generator)
     settled = settled_encoder(config.encoder, config.network, network, generator)
     encoder = inverse = built_encoder(settled, network, networks)
     starts = config.starts
@@ -165,35 +164,3 @@ def code_bounds(config: CodeConfig, generator: Generator) -> tuple[float, float]
     if bounds == "auto":
         return generator.code_bounds
     return None if bounds is None else (float(bounds[0]), float(bounds[1]))
-
-
-def prepare_torch(device: str, threads: int | None) -> torch.device:
-    """Set torch to give the same bits each time, and find the device.
-
-    Raises:
-        ConfigError: there is no such device here.
-    """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is only deterministic with it
-    if threads is not None:
-        torch.set_num_threads(threads)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-    torch.set_deterministic_debug_mode("warn")  # as use_deterministic_algorithms, which imports torch's compiler
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-        torch.zeros(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device={device}: not to be had here ({reason}). Use device=cpu.") from error
-    return found
-
-
-def _place(model: Network | Generator, device: torch.device, precision: str, channels_last: bool | None) -> None:
-    dtype = PRECISIONS[precision]
-    if dtype == torch.float16 and device.type == "cpu":
-        raise ConfigError("precision=float16 is for GPUs, and many times slower on a CPU; give bfloat16 or float32.")
-    if channels_last is None and device.type == "cuda" and dtype != torch.float32:
-        channels_last = True  # what tensor cores compute in
-    model.to(device, dtype, channels_last)

@@ -18,7 +18,7 @@ CHOICES = {
     "fill": ("any", "uniform"),
     "until": ("n", "plateau"),
     "starts": ("auto", "mixed", "normal", "codes", "random_images", "common"),
-    "precision": ("float32", "bfloat16", "float16"),
+    "precision": ("float32", "tf32", "bfloat16", "float16"),
     "pixels": ("eight_bit", "raw"),
     "objective.between": ("encodings", "images", "codes", "none"),
     "schedule.stop": ("feasible", "optimised"),

@@ -49,7 +49,7 @@ def run(arguments: list[str], console: Console | None = None) -> int:
 
     import torch
 
-    from invset.cli.build import prepare_torch
+    from invset.cli.device import prepare_torch
     from invset.report.chains import chains_of, has_own_starts
     from invset.report.facet_groups import groups_csv, groups_of, samples_csv, table_of, told
     from invset.report.facet_page import ROWS, facet_picture

@@ -92,12 +92,12 @@ def encoder_of(config: SampleConfig, networks: Networks) -> tuple[Callable[[Tens
 
 def networks_for(config: SampleConfig, device: torch.device) -> Networks:
     """Networks that are built once each, in the precision of a run."""
-    from invset.cli.build import PRECISIONS
+    from invset.cli.device import place
     from invset.cli.encoder import Networks
 
-    # Where float16 is not to be had, float32 comes nearest to what the run computed.
-    precision = "float32" if device.type == "cpu" and config.precision == "float16" else config.precision
-    return Networks(lambda network: network.to(device, PRECISIONS[precision]))
+    # Where float16 or tf32 is not to be had, float32 comes nearest to what the run computed.
+    precision = "float32" if device.type == "cpu" and config.precision in ("float16", "tf32") else config.precision
+    return Networks(lambda network: place(network, device, precision))
 
 
 def observer_of(features: str | None, networks: Networks) -> Observer | None:

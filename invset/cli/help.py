@@ -69,7 +69,7 @@ settings (defaults in brackets):
                it has it; own: of the network the generator is from; fc6, mini, none;
                encoder.network=caffenet encoder.layer=fc6: any layer [auto]
   device, threads, batch_size, seed   [auto, as torch has it, all chains, 0]
-  precision    of the networks: float32, bfloat16, float16; also channels_last=true [float32]
+  precision    of the networks: float32, bfloat16; of GPUs also tf32, float16; also channels_last [float32]
   +experiment=linear            a config that pins a whole run
 
 of Hydra:

@@ -126,7 +126,7 @@ def _measured(
     recipe: Recipe, model: str, plan: Sequence[Planned], runs: Sequence[Path], extra: Sequence[str]
 ) -> tuple[list[Measurement], list[str]]:
     """The runs group by group, and what could not be measured."""
-    from invset.cli.build import prepare_torch
+    from invset.cli.device import prepare_torch
     from invset.cli.finished import networks_for
     from invset.cli.together import together
     from invset.report.paper import Measurement

@@ -76,7 +76,7 @@ def together(
     configs = [read_config(folder) for folder in folders]
     targets = [targets_of(folder, config) for folder, config in zip(folders, configs, strict=True)]
 
-    from invset.cli.build import prepare_torch
+    from invset.cli.device import prepare_torch
     from invset.report.comparison import compared
     from invset.report.readings import measured
     from invset.report.runs import read_run

@@ -66,6 +66,18 @@ def load_png(path: Path) -> Tensor:
         ) from error
 
 
+def load_pngs(paths: Sequence[Path]) -> Tensor:
+    """`load_png` of several images of one size, read on as many threads as there are cores: (b, 3, h, w).
+
+    Raises:
+        RunFolderError: as `load_png`, of the first that is missing or no image.
+    """
+    if len(paths) == 1 or THREADS == 1:
+        return torch.stack([load_png(path) for path in paths])
+    with ThreadPoolExecutor(min(THREADS, len(paths))) as pool:
+        return torch.stack(list(pool.map(load_png, paths)))
+
+
 def to_picture(image: Tensor) -> Image.Image:
     """(3, h, w) in [0, 1], on any device -> a PIL image (RGB).
 

@@ -18,7 +18,7 @@ from invset.errors import NonFiniteError
 from invset.run import checkpoint, states
 from invset.run.codes import CodeJournal
 from invset.run.folder import RunFolder, extent
-from invset.run.images import load_png, save_pngs
+from invset.run.images import load_pngs, save_pngs
 from invset.run.journal import Journal
 
 Read = Callable[[Tensor], tuple[Tensor, ...]]
@@ -58,7 +58,10 @@ class Tally(NamedTuple):
 
 
 class Recorder:
-    """The writing end of a run: journals open, at the folder's last checkpoint."""
+    """The writing end of a run: journals open, at the folder's last checkpoint.
+
+    `count` is the number of samples so far, those since the last checkpoint among them.
+    """
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class Recorder:
         self.codes = CodeJournal.open(paths.code_journal, code_size)
         groups = _read_together(paths.activations, self.tally.samples)
         self._encodings = [self._saved(numbers)[0] for numbers in groups]
+        self.count = sum(map(len, groups))
 
     @property
     def encodings(self) -> Tensor:
@@ -168,20 +172,16 @@ class Recorder:
         good_rows = torch.tensor(inside)
         self.codes.append(info.codes[torch.tensor(rows)[good_rows].to(info.codes.device)])
         self.activations.append(lines)
-        self._encodings.append(encodings[good_rows])  # last: now they count
+        self._encodings.append(encodings[good_rows])
+        self.count += kept  # last: now they are samples
         return kept
-
-    @property
-    def count(self) -> int:
-        """Samples so far, those since the last checkpoint among them."""
-        return sum(len(encodings) for encodings in self._encodings)
 
     def _saved(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
         read: list[tuple[Tensor, ...]] = []
         for first in range(0, len(numbers), READ_BATCH):  # as `_read_together` has them
-            images = [load_png(self.folder.paths.image(number)) for number in numbers[first : first + READ_BATCH]]
+            images = load_pngs([self.folder.paths.image(number) for number in numbers[first : first + READ_BATCH]])
             with torch.no_grad():
-                read.append(self.read(torch.stack(images).to(self.device)))
+                read.append(self.read(images.to(self.device)))
         encodings, activations = (torch.cat(parts) for parts in zip(*read, strict=True))
         if not (encodings.isfinite().all() and activations.isfinite().all()):
             raise NonFiniteError(

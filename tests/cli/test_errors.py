@@ -45,6 +45,7 @@ CASES = [
     ("encoder.network=non", "encoder.network=non: did you mean none"),
     ("encoder.weights=x.pt", "encoder.weights describes a network of its own"),
     ("precision=float16 device=cpu", "precision=float16 is for GPUs"),
+    ("precision=tf32 device=cpu", "precision=tf32 is a way of GPUs, and the device is cpu"),
     ("experiment=linaer", "experiment=linaer: did you mean linear?"),
     ("schedule=foo", "schedule=foo: there are paper"),
     ("experiment=paper/fig4", "experiment=paper/fig4: this is a figure of several runs: invset reproduce fig4"),
