@@ -16,6 +16,7 @@ from invset.cli.encoder import Networks, built_encoder, given, inverse_encoder, 
 from invset.cli.fetching import fetch_for_run
 from invset.cli.methods import Parts, build_method
 from invset.cli.schema import CodeConfig, EncoderConfig, ProbeConfig, SampleConfig
+from invset.core.fused import Fused
 from invset.core.multistart import Multistart
 from invset.core.problem import Problem
 from invset.core.ranks import Ranks, SharedProblem
@@ -125,6 +126,8 @@ def sampling(config: SampleConfig, targets: Targets, ranks: Ranks | None = None)
             eight_bit=config.pixels == "eight_bit",
             code_bounds=code_bounds(config.code, built.generator),
         )
+        if config.compile is not None:
+            problem.networks = Fused(problem.networks, config.compile)  # type: ignore[arg-type]
         return problem if ranks is None else SharedProblem(problem, ranks, apart=config.method.name == "full")
 
     problem = problem_of(reader)

@@ -19,6 +19,7 @@ CHOICES = {
     "until": ("n", "plateau"),
     "starts": ("auto", "mixed", "normal", "codes", "random_images", "common"),
     "precision": ("float32", "tf32", "bfloat16", "float16"),
+    "compile": ("graphs", "inductor"),
     "pixels": ("eight_bit", "raw"),
     "objective.between": ("encodings", "images", "codes", "none"),
     "schedule.stop": ("feasible", "optimised"),

@@ -98,6 +98,12 @@ def say_smaller(console: Console, largest: int) -> None:
     console.print(f"memory ran out: from here on {largest} at a time", highlight=False, markup=False)
 
 
+def say_not_compiled(console: Console, how: str, reason: str) -> None:
+    """The passes could not be made quicker in the way asked for, and are what they were."""
+    text = f"compile={how} did not work, going on without ({reason})"
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def no_memory_left() -> OutOfMemoryError:
     """Of a run that memory does not suffice for, whatever the batch."""
     return OutOfMemoryError(

@@ -22,7 +22,8 @@ from invset.run.layout import Layout
 # What a run that goes on may change: how far it goes, and where and in what portions it is computed.
 # Files of weights may have moved: the manifest knows them by their checksums.
 MAY_DIFFER = (
-    *KEYS, "resume", "batch_size", "device", "threads", "network.weights", "generator.weights", "encoder.weights"
+    *KEYS, "resume", "batch_size", "compile", "device", "threads",
+    "network.weights", "generator.weights", "encoder.weights",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from invset.cli import goal, resume, several, sweep
 from invset.cli.check import Targets, check_sample
 from invset.cli.manifest import manifest, require_same_weights
-from invset.cli.report import no_memory_left, report, say_done, say_smaller, title
+from invset.cli.report import no_memory_left, report, say_done, say_not_compiled, say_smaller, title
 from invset.cli.schema import SampleConfig
 from invset.cli.signals import Interrupted
 from invset.errors import InvsetError
@@ -121,6 +121,7 @@ def _is_complete(config: SampleConfig, folder: RunFolder) -> bool:
 
 def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: RunFolder, console: Console) -> int:
     from invset.cli.progress import Display
+    from invset.core.fused import Fused
     from invset.core.memory import out_of_memory
     from invset.run import summary
     from invset.run.growth import Growth
@@ -136,6 +137,8 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
         return 0
     batches = sampling.problem.batches
     batches.on_smaller = partial(say_smaller, console)
+    if isinstance(fused := sampling.problem.networks, Fused):
+        fused.on_failure = partial(say_not_compiled, console, fused.how)
     read = batches.over(sampling.reader)
     recorder = Recorder(folder, units, models.generator.code_size, read, sampling.region, models.device)
 

@@ -104,6 +104,7 @@ class SampleConfig:
     device: str = "auto"
     precision: str = "float32"
     channels_last: bool | None = None
+    compile: str | None = None
     threads: int | None = None
     seed: int = 0
     resume: str | None = None

@@ -48,8 +48,8 @@ def task(composed: DictConfig) -> int:
 
 
 def _network(config: UnitsConfig) -> Network:
-    from invset.cli.device import prepare_torch
     from invset.cli.check import at_least
+    from invset.cli.device import prepare_torch
     from invset.cli.encoder import given
     from invset.cli.fetching import fetch_for_run
     from invset.models.registry import build_network

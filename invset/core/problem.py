@@ -36,7 +36,8 @@ class Problem:
         code_bounds: (lowest, highest) value of a code's entries, or None.
 
     `forward_passes` and `backward_passes` count the codes that went through the generator and the network. `batches`
-    halves what goes through at once whenever memory runs out; then a gradient takes two forward passes.
+    halves what goes through at once whenever memory runs out; then a gradient takes two forward passes. `networks` are
+    the passes of which gradients are taken, codes to an evaluation's tensors: what makes them quicker may replace it.
     """
 
     def __init__(
@@ -54,13 +55,14 @@ class Problem:
         self.eight_bit = eight_bit
         self.code_bounds = code_bounds
         self.batches = Batches()
+        self.networks: Callable[[Tensor], tuple[Tensor, ...]] = self._through
         self.forward_passes = 0
         self.backward_passes = 0
 
     def evaluate(self, codes: Tensor, first: int = 0) -> Evaluation:
         """(k, c) codes, of the chains from `first` on -> images, encodings and activations, without a gradient."""
         with torch.no_grad():
-            return self.batches.split(lambda part, start: self._forward(part, first + start), codes)
+            return self.batches.split(lambda part, start: self._checked(self._through(part), first + start), codes)
 
     def linearise(
         self, codes: Tensor, *, first: int = 0, batch_size: int | None = None, keep_images: bool = True
@@ -75,7 +77,7 @@ class Problem:
         batches, size = self.batches, batch_size or max(len(codes), 1)
 
         def evaluated(part: Tensor, start: int) -> Evaluation:
-            evaluation = self._forward(part, first + start)
+            evaluation = self._checked(self._through(part), first + start)
             return evaluation if keep_images else evaluation._replace(images=evaluation.images[:0])
 
         whole: list[Callable[[Tensor, Tensor], Tensor]] = []
@@ -106,7 +108,7 @@ class Problem:
     def _linearise(self, codes: Tensor, first: int = 0) -> tuple[Evaluation, Callable[[Tensor, Tensor], Tensor]]:
         leaf = codes.detach().requires_grad_(True)
         with torch.enable_grad():
-            evaluation = self._forward(leaf, first)
+            evaluation = self._checked(self.networks(leaf), first)
 
         def pull_back(encoding_gradient: Tensor, activation_gradient: Tensor) -> Tensor:
             # One number to differentiate: given several outputs, autograd.grad imports SymPy first.
@@ -116,7 +118,8 @@ class Problem:
                     inner = inner + (evaluation.encodings * encoding_gradient).sum()
             (gradient,) = torch.autograd.grad(inner, leaf)
             self.backward_passes += len(codes)
-            _require_finite(gradient, "the gradient", first)
+            if not (finite := _finite(gradient)).all():
+                raise _not_finite(finite, "the gradient", first)
             return gradient
 
         return Evaluation(*(tensor.detach() for tensor in evaluation)), pull_back
@@ -146,19 +149,26 @@ class Problem:
         blocked = ((codes <= lowest) & (gradient > 0)) | ((codes >= highest) & (gradient < 0))
         return gradient.masked_fill(blocked, 0)
 
-    def _forward(self, codes: Tensor, first: int) -> Evaluation:
+    def _through(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Codes to images, what distances are measured between, and activations: the networks, and nothing else."""
         images = self.generate(codes)
         if self.eight_bit:
             images = round_to_eight_bits(images)
         encodings, activations = self.read(images)
-        self.forward_passes += len(codes)
         if self.objective == "images":
             encodings = images.flatten(1)
         elif self.objective == "codes":
             encodings = codes
-        _require_finite(activations, "the activations", first)
-        _require_finite(encodings, "the encodings", first)
-        return Evaluation(images, encodings, activations)
+        return images, encodings, activations
+
+    def _checked(self, outputs: tuple[Tensor, ...], first: int) -> Evaluation:
+        evaluation = Evaluation(*outputs)
+        self.forward_passes += len(evaluation.activations)
+        finite = _finite(evaluation.activations) & _finite(evaluation.encodings)
+        if not finite.all():
+            what = "the encodings" if _finite(evaluation.activations).all() else "the activations"
+            raise _not_finite(finite, what, first)
+        return evaluation
 
 
 def round_to_eight_bits(images: Tensor) -> Tensor:
@@ -176,12 +186,15 @@ class _EightBits(torch.autograd.Function):
         return gradient
 
 
-def _require_finite(values: Tensor, what: str, first: int) -> None:
-    finite = values.isfinite().flatten(1).all(dim=1)
-    if not finite.all():
-        chains = ((~finite).nonzero().flatten() + first).tolist()
-        raise NonFiniteError(
-            f"{what} of chain {', '.join(map(str, chains[:5]))} became NaN or infinite: the weights or the codes are "
-            "beyond what the networks can compute; check the weights, bound the codes (code.bounds=[low,high]), or "
-            "compute in float32 (precision=float32)"
-        )
+def _finite(values: Tensor) -> Tensor:
+    """(k, …) -> (k,) bool."""
+    return values.isfinite().flatten(1).all(dim=1)
+
+
+def _not_finite(finite: Tensor, what: str, first: int) -> NonFiniteError:
+    chains = ((~finite).nonzero().flatten() + first).tolist()
+    return NonFiniteError(
+        f"{what} of chain {', '.join(map(str, chains[:5]))} became NaN or infinite: the weights or the codes are "
+        "beyond what the networks can compute; check the weights, bound the codes (code.bounds=[low,high]), or "
+        "compute in float32 (precision=float32)"
+    )

@@ -171,6 +171,7 @@ class SharedProblem(Problem):
             code_bounds=problem.code_bounds,
         )
         self.batches = problem.batches
+        self.networks = problem.networks
         self.alone = problem
         self.ranks = ranks
         self.apart = apart

@@ -336,18 +336,18 @@ def test_memory_that_runs_out_halves_batches_and_the_run_goes_on(invset, here, m
     """After a few steps no more than 3 codes fit; in another process, no more at once than its checkpoint says."""
     from invset.core.problem import Problem
 
-    forward, seen = Problem._forward, []
+    through, seen = Problem._through, []
 
-    def cramped(self: Problem, codes, first):
+    def cramped(self: Problem, codes):
         if len(codes) > 3 and self.forward_passes > 60:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes")
         seen.append(len(codes))
-        return forward(self, codes, first)
+        return through(self, codes)
 
     common = ("sample", "experiment=linear", "schedule.K=8")
     assert invset(*common, "n=40", "hydra.run.dir=whole").code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(Problem, "_forward", cramped)
+        patch.setattr(Problem, "_through", cramped)
         result = invset(*common, "n=40", "hydra.run.dir=run")
         assert result.code == 0
         assert result.out.count("memory ran out: from here on 2 at a time") == 1

@@ -1,0 +1,83 @@
+"""The networks' passes for one number of codes, made quicker: as a CUDA graph, or compiled; else as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from invset.core.memory import out_of_memory
+
+Passes = Callable[[Tensor], tuple[Tensor, ...]]
+"""codes (k, c) -> tensors (k, …), differentiable"""
+
+How = Literal["graphs", "inductor"]
+
+
+class Fused:
+    """Passes made quicker for the first k they are given; other numbers of codes go through as before.
+
+    Made when first called; if that fails, `on_failure` is told why, once, and all goes on as before. The gradient of
+    one call is to be taken before the next call: a graph has one place for what it keeps.
+
+    Args:
+        passes: codes to tensors.
+        how: `graphs`: one launch for all of a pass's kernels, which are the same; needs CUDA, and no waiting for the
+            device in the pass. `inductor`: torch.compile, whose kernels round otherwise.
+    """
+
+    def __init__(self, passes: Passes, how: How) -> None:
+        self.passes = passes
+        self.how = how
+        self.on_failure: Callable[[str], None] = lambda reason: None
+        self._rows = 0
+        self._quicker: Passes | None = None
+
+    def __call__(self, codes: Tensor) -> tuple[Tensor, ...]:
+        """Codes (k, c) -> what `passes` gives. Raises RuntimeError, MemoryError: memory does not suffice."""
+        if not self._rows:
+            self._quicker = self._made(codes)
+            self._rows = len(codes)
+        passes = self._quicker if self._quicker is not None and len(codes) == self._rows else self.passes
+        return passes(codes)
+
+    def _made(self, codes: Tensor) -> Passes | None:
+        make = {"graphs": _graphed, "inductor": _compiled}[self.how]
+        try:
+            return make(self.passes, codes)
+        except Exception as error:
+            if out_of_memory(error):  # with fewer codes it may do
+                raise
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        self.on_failure(reason)
+        return None
+
+
+def _graphed(passes: Passes, codes: Tensor) -> Passes:
+    if not _on_cuda(codes):  # where a graph would hold nothing
+        raise RuntimeError(f"a CUDA graph needs a CUDA device, and this is {codes.device}")
+    replay: Any = torch.cuda.make_graphed_callables(passes, (_leaf(codes),))
+
+    def replayed(codes: Tensor) -> tuple[Tensor, ...]:
+        outputs: tuple[Tensor, ...] = replay(codes)
+        return tuple(output.clone() for output in outputs)  # the next replay writes to the same places
+
+    return replayed
+
+
+def _compiled(passes: Passes, codes: Tensor) -> Passes:
+    compiled: Passes = torch.compile(passes, dynamic=False)
+    leaf = _leaf(codes)
+    total = torch.stack([output.sum() for output in compiled(leaf)]).sum()
+    torch.autograd.grad(total, leaf)  # compiles the way back too
+    return compiled
+
+
+def _on_cuda(codes: Tensor) -> bool:
+    return codes.is_cuda
+
+
+def _leaf(codes: Tensor) -> Tensor:
+    return codes.detach().clone().requires_grad_(True)
