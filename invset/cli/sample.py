@@ -148,7 +148,8 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     on_seeds = write_seeds if sampling.has_seeds else None
     growth = Growth(sampling.unrelated_distance, config.gain)
     until = growth if config.until == "plateau" else None
-    runner = Runner(sampling.method, sampling.problem, recorder, config.n, on_seeds, until)
+    ahead = models.device.type != "cpu"  # where both would want the same cores
+    runner = Runner(sampling.method, sampling.problem, recorder, config.n, on_seeds, until, ahead)
     if recorder.state is not None:
         console.print(f"going on from the last checkpoint, with {recorder.count} samples", highlight=False)
     ended: BaseException | None = None

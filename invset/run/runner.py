@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 from torch import Tensor
 
 from invset.core.problem import Problem
 from invset.core.state import ACTIVE, Method, State, StepInfo
+from invset.run.ahead import Ahead
 from invset.run.growth import Growth
 from invset.run.recorder import Recorder, Tally
 
@@ -49,6 +51,7 @@ class Runner:
         wanted: n, the number of samples.
         on_seeds: is given the step with which sampling begins, before that step's checkpoint.
         growth: of the samples; the run ends with the first step after which they have come to a plateau. None: at n.
+        ahead: take the next step while the last is written, which pays where a device computes beside the processor.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Runner:
         wanted: int,
         on_seeds: Callable[[StepInfo], None] | None = None,
         growth: Growth | None = None,
+        ahead: bool = False,
     ) -> None:
         self.method = method
         self.problem = problem
@@ -66,6 +70,7 @@ class Runner:
         self.wanted = wanted
         self.on_seeds = on_seeds
         self.growth = growth
+        self.ahead = ahead
         self.seeds: StepInfo | None = None
         self.last: StepInfo | None = None
         self.state: State | None = recorder.state
@@ -78,6 +83,10 @@ class Runner:
             NonFiniteError: a network gave NaN or infinity; what was written stays.
             RunFolderError: the disk; what was written stays.
         """
+        with Ahead(self.method) as method:
+            yield from self._steps(method)
+
+    def _steps(self, method: Ahead) -> Iterator[Progress]:
         problem, recorder = self.problem, self.recorder
         clock = time.perf_counter()
         state, tally = recorder.state, recorder.tally
@@ -87,15 +96,17 @@ class Runner:
         if state is None:
             state = self.method.begin()
         while recorder.count < self.wanted and not self._at_plateau(state) and state.phase in ACTIVE:
-            following, info = self.method.step(state)
+            following, info = method.step(state)
+            budget = Budget(problem.forward_passes, problem.backward_passes, problem.batches.largest or 0)
             room = self.wanted - recorder.count
             if info.phase == "sampling" and tally.seed_steps < 0:
                 self.seeds = info
-            taken = recorder.record(info, room)
+            last = len(info.samples) >= room
+            taken = method.write(partial(recorder.record, info, room), following if self.ahead and not last else None)
             if info is self.seeds and self.on_seeds is not None:
                 self.on_seeds(info)
             now = time.perf_counter()
-            tally = _counted(tally, info, taken, recorder.count, problem, now - clock)
+            tally = _counted(tally, info, taken, recorder.count, budget, now - clock)
             clock = now
             # A step of which not all samples were wanted is done again if the run is extended: no checkpoint of it.
             if taken == len(info.samples):
@@ -119,7 +130,15 @@ class Runner:
         return "unreachable" if self.state is not None and self.state.phase == "unreachable" else "incomplete"
 
 
-def _counted(tally: Tally, info: StepInfo, taken: int, samples: int, problem: Problem, seconds: float) -> Tally:
+class Budget(NamedTuple):
+    """What a problem has counted once a step is done; see `Tally`."""
+
+    forward: int
+    backward: int
+    at_once: int
+
+
+def _counted(tally: Tally, info: StepInfo, taken: int, samples: int, budget: Budget, seconds: float) -> Tally:
     sampling = info.phase == "sampling"
     first = sampling and tally.seed_steps < 0
     after = sampling and not first
@@ -130,9 +149,7 @@ def _counted(tally: Tally, info: StepInfo, taken: int, samples: int, problem: Pr
         sampling_steps=tally.sampling_steps + int(after),
         tried=tally.tried + len(info.feasible) * after,
         accepted=tally.accepted + int(info.feasible.sum()) * after,
-        forward=problem.forward_passes,
-        backward=problem.backward_passes,
         checked=tally.checked + taken,
-        at_once=problem.batches.largest or 0,
         seconds=tally.seconds + seconds,
+        **budget._asdict(),
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from invset.core.paper import Paper
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
-from invset.errors import RunFolderError
+from invset.errors import NonFiniteError, RunFolderError
 from invset.models.linear import linear_network
 from invset.models.pixels import pixel_generator
 from invset.models.reader import Reader
@@ -30,7 +32,9 @@ CHAINS = 4
 class Run:
     """The linear model, sampled into a folder; made afresh for every process there might have been."""
 
-    def __init__(self, path: Path, wanted: int, ranges: tuple[float, float] = (0.85, 0.86)) -> None:
+    def __init__(
+        self, path: Path, wanted: int, ranges: tuple[float, float] = (0.85, 0.86), ahead: bool = False
+    ) -> None:
         network, generator = linear_network(), pixel_generator((3, 8, 8))
         reader = Reader(network, [parse_unit("output:1", network)])
         region = Region.two_sided([ranges])
@@ -44,14 +48,15 @@ class Run:
         self.folder = RunFolder.create(path, "n: 1\n", {}) if new else RunFolder.reopen(path)
         self.recorder = Recorder(self.folder, ["output:1"], generator.code_size, reader, region, CPU)
         self.seeds: list[int] = []
-        self.runner = Runner(method, problem, self.recorder, wanted, lambda info: self.seeds.append(info.step))
+        seeded = lambda info: self.seeds.append(info.step)  # noqa: E731
+        self.runner = Runner(method, problem, self.recorder, wanted, seeded, ahead=ahead)
 
     def close(self) -> None:
         self.recorder.close()
         self.folder.close()
 
 
-def go(path: Path, wanted: int, steps: int | None = None, **options: tuple[float, float]) -> tuple[Run, list[Progress]]:
+def go(path: Path, wanted: int, steps: int | None = None, **options: Any) -> tuple[Run, list[Progress]]:
     with closing(Run(path, wanted, **options)) as run:
         iterator = run.runner.steps()
         shown = list(iterator) if steps is None else [next(iterator) for _ in range(steps)]
@@ -152,4 +157,88 @@ def test_an_error_of_the_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
                 next(iterator)
     assert whole.runner.status == "complete"
     go(tmp_path / "run", 14)
+    assert data(tmp_path / "run") == data(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("wanted", [5, 13, 18])
+def test_with_steps_taken_ahead_a_run_is_the_same(tmp_path, wanted):
+    """13 of 16: not all samples of the last step are wanted. To be left and gone on with, either way."""
+    whole, _ = go(tmp_path / "whole", wanted)
+    ahead, shown = go(tmp_path / "ahead", wanted, ahead=True)
+    assert data(tmp_path / "ahead") == data(tmp_path / "whole")
+    assert ahead.runner.tally._replace(seconds=0) == whole.runner.tally._replace(seconds=0)
+    assert [progress.info.step for progress in shown] == list(range(whole.runner.state.step))
+    for first, then in ((True, False), (False, True)):
+        path = tmp_path / f"left{first}"
+        go(path, wanted, 2, ahead=first)
+        again, _ = go(path, wanted, ahead=then)
+        assert data(path) == data(tmp_path / "whole")
+        assert again.runner.tally._replace(seconds=0) == whole.runner.tally._replace(seconds=0)
+
+
+def test_the_next_step_begins_before_the_last_is_written(tmp_path, monkeypatch):
+    """Neither could end, were one to wait for the other's end."""
+    both = threading.Barrier(2)
+    with closing(Run(tmp_path / "run", 30, ahead=True)) as run:
+        step, record = run.runner.method.step, run.recorder.record
+        iterator = run.runner.steps()
+        next(iterator)  # the first step cannot be ahead of any
+
+        def stepping(state):
+            both.wait(timeout=20)
+            return step(state)
+
+        def recording(info, room):
+            both.wait(timeout=20)
+            return record(info, room)
+
+        monkeypatch.setattr(run.runner.method, "step", stepping)
+        monkeypatch.setattr(run.recorder, "record", recording)
+        next(iterator)
+        assert run.runner.last.step == 1
+
+
+def test_what_a_step_ahead_raises_comes_after_the_last_was_written(tmp_path, monkeypatch):
+    for name, ahead in (("plain", False), ("ahead", True)):
+        with closing(Run(tmp_path / name, 18, ahead=ahead)) as run:
+            step = run.runner.method.step
+
+            def failing(state, step=step):
+                if state.step == 5:
+                    raise NonFiniteError("NaN")
+                return step(state)
+
+            monkeypatch.setattr(run.runner.method, "step", failing)
+            shown = []
+            with pytest.raises(NonFiniteError):
+                shown.extend(run.runner.steps())
+            assert run.runner.state.step == 5
+    assert data(tmp_path / "ahead") == data(tmp_path / "plain")
+    go(tmp_path / "ahead", 18)
+    go(tmp_path / "whole", 18)
+    assert data(tmp_path / "ahead") == data(tmp_path / "whole")
+
+
+def test_interrupted_in_a_step_ahead_what_is_being_written_is_finished(tmp_path, monkeypatch):
+    with closing(Run(tmp_path / "run", 18, ahead=True)) as run:
+        step, record, ended = run.runner.method.step, run.recorder.record, []
+
+        def interrupted(state):
+            if state.step == 5:
+                raise KeyboardInterrupt
+            return step(state)
+
+        def recording(info, room):
+            taken = record(info, room)
+            ended.append(info.step)
+            return taken
+
+        monkeypatch.setattr(run.runner.method, "step", interrupted)
+        monkeypatch.setattr(run.recorder, "record", recording)
+        with pytest.raises(KeyboardInterrupt):
+            list(run.runner.steps())
+        assert ended == [0, 1, 2, 3, 4]
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("invset-writer")]
+    go(tmp_path / "run", 18)
+    go(tmp_path / "whole", 18)
     assert data(tmp_path / "run") == data(tmp_path / "whole")

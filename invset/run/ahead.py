@@ -1,0 +1,75 @@
+"""The next step is taken while the last is written: a device computes, and the processor compresses and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from invset.core.state import ACTIVE, Method, State, StepInfo
+
+
+class Ahead:
+    """A method's steps, in order, of which one may be taken early. To be used in a `with`.
+
+    A step that is taken early and never asked for was for nothing; what it raises is raised when it is asked for.
+    On a GPU the work has a stream of its own: on the step's, each of its copies would wait for the step.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self._method = method
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="invset-writer")
+        self._early: Future[tuple[State, StepInfo]] | None = None
+
+    def step(self, state: State) -> tuple[State, StepInfo]:
+        """The step from `state`: taken already, or taken now."""
+        early, self._early = self._early, None
+        return self._method.step(state) if early is None else early.result()
+
+    def write(self, work: Callable[[], int], following: State | None) -> int:
+        """What `work` returns; done on another thread while the step from `following` is taken here, if there is one.
+
+        Whatever happens here, it ends when the work has ended.
+        """
+        if following is None or following.phase not in ACTIVE:
+            return work()
+        device = following.codes.device
+        writing = self._writer.submit(work if device.type != "cuda" else partial(_beside, work, _stream(device)))
+        try:
+            self._early = _settled(lambda: self._method.step(following))
+        finally:
+            wait([writing])
+        return writing.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.shutdown()
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """A stream whose work comes after all that was launched so far."""
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    return stream
+
+
+def _beside(work: Callable[[], int], stream: torch.cuda.Stream) -> int:
+    with torch.cuda.stream(stream):
+        return work()
+
+
+def _settled(work: Callable[[], tuple[State, StepInfo]]) -> Future[tuple[State, StepInfo]]:
+    settled: Future[tuple[State, StepInfo]] = Future()
+    try:
+        settled.set_result(work())
+    except Exception as error:  # an interrupt is none of these
+        settled.set_exception(error)
+    return settled
