@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -53,22 +54,28 @@ def read_layers(module: nn.Module, paths: Iterable[str], images: Tensor) -> dict
 
         return hook
 
-    handles = [submodules[path].register_forward_hook(keep(path)) for path in wanted]
-    try:
-        module(images)
-    except _Stop as stopped:
-        if stopped is not stop:
-            raise
-    finally:
-        stop.__traceback__ = None  # whose frames hold `stop`: all tensors of the pass would stay until Python sweeps
-        for handle in handles:
-            handle.remove()
+    with _ONE_AT_A_TIME:
+        handles = [submodules[path].register_forward_hook(keep(path)) for path in wanted]
+        try:
+            module(images)
+        except _Stop as stopped:
+            if stopped is not stop:
+                raise
+        finally:
+            stop.__traceback__ = (
+                None  # whose frames hold `stop`: all tensors of the pass would stay until Python sweeps
+            )
+            for handle in handles:
+                handle.remove()
     missed = [path for path in wanted if path not in outputs]
     if missed:
         raise ConfigError(
             f"{type(module).__name__} does not run {', '.join(missed)} when called: choose another layer."
         )
     return {path: outputs[path] for path in wanted}
+
+
+_ONE_AT_A_TIME = threading.RLock()  # another thread's pass would run into these hooks
 
 
 class _Stop(Exception):

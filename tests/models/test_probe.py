@@ -2,6 +2,7 @@ import gc
 import weakref
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -125,3 +126,14 @@ def test_what_a_pass_made_goes_with_the_last_reference_to_it():
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_threads_may_read_one_network_at_once(toy: Network, images: Tensor) -> None:
+    alone = {layer: read_layers(toy.module, [layer], images)[layer] for layer in ("conv", "fc")}
+
+    def reading(layer: str) -> bool:
+        return all(torch.equal(read_layers(toy.module, [layer], images)[layer], alone[layer]) for _ in range(100))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(reading, ["conv", "fc"] * 4))
+    assert hooks(toy.module) == 0
