@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from invset.cli.check import Targets
-from invset.cli.device import place, prepare_torch
+from invset.cli.device import batch_size, place, prepare_torch
 from invset.cli.encoder import Networks, built_encoder, given, inverse_encoder, settled_encoder
 from invset.cli.fetching import fetch_for_run
 from invset.cli.methods import Parts, build_method
@@ -139,7 +139,7 @@ def sampling(config: SampleConfig, targets: Targets, ranks: Ranks | None = None)
         outer_iterations=config.schedule.outer_iterations,
         stop=config.schedule.stop,  # type: ignore[arg-type]
         objective_scale=None if config.objective.scale == "auto" else float(config.objective.scale),
-        batch_size=config.batch_size,
+        batch_size=batch_size(config.batch_size, config.method.name, built.device),
     )
     starts = Starts(
         built.starts,  # type: ignore[arg-type]

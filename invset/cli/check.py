@@ -65,7 +65,9 @@ def check_sample(config: SampleConfig) -> Targets:
             "schedule.stop=optimised: method=multistart has no seeds to optimise; leave it out, or add method=paper "
             "or method=full."
         )
-    if config.batch_size is not None:
+    if config.batch_size not in (None, "auto"):
+        if not isinstance(config.batch_size, int) or isinstance(config.batch_size, bool):
+            raise ConfigError(f"batch_size={config.batch_size}: give auto, or a whole number from 1 on.")
         at_least("batch_size", config.batch_size, 1)
     if config.threads is not None:
         at_least("threads", config.threads, 1)

@@ -15,6 +15,7 @@ PRECISIONS = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+LARGE = 1024  # codes, of which the images alone take 0.6 GB at 227 x 227 pixels
 
 
 def prepare_torch(device: str, threads: int | None, precision: str = "float32") -> torch.device:
@@ -49,6 +50,17 @@ def place(model: Network | Generator, device: torch.device, precision: str, chan
     if channels_last is None:
         channels_last = device.type == "cpu" or precision != "float32"
     model.to(device, PRECISIONS[precision], channels_last)
+
+
+def batch_size(asked: int | str | None, method: str, device: torch.device) -> int | None:
+    """Codes that go through the networks at once; None: all there are, or a method's own usual number.
+
+    `auto`, and None in older configs: as many as there are, which are halved whenever memory runs out. Only eq. 16 has
+    more than a GPU can hold; there it begins with many more than a CPU has a use for.
+    """
+    if isinstance(asked, int):
+        return asked
+    return LARGE if method == "full" and device.type == "cuda" else None
 
 
 def _device(name: str) -> torch.device:

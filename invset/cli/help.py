@@ -68,7 +68,7 @@ settings (defaults in brackets):
   encoder      in which layer distances are taken. auto: the one the generator inverts, of the network under study if
                it has it; own: of the network the generator is from; fc6, mini, none;
                encoder.network=caffenet encoder.layer=fc6: any layer [auto]
-  device, threads, batch_size, seed   [auto, as torch has it, all chains, 0]
+  device, threads, batch_size, seed   [auto, as torch has it, auto: what fits, 0]
   precision    of the networks: float32, bfloat16; of GPUs also tf32, float16; also channels_last [float32]
   compile      graphs: a step's passes as one CUDA graph; inductor: torch.compile; null: neither [null]
   +experiment=linear            a config that pins a whole run

@@ -54,7 +54,7 @@ class Parts:
         return {
             "chains": self.schedule.chains,
             "random_seed": self.config.seed,
-            "batch_size": self.config.batch_size,
+            "batch_size": self.schedule.batch_size,
         }
 
     def settings(self, kind: type[Settings]) -> Settings:

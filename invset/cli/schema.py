@@ -100,7 +100,7 @@ class SampleConfig:
     starts: str = "auto"
     folder: str | None = None
     pixels: str = "eight_bit"
-    batch_size: int | None = None
+    batch_size: Any = "auto"
     device: str = "auto"
     precision: str = "float32"
     channels_last: bool | None = None

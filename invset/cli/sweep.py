@@ -25,7 +25,7 @@ from invset.run.files import read_json
 from invset.run.layout import Layout
 
 RESULTS = ("complete", "incomplete", "unreachable")  # what a run can come to; all else can be gone on with
-NO_SETTINGS = ("resume", "batch_size", "device", "threads")  # where, and in what portions, a run is computed
+NO_SETTINGS = ("resume", "batch_size", "compile", "device", "threads")  # where, and in what portions, a run is computed
 
 
 def ended(folder: Path, overrides: Sequence[str], *, extending: bool = False) -> str | None:

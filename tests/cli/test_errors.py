@@ -63,6 +63,8 @@ CASES = [
     ("folder=pictures", "folder=pictures is only used with starts=codes"),
     ("starts=codes folder=pictures", "there is no such folder of images"),
     ("experiment=linear neuron=fc8:1", "network linear has no layer 'fc8'"),
+    ("batch_size=many", "batch_size=many: give auto, or a whole number from 1 on"),
+    ("compile=fast", "compile=fast: there are graphs, inductor"),
     ("device=foo", "device=foo: not to be had here"),
     ("--config-dir missing", "not found"),
     ("resume=nowhere", "there is no run here to continue"),
