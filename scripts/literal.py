@@ -38,7 +38,7 @@ class Literal(Paper):
         self.problem.forward_passes += 2 * len(codes)
         evaluation = Evaluation(images.detach(), e.detach(), f.detach())
         aim = steps.SEEDING if state.phase == "seeding" else steps.SAMPLING
-        state, view = descent.seen(self.region, state, aim, evaluation, _unused, Moments.of(e.detach()))
+        state, view = descent.seen(self.region, state, aim, evaluation, Moments.of(e.detach()))
         if state.phase == "seeding" and seeding.arrived(state, schedule, view):
             state = state._replace(phase="sampling", inner=0, steps=steps.at_least(state.steps, steps.SAMPLING))
         if state.phase == "seeding":
@@ -94,7 +94,3 @@ def mean_distance(encodings: Tensor) -> float:
     count = len(encodings)
     total = sum(float((encodings[i] - encodings[j]).norm()) for i in range(count) for j in range(i))
     return total / (count * (count - 1) / 2)
-
-
-def _unused(encoding_gradient: Tensor, activation_gradient: Tensor) -> Tensor:
-    raise AssertionError("autograd differentiates the sum over pairs itself")

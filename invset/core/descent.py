@@ -1,4 +1,4 @@
-"""One gradient step of the augmented Lagrangian (eqs. 9, 11, 16): look where the codes are, then move them."""
+"""One gradient step of the augmented Lagrangian (eqs. 9, 11, 16): see where the codes are, pull on them, move them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from invset.core.diversity import Moments
 from invset.core.problem import Evaluation, Problem
 from invset.core.region import Region
 from invset.core.state import State, StepInfo
+from invset.core.together import Pulls
 
 
 class View(NamedTuple):
@@ -20,7 +21,6 @@ class View(NamedTuple):
 
     Attributes:
         evaluation: their images, encodings and activations.
-        pull_back: from ∂L/∂encodings and ∂L/∂activations to ∂L/∂codes; see `Problem.linearise`.
         group: the moments of the encodings of all k codes, where some are with other processes too.
         feasible: (k,) bool.
         violation: (k, p), in units of activation.
@@ -29,7 +29,6 @@ class View(NamedTuple):
     """
 
     evaluation: Evaluation
-    pull_back: Callable[[Tensor, Tensor], Tensor]
     group: Moments
     feasible: Tensor
     violation: Tensor
@@ -37,41 +36,25 @@ class View(NamedTuple):
     total: Tensor
 
 
-def look(
-    problem: Problem,
-    region: Region,
-    state: State,
-    aim: steps.Aim,
-    batch_size: int | None,
-    part: Callable[[Tensor], Region] | None = None,
-) -> tuple[State, View]:
-    """Evaluate the codes, and note in the state what the last step came to.
-
-    `part`: from the activations (k, p) to the part of the region that each chain is to go to, if not all of it.
-
-    Raises:
-        NonFiniteError: an activation or an encoding is NaN or infinite.
-    """
-    evaluation, pull_back = problem.linearise(state.codes, batch_size=batch_size)
-    return seen(region, state, aim, evaluation, pull_back, Moments.of(evaluation.encodings), part)
-
-
 def seen(
     region: Region,
     state: State,
     aim: steps.Aim,
     evaluation: Evaluation,
-    pull_back: Callable[[Tensor, Tensor], Tensor],
     group: Moments,
     part: Callable[[Tensor], Region] | None = None,
 ) -> tuple[State, View]:
-    """`look` at what is evaluated already."""
+    """What the state's codes gave, and the state with what its last step came to.
+
+    `group`: the moments of their encodings. `part`: from the activations (k, p) to the part of the region that each
+    chain is to go to, if not all of it.
+    """
     activations = evaluation.activations
     feasible, violation = region.contains(activations), region.violation(activations)
     outside = (violation / region.half_width).sum(dim=1)
     aimed = region if part is None else part(activations)
     total = outside if part is None else (aimed.violation(activations) / region.half_width).sum(dim=1)
-    view = View(evaluation, pull_back, group, feasible, violation, aimed, total)
+    view = View(evaluation, group, feasible, violation, aimed, total)
     state = state._replace(steps=steps.adapted(state.steps, total, total == 0, aim))
     best = int(torch.argmin(outside))
     if float(outside[best]) < state.closest_violation:
@@ -79,24 +62,30 @@ def seen(
     return state, view
 
 
-def move(problem: Problem, state: State, view: View, pull: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """C′ = C − β ∂L/∂C: the new codes (k, c) within their bounds, and how far each went (k,).
+def pulls(problem: Problem, state: State, view: View, share: Tensor | None = None) -> Pulls:
+    """∂L/∂encodings and ∂L/∂activations of the state's codes.
 
-    `pull`: what each chain's gradient of the objective is multiplied by, (k,) ≥ 0; 1 if not given.
-
-    Raises:
-        NonFiniteError: the gradient is NaN or infinite.
+    `share`: what each chain's gradient of the objective is multiplied by, (k,) ≥ 0; 1 if not given.
     """
     multipliers, scales = state.multipliers, state.scales
     activation_gradient = lagrangian.activation_gradient(view.evaluation.activations, multipliers, view.aimed, scales)
     encoding_gradient = lagrangian.encoding_gradient(view.evaluation.encodings, view.group, state.previous, scales)
-    if pull is not None:
-        encoding_gradient = pull[:, None] * encoding_gradient
+    if share is not None:
+        encoding_gradient = share[:, None] * encoding_gradient
     adrift = problem.rows(steps.adrift(state.steps))
-    encoding_gradient = torch.where(adrift[:, None], 0, encoding_gradient)
-    gradient = problem.free(state.codes, view.pull_back(encoding_gradient, activation_gradient))
+    return Pulls(torch.where(adrift[:, None], 0, encoding_gradient), activation_gradient)
+
+
+def moved(problem: Problem, state: State, pulls: Pulls, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """C′ = C − β ∂L/∂C: the new codes (k, c) within their bounds, and how far each went (k,); gradient is ∂L/∂C."""
+    gradient = problem.free(state.codes, gradient)
     lengths = steps.lengths(
-        state.steps, gradient, activation_gradient, scales.constraint, multipliers.penalty, state.distances.codes
+        state.steps,
+        gradient,
+        pulls.activations,
+        state.scales.constraint,
+        state.multipliers.penalty,
+        state.distances.codes,
     )
     return problem.bound(steps.moved(state.codes, gradient, lengths)), lengths
 

@@ -67,26 +67,27 @@ class Full:
         return [slice(first, min(first + size, len(codes))) for first in range(0, len(codes), size)]
 
     def _look(self, state: State) -> tuple[State, View]:
-        """As `descent.look`; of the encodings it keeps the moments, and no images."""
+        """As `descent.seen`; of the encodings it keeps the moments, and no images."""
         group, activations = state.previous, []
         for rows in self._batches(state.codes):
             evaluation = self.problem.encode(state.codes[rows], rows.start)
             group = group.merge(Moments.of(evaluation.encodings))
             activations.append(evaluation.activations)
         kept = Evaluation(evaluation.images[:0], evaluation.encodings[:0], torch.cat(activations))
-        return descent.seen(self.region, state, steps.SEEDING, kept, _nowhere, self.problem.added(group))
+        return descent.seen(self.region, state, steps.SEEDING, kept, self.problem.added(group))
 
     def _move(self, state: State, view: View) -> tuple[Tensor, Tensor]:
-        """As `descent.move`, each micro-batch by itself, for given the moments it needs nothing of the others."""
+        """Each micro-batch by itself, for given the moments it needs nothing of the others."""
         codes, lengths = torch.empty_like(state.codes), []
         for rows in self._batches(codes):
             batch = state.codes[rows]
             evaluation, pull_back = self.problem.linearise(batch, first=rows.start, keep_images=False)
-            of_batch = view._replace(evaluation=evaluation, pull_back=pull_back)
+            of_batch = view._replace(evaluation=evaluation)
             multipliers = state.multipliers._replace(values=state.multipliers.values[rows])
             lengths_of = Steps(*(values[rows] for values in state.steps))
             part = state._replace(codes=batch, multipliers=multipliers, steps=lengths_of)
-            codes[rows], length = descent.move(self.problem, part, of_batch)
+            pulls = descent.pulls(self.problem, part, of_batch)
+            codes[rows], length = descent.moved(self.problem, part, pulls, pull_back(*pulls))
             lengths.append(length)
         return codes, torch.cat(lengths)
 
@@ -110,7 +111,3 @@ class Full:
             lengths=torch.zeros(len(codes), device=codes.device),
         )
         return state._replace(inner=last, phase="done" if last == len(state.codes) else "sampling"), info
-
-
-def _nowhere(encoding_gradient: Tensor, activation_gradient: Tensor) -> Tensor:
-    raise AssertionError("n codes are pulled back a micro-batch at a time")

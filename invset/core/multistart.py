@@ -24,11 +24,12 @@ from torch import Tensor
 from invset.core import descent, lagrangian, seeding, steps
 from invset.core.descent import View
 from invset.core.diversity import Moments
-from invset.core.problem import Problem
+from invset.core.problem import Evaluation, Problem
 from invset.core.region import Region
 from invset.core.seeding import Draw, Schedule
 from invset.core.state import Lives, Phase, State, StepInfo
 from invset.core.steps import Steps
+from invset.core.together import Stepping, together
 
 STEPS = 4.5  # that a sample is to take: with them a run makes about three times the passes of the paper's
 FIRST_CARRY = 0.5
@@ -81,9 +82,15 @@ class Multistart:
         Raises:
             NonFiniteError: an activation, an encoding or the gradient is NaN or infinite.
         """
-        problem, region, batch_size, before = self.problem, self.region, self.schedule.batch_size, state.steps.violation
+        return together(self.problem, [self.stepping(state)], self.schedule.batch_size)[0]
+
+    def stepping(self, state: State) -> Stepping:
+        """The same, as it asks."""
+        problem, before = self.problem, state.steps.violation
         part = partial(self._wanting, state.lives.filled) if self.even else self._middle
-        state, view = descent.look(problem, region, state, RELAXED, batch_size, part=part)
+        evaluation: Evaluation = yield state.codes
+        group = Moments.of(evaluation.encodings)
+        state, view = descent.seen(self.region, state, RELAXED, evaluation, group, part=part)
         age, seen = state.lives.age.to(state.codes.device), state.lives.seen
         overdue = age >= self.schedule.inner_steps - 1
         at_rest = (view.total > NEARER * before) & (age >= LONG)
@@ -92,7 +99,9 @@ class Multistart:
         samples = arrived.nonzero().flatten()
         state = self._counted(state, view, samples)
         view = view._replace(group=view.group.merge(state.previous))
-        codes, lengths = descent.move(problem, self._weighed(state), view, self._pull(state, view))
+        pulls = descent.pulls(problem, self._weighed(state), view, self._share(state, view))
+        gradient: Tensor = yield pulls
+        codes, lengths = descent.moved(problem, state, pulls, gradient)
         info = descent.report(state, view, samples, lengths.masked_fill(arrived, 0))
         lives = state.lives._replace(age=state.lives.age + 1, seen=view.evaluation.activations)
         state = state._replace(codes=codes, lives=lives, step=state.step + 1)
@@ -162,7 +171,7 @@ class Multistart:
             idle=0,
         )
 
-    def _pull(self, state: State, view: View) -> Tensor:
+    def _share(self, state: State, view: View) -> Tensor:
         """How much of the objective each chain feels (k,): as much less as is left of its way, and far from all others.
 
         So it is the same share of the constraints' pull all the way. Squared distances pull the more the farther;

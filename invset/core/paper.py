@@ -9,10 +9,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from invset.core import descent, sampling, seeding, steps
-from invset.core.problem import Problem
+from invset.core.diversity import Moments
+from invset.core.problem import Evaluation, Problem
 from invset.core.region import Region
 from invset.core.seeding import Draw, Schedule
 from invset.core.state import State, StepInfo
+from invset.core.together import Stepping, together
 
 
 class Paper:
@@ -43,16 +45,23 @@ class Paper:
         Raises:
             NonFiniteError: an activation, an encoding or the gradient is NaN or infinite.
         """
+        return together(self.problem, [self.stepping(state)], self.schedule.batch_size)[0]
+
+    def stepping(self, state: State) -> Stepping:
+        """The same, as it asks."""
         problem, region, schedule = self.problem, self.region, self.schedule
         aim = steps.SEEDING if state.phase == "seeding" else steps.SAMPLING
-        state, view = descent.look(problem, region, state, aim, schedule.batch_size)
+        evaluation: Evaluation = yield state.codes
+        state, view = descent.seen(region, state, aim, evaluation, Moments.of(evaluation.encodings))
         if state.phase == "seeding" and seeding.arrived(state, schedule, view):
             state = state._replace(phase="sampling", inner=0, steps=steps.at_least(state.steps, steps.SAMPLING))
         if state.phase == "seeding":
             state, samples = seeding.recorded(state, view), sampling.nothing(state)
         else:
             state, samples = sampling.accepted(state, view)
-        codes, lengths = descent.move(problem, state, view)
+        pulls = descent.pulls(problem, state, view)
+        gradient: Tensor = yield pulls
+        codes, lengths = descent.moved(problem, state, pulls, gradient)
         info = descent.report(state, view, samples, lengths)
         state = state._replace(codes=codes, step=state.step + 1)
         if state.phase == "sampling":

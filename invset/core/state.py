@@ -62,6 +62,7 @@ class State(NamedTuple):
         outer_objective: the objective when the outer iteration began.
         closest: the activations of the code that came closest to the ranges, and how close (in half widths).
         lives: see `Lives`.
+        groups: the states of several groups of chains, of which this one is the sum; see `groups.py`.
     """
 
     phase: Phase
@@ -81,13 +82,15 @@ class State(NamedTuple):
     closest: Tensor
     closest_violation: float
     lives: Lives
+    groups: tuple[State, ...] = ()
 
 
 class StepInfo(NamedTuple):
     """One step: the codes it began from, what they gave, which became samples, and how far each then went.
 
     Shapes: chains (k,), from 0; codes (k, c); violation (k, p), in units of activation; feasible (k,) bool;
-    lengths (k,), in units of code; samples (m,): the rows that are new samples. While seeding, none is.
+    lengths (k,), in units of code; samples (m,): the rows that are new samples. While seeding, none is. Where there are
+    several groups of chains this is all of them, and `groups` is each by itself.
     """
 
     phase: Phase
@@ -101,6 +104,7 @@ class StepInfo(NamedTuple):
     samples: Tensor
     multipliers: Multipliers
     lengths: Tensor
+    groups: tuple[StepInfo, ...] = ()
 
 
 class Method(Protocol):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from invset.core import descent, multistart
+from invset.core.diversity import Moments
 from invset.core.lagrangian import encoding_gradient
 from invset.core.multistart import Multistart
 from invset.core.problem import Problem
@@ -124,7 +125,8 @@ def test_the_objective_is_of_all_chains_and_all_samples_so_far(linear: type) -> 
         sampled.append(info.evaluation.encodings[info.samples])
     past = torch.cat(sampled)
     assert len(past) > 8
-    _, view = descent.look(toy.problem(), toy.region, state, multistart.RELAXED, None)
+    evaluation = toy.problem().evaluate(state.codes)
+    _, view = descent.seen(toy.region, state, multistart.RELAXED, evaluation, Moments.of(evaluation.encodings))
     weighed = method._weighed(state)
     ours = encoding_gradient(
         view.evaluation.encodings, view.group.merge(state.previous), weighed.previous, weighed.scales
