@@ -17,7 +17,6 @@ from invset.cli.fetching import fetch_for_run
 from invset.cli.methods import Parts, build_method
 from invset.cli.schema import CodeConfig, EncoderConfig, ProbeConfig, SampleConfig
 from invset.core.fused import Fused
-from invset.core.multistart import Multistart
 from invset.core.problem import Problem
 from invset.core.ranks import Ranks, SharedProblem
 from invset.core.region import Region
@@ -53,7 +52,10 @@ class Models:
 
 @dataclass(frozen=True)
 class Sampling:
-    """All that `invset sample` runs. `has_seeds`: all chains are to be in range at once before there is a sample."""
+    """All that `invset sample` runs.
+
+    `chains`: of all groups together. `has_seeds`: a group's are to be in range all at once before there is a sample.
+    """
 
     models: Models
     reader: Reader
@@ -62,6 +64,7 @@ class Sampling:
     method: Method
     schedule: Schedule
     references: Tensor
+    chains: int
     has_seeds: bool
 
     def unrelated_distance(self, state: State) -> float:
@@ -103,7 +106,11 @@ def _usual_starts(config: SampleConfig | ProbeConfig, generator: Generator) -> s
     """What starts=auto is: as the paper has it where nothing is known of real codes."""
     if generator.statistics is None:
         return "random_images"
-    real = len(generator.statistics.bank) >= config.schedule.K if isinstance(config, SampleConfig) else False
+    real = (
+        len(generator.statistics.bank) >= config.schedule.K * config.schedule.groups
+        if isinstance(config, SampleConfig)
+        else False
+    )
     return "mixed" if real and config.method.name == "multistart" else "normal"  # type: ignore[union-attr]
 
 
@@ -144,7 +151,7 @@ def sampling(config: SampleConfig, targets: Targets, ranks: Ranks | None = None)
     starts = Starts(
         built.starts,  # type: ignore[arg-type]
         config.seed,
-        schedule.chains,
+        schedule.chains * config.schedule.groups,
         built.generator,
         built.inverse,
         config.folder,
@@ -157,8 +164,8 @@ def sampling(config: SampleConfig, targets: Targets, ranks: Ranks | None = None)
     references = starts.reference_codes(REFERENCES).to(built.device)
     parts = Parts(config, built.generator, reader, problem, problem_of, region, schedule, starts, draw, references)
     method, problem = build_method(parts)
-    has_seeds = not isinstance(method, Multistart)
-    return Sampling(built, reader, region, problem, method, schedule, references, has_seeds)
+    has_seeds = config.method.name != "multistart"
+    return Sampling(built, reader, region, problem, method, schedule, references, starts.chains, has_seeds)
 
 
 def code_bounds(config: CodeConfig, generator: Generator) -> tuple[float, float] | None:

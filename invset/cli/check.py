@@ -44,6 +44,12 @@ def check_sample(config: SampleConfig) -> Targets:
     at_least("schedule.K", schedule.K, 1)
     at_least("schedule.inner_steps", schedule.inner_steps, 1)
     at_least("schedule.outer_iterations", schedule.outer_iterations, 1)
+    at_least("schedule.groups", schedule.groups, 1)
+    if schedule.groups > 1 and config.method.name not in ("multistart", "paper"):
+        raise ConfigError(
+            f"schedule.groups={schedule.groups}: chains of method={config.method.name} form no groups; leave it out, "
+            "and give more chains, as schedule.K=100, or for method=full a larger n."
+        )
     _positive("schedule.mu", schedule.mu)
     if not (math.isfinite(schedule.alpha) and schedule.alpha > 1):
         raise ConfigError(f"schedule.alpha={schedule.alpha}: the penalty has to grow; give a number above 1, as 10.")

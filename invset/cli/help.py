@@ -58,6 +58,7 @@ settings (defaults in brackets):
   objective.between       distances between encodings, images, codes, none [encodings]
   objective.scale    auto, or a number; 1 is the paper as printed [auto]
   schedule.K         chains [10]; also schedule.mu, .alpha, .inner_steps, .outer_iterations, .stop
+  schedule.groups    of K chains, each as if it were alone, through the networks at once: for large GPUs [1]
   code.bounds        auto, null, or [lowest,highest] [auto]
   pixels       eight_bit: what a PNG can hold; raw: the generator's output [eight_bit]
   position     of a convolutional unit: center, max, mean [center]

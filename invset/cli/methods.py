@@ -17,6 +17,7 @@ from invset.baselines.ppgn import Ppgn, PpgnSettings, Softmax
 from invset.baselines.search import Search
 from invset.cli.schema import SampleConfig
 from invset.core.full import Full
+from invset.core.groups import Groups, Stepped
 from invset.core.multistart import Multistart
 from invset.core.paper import Paper
 from invset.core.problem import Problem
@@ -92,12 +93,30 @@ def build_method(parts: Parts) -> tuple[Method, Problem]:
 
 def _multistart(parts: Parts) -> tuple[Method, Problem]:
     even = parts.config.fill == "uniform"
-    method = Multistart(parts.problem, parts.region, parts.schedule, parts.draw, parts.references, even)
-    return method, parts.problem
+
+    def group(draw: Draw) -> Stepped:
+        return Multistart(parts.problem, parts.region, parts.schedule, draw, parts.references, even)
+
+    return _grouped(parts, group), parts.problem
 
 
 def _paper(parts: Parts) -> tuple[Method, Problem]:
-    return Paper(parts.problem, parts.region, parts.schedule, parts.draw, parts.references), parts.problem
+    def group(draw: Draw) -> Stepped:
+        return Paper(parts.problem, parts.region, parts.schedule, draw, parts.references)
+
+    return _grouped(parts, group), parts.problem
+
+
+def _grouped(parts: Parts, group: Callable[[Draw], Stepped]) -> Method:
+    """As many groups as the config asks for, each with starts of its own; the first one's are those of a single one."""
+    schedule, count = parts.schedule, parts.config.schedule.groups
+    if count == 1:
+        return group(parts.draw)
+
+    def draw_of(number: int) -> Draw:
+        return lambda chain, attempt: parts.draw(number * schedule.chains + chain, attempt)
+
+    return Groups(parts.problem, [group(draw_of(number)) for number in range(count)], schedule.batch_size)
 
 
 def _full(parts: Parts) -> tuple[Method, Problem]:

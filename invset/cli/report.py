@@ -130,7 +130,7 @@ def chosen_models() -> str:
 
 def _steps(outcome: dict[str, Any], sampling: Sampling) -> str:
     if not sampling.has_seeds:
-        return f"{outcome['gradient_steps']} steps of {sampling.schedule.chains} chains"
+        return f"{outcome['gradient_steps']} steps of {sampling.chains} chains"
     seeds = outcome["seed_steps"] if outcome["seed_steps"] is not None else outcome["gradient_steps"]
     return (
         f"{seeds} steps for the seeds, {outcome['sampling_steps']} for the samples; "

@@ -53,7 +53,7 @@ class MethodConfig:
 
 @dataclass
 class ScheduleConfig:
-    """The paper's K, μ₀, α and inner steps; at most so many outer iterations."""
+    """The paper's K, μ₀, α and inner steps; at most so many outer iterations; how many groups of K at once."""
 
     K: int = 10
     mu: float = 10.0
@@ -61,6 +61,7 @@ class ScheduleConfig:
     inner_steps: int = 100
     outer_iterations: int = 8
     stop: str = "feasible"
+    groups: int = 1
 
 
 @dataclass

@@ -123,7 +123,8 @@ class Recorder:
             group = samples[taken : taken + room]
             room -= self._record_samples(info, group)
             taken += len(group)
-        self.trace.append(_trace_rows(info))
+        for part in info.groups or (info,):
+            self.trace.append(_trace_rows(part))
         return taken
 
     def checkpoint(self, state: State, tally: Tally) -> None:

@@ -49,7 +49,7 @@ class Runner:
         problem: the method's problem, whose passes are counted.
         recorder: of the folder; if it holds a checkpoint, the run goes on from there.
         wanted: n, the number of samples.
-        on_seeds: is given the step with which sampling begins, before that step's checkpoint.
+        on_seeds: is given the step with which sampling begins, of the group that does, before that step's checkpoint.
         growth: of the samples; the run ends with the first step after which they have come to a plateau. None: at n.
         ahead: take the next step while the last is written, which pays where a device computes beside the processor.
     """
@@ -104,7 +104,7 @@ class Runner:
             last = len(info.samples) >= room
             taken = method.write(partial(recorder.record, info, room), following if self.ahead and not last else None)
             if info is self.seeds and self.on_seeds is not None:
-                self.on_seeds(info)
+                self.on_seeds(next(part for part in info.groups or (info,) if part.phase == "sampling"))
             now = time.perf_counter()
             tally = _counted(tally, info, taken, recorder.count, budget, now - clock)
             clock = now
@@ -142,13 +142,14 @@ def _counted(tally: Tally, info: StepInfo, taken: int, samples: int, budget: Bud
     sampling = info.phase == "sampling"
     first = sampling and tally.seed_steps < 0
     after = sampling and not first
+    tried = [part.feasible for part in info.groups or (info,) if part.phase == "sampling" and after]
     return tally._replace(
         samples=samples,
         candidates=tally.candidates + taken,
         seed_steps=info.step if first else tally.seed_steps,
         sampling_steps=tally.sampling_steps + int(after),
-        tried=tally.tried + len(info.feasible) * after,
-        accepted=tally.accepted + int(info.feasible.sum()) * after,
+        tried=tally.tried + sum(map(len, tried)),
+        accepted=tally.accepted + sum(int(feasible.sum()) for feasible in tried),
         checked=tally.checked + taken,
         seconds=tally.seconds + seconds,
         **budget._asdict(),

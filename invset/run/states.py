@@ -1,8 +1,8 @@
-"""A state, a NamedTuple of tensors, numbers and NamedTuples, as what a checkpoint holds, and back."""
+"""A state, a NamedTuple of tensors, numbers, NamedTuples and tuples of those, as what a checkpoint holds, and back."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
+from typing import Any, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
@@ -24,6 +24,12 @@ def pack(state: NamedTuple, prefix: str = "") -> tuple[dict[str, Tensor], dict[s
             inner_tensors, inner_values = pack(value, f"{key}.")
             tensors |= inner_tensors
             values |= inner_values
+        elif isinstance(value, tuple):
+            values[key] = len(value)
+            for number, one in enumerate(value):
+                inner_tensors, inner_values = pack(one, f"{key}.{number}.")
+                tensors |= inner_tensors
+                values |= inner_values
         else:
             values[key] = value
     return tensors, values
@@ -44,7 +50,10 @@ def unpack(
     fields: dict[str, Any] = {}
     for name, field in get_type_hints(kind).items():
         key = f"{prefix}{name}"
-        if field is not Tensor and hasattr(field, "_fields"):
+        if get_origin(field) is tuple:
+            one, count = get_args(field)[0], values.get(key, 0)  # of runs from before there were several: none
+            fields[name] = tuple(unpack(one, tensors, values, device, f"{key}.{i}.") for i in range(count))
+        elif field is not Tensor and hasattr(field, "_fields"):
             fields[name] = unpack(field, tensors, values, device, f"{key}.")
         elif field is Tensor and key in tensors:
             fields[name] = tensors[key].to(device)

@@ -65,6 +65,8 @@ CASES = [
     ("experiment=linear neuron=fc8:1", "network linear has no layer 'fc8'"),
     ("batch_size=many", "batch_size=many: give auto, or a whole number from 1 on"),
     ("compile=fast", "compile=fast: there are graphs, inductor"),
+    ("schedule.groups=0", "schedule.groups=0: give 1 or more"),
+    ("method=ppgn schedule.groups=3", "chains of method=ppgn form no groups"),
     ("device=foo", "device=foo: not to be had here"),
     ("--config-dir missing", "not found"),
     ("resume=nowhere", "there is no run here to continue"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
@@ -330,6 +331,20 @@ def test_out_of_memory_keeps_what_there_is(invset, here, monkeypatch, error):
     assert "to go on: invset sample resume=" in result.out
     assert invset("sample", f"resume={folder}").code == 0
     assert summary(folder)["samples"] == 40
+
+
+@pytest.mark.parametrize("method", ["paper", "multistart"])
+def test_groups_of_chains_are_gone_on_with(invset, here, method):
+    """Of 3 groups of 4: a run that was left early has the bytes of one that was not, and all groups have samples."""
+    common = ("sample", "experiment=linear", f"method={method}", "schedule.K=4", "schedule.groups=3")
+    assert invset(*common, "n=60", "hydra.run.dir=whole").code == 0
+    assert invset(*common, "n=25", "hydra.run.dir=left").code == 0
+    assert invset("sample", "resume=left", "n=60").code == 0
+    for name in ("activations.csv", "trace.csv", "codes.safetensors"):
+        assert (here / "left" / name).read_bytes() == (here / "whole" / name).read_bytes()
+    with (here / "whole" / "activations.csv").open() as file:
+        chains = {int(row["chain"]) for row in csv.DictReader(file)}
+    assert chains == set(range(1, 13))
 
 
 def test_memory_that_runs_out_halves_batches_and_the_run_goes_on(invset, here, monkeypatch):

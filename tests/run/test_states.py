@@ -76,6 +76,22 @@ def test_through_a_checkpoint_bit_for_bit(tmp_path):
         assert same(before[name], after[name]), name
 
 
+def test_groups_through_a_checkpoint_bit_for_bit(tmp_path):
+    parts = (some_state(), some_state()._replace(phase="seeding", outer=3))
+    tensors, values = states.pack(some_state()._replace(groups=parts))
+    checkpoint.save(tmp_path / "c", tensors, values)
+    back = states.unpack(State, *checkpoint.load(tmp_path / "c"), CPU)
+    assert [type(one) for one in back.groups] == [State, State]
+    for one, other in zip(parts, back.groups, strict=True):
+        assert all(same(value, leaves(other)[name]) for name, value in leaves(one).items())
+
+
+def test_a_checkpoint_from_before_there_were_groups():
+    tensors, values = states.pack(some_state())
+    del values["groups"]
+    assert states.unpack(State, tensors, values, CPU).groups == ()
+
+
 def test_names_are_dotted():
     tensors, values = states.pack(some_state())
     assert {"codes", "multipliers.values", "attempts"} <= set(tensors)
