@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from invset.cli import check, launching, schema
-from invset.cli.signals import Interrupted
+from invset.cli.signals import Interrupted, as_exceptions
 from invset.cli.sweep import Sweep
 from invset.errors import ConfigError, InvsetError, RunFolderError
 from invset.run.layout import Layout
@@ -41,15 +43,19 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
         nonlocal worst, own
         wrong = None
         sweep.begin()
+        # Another process than the one that was launched knows Ctrl-C by Python's own exception only. What a launcher
+        # has made of other signals stays: Slurm's are submitit's.
+        alone = os.getpid() == here
         try:
             _require_known(config, command)
-            code = task(config)
+            with nullcontext() if alone else as_exceptions([signal.SIGINT]):
+                code = task(config)
         except InvsetError as error:
             code, wrong = complain(error), str(error)
             _sweep_up()
         except Exception as error:
             own = error
-            if os.getpid() != here:
+            if not alone:
                 traceback.print_exc()  # which does not travel
             raise
         worst = max(worst, code)

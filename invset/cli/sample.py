@@ -65,7 +65,10 @@ def _done_already(folder: Path, status: str, targets: Targets, config: SampleCon
     ends = [
         f"in [{low:g}, {high:g}]" if config.constraint == "range" else f">= {low:g}" for low, high in targets.ranges
     ]
-    print(f"{' and '.join(f'{unit} {end}' for unit, end in zip(units, ends, strict=True))}: done already")
+    told = "done already"
+    if status != "complete":  # it gave up by itself, and would again
+        told += f": {status}, {read_json(Layout(folder).summary).get('samples')} of {config.n}"
+    print(f"{' and '.join(f'{unit} {end}' for unit, end in zip(units, ends, strict=True))}: {told}")
     return 0 if status == "complete" else NOT_REACHED
 
 

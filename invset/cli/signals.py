@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -17,9 +17,8 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def as_exceptions() -> Iterator[None]:
+def as_exceptions(numbers: Sequence[int] = (signal.SIGINT, signal.SIGTERM)) -> Iterator[None]:
     """Raise `Interrupted` where the program stands when a signal comes; a second one ends it at once."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(number) for number in numbers]
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from invset.cli.launching import OURS, installed
 from invset.run.files import read_json
 
 NETS = """\
-import os, signal
+import os, pathlib, signal, torch
 from torch import nn
 
 
@@ -22,6 +24,21 @@ def lives():
 
 def dies():
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Slow(nn.Module):
+    passes = 0
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(-0.5, 0.5, 96).reshape(2, 48))
+
+    def forward(self, images):
+        Slow.passes += 1
+        if Slow.passes == 20 and not pathlib.Path("stopped").exists():
+            pathlib.Path("stopped").touch()
+            os.kill(os.getpid(), signal.SIGINT)
+        return images.flatten(1) @ self.weight.T
 """
 CUSTOM = (
     "network=custom", "network.options.size=4", "generator=pixels", "generator.options.shape=[3,4,4]", "encoder=none",
@@ -63,6 +80,30 @@ def test_joblib(invset, here):
     assert result.code == 2
     assert [status for status, _ in table(here / "sweep")] == ["failed", "complete", "complete"]
     assert read_json(here / "sweep" / "1" / "manifest.json")["overrides"][-1] == "n=8"
+
+
+def test_a_job_of_joblib_that_was_interrupted_is_gone_on_with(here):
+    """As by Ctrl-C, which comes to all processes; here to the one that does the job, for it to end as such."""
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    (here / "job_nets.py").write_text(NETS)
+    command = [
+        *(sys.executable, "-m", "invset", "sample", "-m", *CUSTOM, "network.factory=job_nets:Slow", "n=60,61"),
+        *("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+    ]
+    path = f"{here}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, cwd=here)
+    assert done.returncode == 130
+    assert done.stdout.splitlines()[-1] == "to go on: invset sample resume=sweep hydra/launcher=joblib"
+    assert "Traceback" not in done.stderr
+    found = [path.parent.name for path in (here / "sweep").glob("*/summary.json")]
+    statuses = {job: read_json(here / "sweep" / job / "summary.json")["status"] for job in found}
+    assert "interrupted" in statuses.values(), statuses  # the other may have been ended before it could say so
+    assert set(statuses.values()) <= {"interrupted", "complete"}
+    again = subprocess.run(command, env=env, capture_output=True, text=True, cwd=here)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "going on from the last checkpoint" in again.stdout
+    assert [status for status, _ in table(here / "sweep")] == ["complete", "complete"]
 
 
 def test_what_is_not_installed_is_said(invset, here, monkeypatch):

@@ -118,7 +118,8 @@ def test_a_finished_sweep_is_left_as_it_is_and_no_network_is_built(invset, sweep
     no_networks(monkeypatch)
     result = invset("sample", "resume=sweep")
     assert (result.code, result.err) == (3, "")
-    lines = [f"output:1 in {RANGES[index % 2]}: done already" for index in range(4)]
+    told = ("done already", "done already: unreachable, 0 of 8")
+    lines = [f"output:1 in {RANGES[index % 2]}: {told[index % 2]}" for index in range(4)]
     assert result.out.splitlines() == [*lines, "sweep/overview.png"]
     assert {job: files(sweep / job) for job in JOBS} == before
     assert pixels(sweep / "overview.png") == pixels(finished / "overview.png")
