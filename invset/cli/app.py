@@ -19,7 +19,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from invset.cli import check, launching, schema
+from invset.cli import check, launching, own_folder, schema
 from invset.cli.signals import Interrupted, as_exceptions
 from invset.cli.sweep import Sweep
 from invset.errors import ConfigError, InvsetError, RunFolderError
@@ -34,6 +34,7 @@ Task = Callable[[DictConfig], int]
 def launch(command: str, task: Task, arguments: list[str]) -> int:
     """Compose the config of `command` from Hydra's arguments and do the work, once or for each job of a sweep."""
     schema.register()
+    own_folder.register(arguments)
     worst = 0
     own: Exception | None = None  # of the task: a mistake in the program, not in the arguments
     sweep = Sweep()
