@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -91,14 +92,16 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
 
 
 def composed(command: str, overrides: Sequence[str]) -> Any:
-    """The config that a command would have with these overrides.
+    """The config that a command would have with these overrides; inside a job, with the job's own folders of configs.
 
     Raises:
         ConfigError: there is no such setting, or it cannot have that value.
     """
     schema.register()
+    begun = GlobalHydra.instance().is_initialized()
+    where = nullcontext() if begun else hydra.initialize_config_dir(str(config_folder()), version_base="1.3")
     try:
-        with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        with where:
             return OmegaConf.to_object(hydra.compose(command, list(overrides)))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(_in_words(error, command)) from error

@@ -164,6 +164,11 @@ def _check_goal(config: SampleConfig) -> None:
 def _ranges(value: Any, count: int) -> tuple[tuple[float, float], ...]:
     if value is None:
         raise ConfigError("range=null: give two numbers, as 'range=[50,60]'; invset probe tells what a neuron reaches.")
+    if count > 1 and _is_pair(value):
+        raise ConfigError(
+            f"range={value} is one range (without range= the default one), and there are {count} neurons: each needs "
+            "one of its own, in their order, as 'range=[[5,9],[40,50]]'."
+        )
     ranges = [value] if count == 1 and not _is_nested(value) else value
     if not isinstance(ranges, (list, tuple)) or not _is_nested(ranges):
         wanted = "two numbers in order, as '[50,60]'" if count == 1 else f"{count} of them, as '[[5,9],[40,50]]'"

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from invset.cli import goal, resume, several, sweep
+from invset.cli import goal, resume, several, sweep, unsaid
 from invset.cli.check import Targets, check_sample
 from invset.cli.manifest import manifest, require_same_weights
 from invset.cli.report import no_memory_left, report, say_done, say_not_compiled, say_smaller, title
@@ -135,6 +135,8 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     units = [str(unit) for unit in models.units]
     heading = title(sampling, targets, config)
     console.print(heading, highlight=False, markup=False)
+    for note in unsaid.notes(config, sampling) if config.resume is None else ():
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     if _is_complete(config, folder):
         say_done(console, config, folder)
         return 0

@@ -24,7 +24,7 @@ CASES = [
     ("range=50", "two numbers in order"),
     ("range=[nan,60]", "two finite numbers"),
     ("range=[[50,60],[1,2]]", "2 in all, for one neuron"),
-    ("neuron=[fc8:2,fc8:3]", "give 2 of them"),
+    ("neuron=[fc8:2,fc8:3]", "range=[40, 50] is one range (without range= the default one), and there are 2"),
     # units
     ("neuron=fc8:volcan", "did you mean volcano (981)"),
     ("neuron=fc8:1001", "has units 1 to 1000"),
