@@ -1,4 +1,4 @@
-"""What a run takes for granted of settings: a line each before it begins."""
+"""What a run takes for granted, or leaves aside, of settings: a line each before it begins."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from invset.errors import ConfigError
 if TYPE_CHECKING:
     from invset.cli.build import Sampling
 
+OF_SEEDS = ("schedule.alpha", "schedule.outer_iterations")  # the penalty grows from one outer iteration to the next
+
 
 def notes(config: SampleConfig, sampling: Sampling) -> Iterator[str]:
     """Lines on the settings of the run that Hydra is at, which begins anew."""
@@ -26,6 +28,10 @@ def notes(config: SampleConfig, sampling: Sampling) -> Iterator[str]:
             f"range={config.range} is the default, made for {usual}; what this unit reaches: "
             f"invset probe {unit}{chosen_models()}"
         )
+    ignored = [name for name in OF_SEEDS if name in given]
+    if ignored and not sampling.has_seeds:
+        what = " and ".join(ignored)
+        yield f"{what}: not used by method={config.method.name}, which has no outer iterations; method=paper has."
 
 
 def _usual_neuron(config: SampleConfig, sampling: Sampling) -> str | None:

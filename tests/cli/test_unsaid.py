@@ -1,4 +1,4 @@
-"""What is said of settings before a run begins: a default that was not made for the unit."""
+"""What is said of settings before a run begins: of a default that was made for another unit, of what is not used."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 QUICK = ("sample", "n=2", "schedule.K=2", "schedule.inner_steps=3", "hydra.run.dir=run")
 DEFAULT = "range=[40, 50] is the default, made for fc8:goldfish; what this unit reaches: invset probe "
+IGNORED = "not used by method=multistart, which has no outer iterations; method=paper has."
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,12 @@ DEFAULT = "range=[40, 50] is the default, made for fc8:goldfish; what this unit 
         (["neuron=fc8:volcano", "range=[40,50]"], []),
         ([], []),
         (["experiment=linear"], []),
+        (["schedule.alpha=5"], [f"schedule.alpha: {IGNORED}"]),
+        (
+            ["schedule.outer_iterations=2", "schedule.alpha=10"],
+            [f"schedule.alpha and schedule.outer_iterations: {IGNORED}"],
+        ),
+        (["schedule.outer_iterations=2", "schedule.alpha=5", "method=paper"], []),
     ],
 )  # fmt: skip
 def test_notes(invset, here, settings, told):
@@ -26,6 +33,7 @@ def test_notes(invset, here, settings, told):
     assert lines[1:ends] == told
     again = invset("sample", "resume=run", "n=3").out
     assert "default" not in again
+    assert "not used" not in again
 
 
 def test_a_default_of_the_users_own(invset, here):
@@ -40,6 +48,9 @@ def test_a_default_of_the_users_own(invset, here):
 
 
 def test_in_a_sweep(invset, here):
-    result = invset("sample", "-m", *QUICK[1:4], "neuron=fc8:goldfish,fc8:lion", "hydra.sweep.dir=s")
+    result = invset(
+        "sample", "-m", *QUICK[1:4], "neuron=fc8:goldfish,fc8:lion", "schedule.alpha=4,5", "hydra.sweep.dir=s"
+    )
     assert result.code in (0, 3)
-    assert result.out.count("is the default, made for fc8:goldfish") == 1
+    assert result.out.count("is the default, made for fc8:goldfish") == 2
+    assert result.out.count("schedule.alpha: not used") == 4
