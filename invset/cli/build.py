@@ -16,6 +16,7 @@ from invset.cli.encoder import Networks, built_encoder, given, inverse_encoder, 
 from invset.cli.fetching import fetch_for_run
 from invset.cli.methods import Parts, build_method
 from invset.cli.schema import CodeConfig, EncoderConfig, ProbeConfig, SampleConfig
+from invset.cli.usual_starts import FROM_IMAGES, usual_starts
 from invset.core.fused import Fused
 from invset.core.problem import Problem
 from invset.core.ranks import Ranks, SharedProblem
@@ -95,23 +96,11 @@ def models(config: SampleConfig | ProbeConfig, neurons: tuple[str, ...]) -> Mode
     encoder = inverse = built_encoder(settled, network, networks)
     starts = config.starts
     if starts == "auto":
-        starts = _usual_starts(config, generator)
+        starts = usual_starts(config, generator)
     encodes = starts == "random_images" or (starts == "common" and generator.statistics is None)
-    if encodes or (starts in ("codes", "mixed") and config.folder):
+    if encodes or (starts in FROM_IMAGES and config.folder):
         inverse = inverse_encoder(encoder, settled, config.network, network, generator, networks)
     return Models(network, generator, units, encoder, inverse, device, settled, starts)
-
-
-def _usual_starts(config: SampleConfig | ProbeConfig, generator: Generator) -> str:
-    """What starts=auto is: as the paper has it where nothing is known of real codes."""
-    if generator.statistics is None:
-        return "random_images"
-    real = (
-        len(generator.statistics.bank) >= config.schedule.K * config.schedule.groups
-        if isinstance(config, SampleConfig)
-        else False
-    )
-    return "mixed" if real and config.method.name == "multistart" else "normal"  # type: ignore[union-attr]
 
 
 def sampling(config: SampleConfig, targets: Targets, ranks: Ranks | None = None) -> Sampling:

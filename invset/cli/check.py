@@ -80,10 +80,7 @@ def check_sample(config: SampleConfig) -> Targets:
     if config.objective.scale != "auto":
         _positive("objective.scale", config.objective.scale, "auto, or a number above 0 (1 is the paper as printed)")
     check_bounds(config.code.bounds)
-    if config.folder is not None and config.starts not in ("codes", "mixed") and config.method.name != "search":
-        raise ConfigError(
-            f"folder={config.folder} is only used with starts=codes or mixed: add one of them, or leave folder out."
-        )
+    _check_folder(config)
     neurons = check_neurons(config.neuron)
     return Targets(neurons, _ranges(config.range, len(neurons)))
 
@@ -158,6 +155,17 @@ def _check_goal(config: SampleConfig) -> None:
     if config.until == "plateau" and config.n < LEAST:
         raise ConfigError(
             f"n={config.n}: a plateau can be told from {LEAST} samples on, and n is the most; give n={LEAST} or more."
+        )
+
+
+def _check_folder(config: SampleConfig) -> None:
+    method, auto = config.method.name, config.starts == "auto"
+    mixed = auto and method == "multistart"  # if the generator knows of real codes: see usual_starts.py
+    if config.folder is not None and not (config.starts in ("codes", "mixed") or mixed or method == "search"):
+        told = f"; starts=auto is neither with method={method}" if auto else ""
+        raise ConfigError(
+            f"folder={config.folder} is only used with starts=codes or mixed{told}: add one of them, or leave folder "
+            "out."
         )
 
 

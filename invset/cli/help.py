@@ -54,7 +54,7 @@ settings (defaults in brackets):
   fill         any: mostly its middle half; uniform: all of it, evenly from n=500 on (method=multistart) [any]
   starts       where chains start: normal, codes, mixed (both in turn), random_images, common; auto [auto]
                auto: mixed, of other methods normal, and random_images where the generator knows no real codes
-  folder       of images to start from, with starts=codes or mixed
+  folder       of images to start from, with starts=codes or mixed, or auto where that is mixed
   objective.between       distances between encodings, images, codes, none [encodings]
   objective.scale    auto, or a number; 1 is the paper as printed [auto]
   schedule.K         chains [10]; also schedule.mu, .alpha, .inner_steps, .outer_iterations, .stop

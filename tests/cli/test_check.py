@@ -96,7 +96,8 @@ def test_a_neuron_twice():
         ({"position": "centre"}, "position=centre: did you mean center"),
         ({"starts": "real"}, "starts=real: "),
         ({"pixels": "row"}, "pixels=row: did you mean raw"),
-        ({"folder": "x"}, "only used with starts=codes"),
+        ({"folder": "x"}, "only used with starts=codes or mixed; starts=auto is neither with method=paper: add one"),
+        ({"folder": "x", "starts": "normal"}, "only used with starts=codes or mixed: add one"),
         ({"schedule": ScheduleConfig(K=0)}, "schedule.K=0: give 1 or more"),
         ({"schedule": ScheduleConfig(inner_steps=0)}, "schedule.inner_steps=0"),
         ({"schedule": ScheduleConfig(outer_iterations=0)}, "schedule.outer_iterations=0"),
@@ -119,6 +120,12 @@ def test_a_neuron_twice():
 def test_a_wrong_setting(changes: dict[str, Any], told: str):
     with pytest.raises(ConfigError, match=told):
         check_sample(replace(GOOD, **changes))
+
+
+def test_a_folder_of_images_to_start_from():
+    multistart = replace(GOOD, folder="x", method=MethodConfig("multistart"))
+    for config in (multistart, replace(multistart, starts="mixed"), replace(GOOD, folder="x", starts="codes")):
+        check_sample(config)
 
 
 def test_a_plateau():

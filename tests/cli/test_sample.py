@@ -336,3 +336,18 @@ def test_a_full_disk(invset, here, linear, linear_run, monkeypatch, results, ful
     assert "make room on the disk" in result.err
     assert invset("sample", "resume=run").code == 0
     assert results(here / "run") == results(linear_run)
+
+
+def test_images_of_a_folder_to_start_from(invset, here, mini, mini_run):
+    """starts=auto is mixed, which takes them for every other start: as if it had been said."""
+    (here / "pictures").mkdir()
+    for number in range(1, 7):
+        (here / "pictures" / f"{number}.png").write_bytes((mini_run / "images" / f"{number:04d}.png").read_bytes())
+    for name, starts in (("auto", ()), ("mixed", ("starts=mixed",))):
+        result = invset(*mini, "folder=pictures", *starts, f"hydra.run.dir={name}")
+        assert (result.code, result.err) == (0, "")
+    configs = [yaml.safe_load((here / name / "config.yaml").read_text()) for name in ("auto", "mixed")]
+    assert configs[0] == configs[1]
+    assert configs[0]["starts"] == "mixed"
+    codes = [(here / name / "codes.safetensors").read_bytes() for name in ("auto", "mixed")]
+    assert codes[0] == codes[1] != (mini_run / "codes.safetensors").read_bytes()

@@ -1,0 +1,37 @@
+"""What starts=auto is, as the README has it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from invset.cli.schema import MethodConfig, ProbeConfig, SampleConfig, ScheduleConfig
+from invset.cli.usual_starts import usual_starts
+from invset.errors import ConfigError
+from invset.models.registry import build_generator
+
+MANY = SampleConfig(method=MethodConfig("multistart"))
+PAPER = SampleConfig(method=MethodConfig("paper"))
+
+
+@pytest.mark.parametrize(
+    ("config", "mini", "pixels", "unknown"),
+    [
+        (MANY, "mixed", "normal", "random_images"),
+        (replace(MANY, schedule=ScheduleConfig(K=10**6)), "normal", "normal", "random_images"),
+        (PAPER, "normal", "normal", "random_images"),
+        (ProbeConfig(folder="x"), "normal", "normal", "random_images"),
+        (replace(MANY, folder="x"), "mixed", "mixed", None),
+    ],
+)
+def test_auto(config, mini, pixels, unknown):
+    known = build_generator("mini")
+    assert usual_starts(config, known) == mini
+    assert usual_starts(config, build_generator("pixels", shape=[3, 4, 4])) == pixels  # it knows no real codes
+    nothing = replace(known, statistics=None)
+    if unknown is not None:
+        assert usual_starts(config, nothing) == unknown
+        return
+    with pytest.raises(ConfigError, match=r"^folder=x is not used with starts=auto, which is random_images here"):
+        usual_starts(config, nothing)
