@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import sys
@@ -16,17 +15,17 @@ from typing import Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from invset.cli import check, launching, own_folder, schema
+from invset.cli import launching, own_folder, schema
 from invset.cli.signals import Interrupted, as_exceptions
 from invset.cli.sweep import Sweep
+from invset.cli.wording import OPTIONS, advice, in_words
+from invset.cli.wording import config_folder as config_folder  # for who has it from here
 from invset.errors import ConfigError, InvsetError, RunFolderError
 from invset.run.layout import Layout
-
-OPTIONS = ("network.options.", "generator.options.", "encoder.options.", "method.options.")  # of builders
 
 Task = Callable[[DictConfig], int]
 """A command's work on its composed config; returns the exit code."""
@@ -77,7 +76,7 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if error is own:
             raise
-        return complain(ConfigError(_in_words(error, command)))
+        return complain(ConfigError(in_words(error, command, arguments)))
     except OSError as error:
         if error is own:
             raise
@@ -104,20 +103,13 @@ def composed(command: str, overrides: Sequence[str]) -> Any:
         with where:
             return OmegaConf.to_object(hydra.compose(command, list(overrides)))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(_in_words(error, command)) from error
+        raise ConfigError(in_words(error, command, overrides)) from error
 
 
 def complain(error: InvsetError) -> int:
     """Print an error; returns the exit code it stands for."""
     print(f"invset: {error}", file=sys.stderr)
     return error.exit_code
-
-
-def config_folder() -> Path:
-    """Where the configs are: in the package as installed, beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
 
 
 def _without_plus(argument: str) -> str:
@@ -136,7 +128,7 @@ def _require_known(config: DictConfig, command: str) -> None:
     given = list(_keys(config))
     for name in given:
         if name not in known and not name.startswith(OPTIONS):
-            raise ConfigError(f"there is no setting '{name}': {_advice(name, known)}")
+            raise ConfigError(f"there is no setting '{name}': {advice(name, known)}")
     for name in known:
         if name not in given:
             raise ConfigError(f"{name}: taken away; every setting needs a value.")
@@ -161,47 +153,3 @@ def _sweep_up() -> None:
         if not parent.is_relative_to(Path.cwd() / "outputs") or any(parent.iterdir()):
             return
         parent.rmdir()
-
-
-def _advice(name: str, known: list[str]) -> str:
-    if name.startswith(OPTIONS):
-        return f"an option of a model is added with a plus: +{name}=…"
-    last = name.rsplit(".", 1)[-1]
-    close = [key for key in known if key.rsplit(".", 1)[-1] == last]
-    return f"did you mean {' or '.join(close)}?" if close else check.near_names(name, known)
-
-
-def _in_words(error: Exception, command: str) -> str:
-    cause = error.__cause__
-    text = " ".join(f"{error}".split())
-    if isinstance(error, OverrideParseException) or "See https://hydra.cc/docs/1.2/advanced/override_grammar" in text:
-        given = error.override if isinstance(error, OverrideParseException) else _lexed(text)
-        return (
-            f"{given}: cannot be read; write key=value, as n=100, neuron=fc8:981 or 'range=[50,60]' "
-            "(in quotes, so that the shell leaves the brackets alone); a text with spaces or other signs needs quotes "
-            "of its own, as \"hydra.run.dir='my run'\"."
-        )
-    if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*?)'", text):
-        key, values = several[1], several[2]
-        return f"{key}={values}: write a list as '{key}=[{values}]' (in quotes), or add -m to sweep over the values."
-    if unknown := re.match(r"(?:Could not override|Error merging override) '?([^'=\s]+)", text):
-        name = unknown[1]
-        known = schema.keys(schema.SCHEMAS[command])
-        if name not in known and not name.startswith("hydra."):
-            return f"there is no setting '{name}': {_advice(name, known)}"
-    if figure := re.match(r"In 'experiment/paper/([^']*)'", text):
-        return f"experiment=paper/{figure[1]}: this is a figure of several runs: invset reproduce {figure[1]}"
-    if group := re.match(
-        r"(?:In '[^']*': )?Could not find '([^']+)/([^'/]+)'.*?Available options in '[^']*': (.*?)(?: Config|$)",
-        text,
-    ):
-        return f"{group[1]}={group[2]}: {check.near_names(group[2], group[3].split())}"
-    detail = " ".join(f"{cause}".split("\n")[0].split()) if isinstance(cause, OmegaConfBaseException) else ""
-    if merging := re.match(r"Error merging override (\S+)$", text):
-        return f"{merging[1]}: {detail}"
-    return f"{text} {detail}".strip()
-
-
-def _lexed(text: str) -> str:
-    found = re.match(r"LexerNoViableAltException: (.*?) \^", text)
-    return found[1] if found else text
