@@ -3,11 +3,11 @@ r"""What this costs, against what it could cost: the rows of BENCHMARKS.md, all 
     python scripts/bench.py                            # all, about half an hour of two cores
     python scripts/bench.py --rows step --models mini --repeats 50
     python scripts/bench.py --rows full --sizes 100 1000
-    python scripts/bench.py --device cuda              # with what the card's own matrix and memory rates would allow
+    python scripts/bench.py --device cuda --precision float32 tf32 bfloat16 --compile none graphs
 
-`step`: a sampling step against the bare forward and backward pass of the same networks. `run`: a whole run against the
-paper as one would first write it down (scripts/literal.py). `ppgn`: samples a second and passes a sample, against PPGN
-at the same batch. `full`: eq. 16 at growing n, a process each. `outside`: the share of a run's time outside the
+`step`: a sampling step against the bare forward and backward pass of the same networks. `whole`: seconds of a whole
+run, images written; both for each of --models, --precision and --compile. `run`: a whole run against the paper as one
+would first write it down (scripts/literal.py). `ppgn`: samples a second and passes a sample, against PPGN at the same batch. `full`: eq. 16 at growing n, a process each. `outside`: the share of a run's time outside the
 networks. `start`: from the command to the first step. Machines are noisy: what is compared is measured in turn, and
 ratios are taken pair by pair.
 """
@@ -28,34 +28,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from bench_step import MODELS, named, seconds, step, variants
 from hydra import compose, initialize_config_dir
 from literal import Literal, OneByOne, mean_distance
 from omegaconf import OmegaConf
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from invset.cli import app, build, check, schema
 from invset.cli.build import Sampling
+from invset.cli.device import PRECISIONS, prepare_torch
+from invset.core.fused import Fused
 from invset.core.paper import Paper
-from invset.core.problem import Problem
-from invset.core.region import Region
-from invset.core.seeding import Schedule
-from invset.core.state import State
-from invset.models.network import Generator, Network
-from invset.models.reader import Encoder, Reader
-from invset.models.registry import build_generator, build_network
-from invset.models.unit import parse_unit
+from invset.models.reader import Reader
 from invset.run import summary
 from invset.run.folder import RunFolder
 from invset.run.recorder import Recorder
 from invset.run.runner import Runner
 from invset.run.summary import peak_memory
 
-MODELS: dict[str, Callable[[], tuple[Network, Generator]]] = {
-    "mini": lambda: (build_network("mini"), build_generator("mini")),
-    "caffenet": lambda: (build_network("caffenet", weights="random"), build_generator("ppgn", weights="random")),
-}
 INVSET = (sys.executable, "-c", "from invset.cli.main import main; main()")
+WHOLE = {
+    "mini": ["range=[50,60]"],
+    "caffenet": [
+        "network=caffenet", "network.weights=random", "generator=ppgn", "generator.weights=random", "neuron=fc8:981",
+        "range=[40,60]",
+    ],
+}  # fmt: skip
 FIRST_STEP = """
 import json, time
 from hydra import compose, initialize_config_dir
@@ -87,11 +84,15 @@ def main() -> None:
     """Print a table for each row asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
-    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="of step")
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="of step, whole")
+    parser.add_argument("--precision", nargs="+", choices=list(PRECISIONS), default=["float32"], help="of step, whole")
+    parser.add_argument(
+        "--compile", nargs="+", choices=["none", "graphs", "inductor"], default=["none"], help="the same"
+    )
     parser.add_argument("--chains", type=int, default=10, help="K")
     parser.add_argument("--repeats", type=int, default=20, help="pairs of step")
-    parser.add_argument("--runs", type=int, default=3, help="of run, ppgn, outside, start")
-    parser.add_argument("--n", type=int, default=500, help="samples of run, ppgn, outside")
+    parser.add_argument("--runs", type=int, default=3, help="of whole, run, ppgn, outside, start")
+    parser.add_argument("--n", type=int, default=500, help="samples of whole, run, ppgn, outside")
     parser.add_argument("--settings", nargs="*", default=[], help="of invset sample, in every run: 'range=[20,30]'")
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10000], help="n of full")
     parser.add_argument("--steps", type=int, default=1, help="of full")
@@ -104,99 +105,11 @@ def main() -> None:
     if arguments.full_size:
         print(json.dumps(_full_size(arguments, arguments.full_size)))
         return
-    device = torch.device(arguments.device)
+    device = prepare_torch(arguments.device, None)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(f"torch {torch.__version__}, {name}")
     for row in arguments.rows:
         ROWS[row](arguments)
-
-
-def _step(arguments: argparse.Namespace) -> None:
-    device = torch.device(arguments.device)
-    print(f"\nstep: K = {arguments.chains}, median of {arguments.repeats} pairs\n")
-    print("| models | step, s | bare pass, s | step / bare | samples/s | peak memory, MB |")
-    print("|---|---|---|---|---|---|")
-    rates = _rates(device)
-    for model in arguments.models:
-        cells, floor = _step_row(*MODELS[model](), arguments.chains, arguments.repeats, device, rates)
-        print(f"| {model} {cells}", flush=True)
-        print(f"\n{model}: {floor}\n", flush=True)
-
-
-def _rates(device: torch.device) -> tuple[float, float]:
-    """What the device does in a second: operations of a float32 matrix product, bytes read and written by a copy."""
-    side = 8192 if device.type == "cuda" else 1024
-    a = torch.randn(side, side, device=device)
-    copied = torch.empty(2**28 if device.type == "cuda" else 2**25, dtype=torch.uint8, device=device)
-    target = torch.empty_like(copied)
-    products = min(_seconds(lambda: torch.mm(a, a), device) for _ in range(10))
-    copies = min(_seconds(lambda: target.copy_(copied), device) for _ in range(10))
-    return 2 * side**3 / products, 2 * len(copied) / copies
-
-
-def _step_row(
-    network: Network, generator: Generator, chains: int, repeats: int, device: torch.device, rates: tuple[float, float]
-) -> tuple[str, str]:
-    network.to(device)
-    generator.to(device)
-    reader = Reader(network, [parse_unit("fc8:2", network)], Encoder(network, "fc6"))
-    randomness = torch.Generator().manual_seed(0)
-    codes = torch.randn(64, generator.code_size, generator=randomness).abs().to(device)
-    problem = Problem(generator, reader)
-    method, state = _sampling(problem, codes, chains)
-
-    def bare() -> None:
-        leaf = codes[:chains].clone().requires_grad_(True)
-        outputs = reader(generator(leaf))
-        torch.autograd.grad(outputs, leaf, [torch.ones_like(output) for output in outputs])
-
-    samples = 0
-
-    def step() -> None:
-        nonlocal state, samples
-        state, info = method.step(state)
-        samples += len(info.samples)
-
-    for _ in range(3):
-        bare()
-        step()
-    samples = 0
-    pairs = [(_seconds(step, device), _seconds(bare, device)) for _ in range(repeats)]
-    ratio = statistics.median(ours / theirs for ours, theirs in pairs)
-    ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-    rate = samples / sum(pair[0] for pair in pairs)
-    with FlopCounterMode(display=False) as counted:
-        leaf = codes[:chains].clone().requires_grad_(True)
-        sum(output.sum() for output in reader(generator(leaf))).backward()  # type: ignore[union-attr]
-    parameters = [p for model in (network, generator) for p in model.module.parameters()]
-    moved = 2 * sum(p.numel() * p.element_size() for p in parameters)  # read forwards, and again backwards
-    floors = counted.get_total_flops() / rates[0], moved / rates[1]
-    floor = (
-        f"{counted.get_total_flops() / 1e9:.2f} GFLOP a step, at the {rates[0] / 1e12:.3f} TFLOP/s of a matrix product "
-        f"here, take {floors[0]:.4f} s, {floors[0] / ours:.0%} of the step; reading all weights twice at the "
-        f"{rates[1] / 1e9:.1f} GB/s of a copy takes {floors[1]:.4f} s, {floors[1] / ours:.0%}"
-    )
-    cells = f"| {ours:.4f} | {theirs:.4f} | {ratio:.3f} | {rate:.0f} | {peak_memory() / 1e6:.0f} |"
-    return cells, floor
-
-
-def _sampling(problem: Problem, codes: Tensor, chains: int) -> tuple[Paper, State]:
-    """A method in its sampling phase, with a range about what random codes give."""
-    activations = problem.evaluate(codes[:chains]).activations
-    spread = float(activations.max() - activations.min())
-    region = Region.two_sided([(float(activations.min()) - spread / 2, float(activations.max()) + spread / 2)])
-    method = Paper(problem, region.to(codes.device), Schedule(chains=chains), lambda chain, _: codes[chain], codes)
-    return method, method.begin()._replace(phase="sampling")
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
 
 
 def _sampler(arguments: argparse.Namespace, *overrides: str) -> Sampling:
@@ -224,7 +137,8 @@ def _whole(sampling: Sampling, n: int, literal: bool = False) -> Turn:
             size = models.generator.code_size
             recorder = kind(folder, units, size, reader, sampling.region, models.device)
             seeds = lambda info: summary.write_seeds(recorder, info, "seeds")  # noqa: E731
-            runner = Runner(sampling.method, sampling.problem, recorder, n, seeds)
+            ahead = models.device.type != "cpu"  # as the command does
+            runner = Runner(sampling.method, sampling.problem, recorder, n, seeds, ahead=ahead)
             for _ in runner.steps():
                 pass
             recorder.close()
@@ -239,7 +153,7 @@ def _whole(sampling: Sampling, n: int, literal: bool = False) -> Turn:
 
 
 def _literal(arguments: argparse.Namespace, one_by_one: bool) -> Sampling:
-    sampling = _sampler(arguments, "method=paper", f"n={arguments.n}")
+    sampling = _sampler(arguments, "method=paper", f"n={arguments.n}", "channels_last=false")  # as torch has it
     ours, models = sampling.method, sampling.models
     assert isinstance(ours, Paper)
     assert models.encoder is not None
@@ -248,6 +162,29 @@ def _literal(arguments: argparse.Namespace, one_by_one: bool) -> Sampling:
     method.encode, method.activate = models.encoder, lambda images: activate(images)[1]
     method.one_by_one = one_by_one
     return replace(sampling, method=method)
+
+
+def _whole_runs(arguments: argparse.Namespace) -> None:
+    print(
+        f"\nwhole: method=paper, n = {arguments.n}, from loaded weights to the last file; median of {arguments.runs}\n"
+    )
+    print("| models | seconds | CPU s | steps for seeds, samples | passes: forward, backward, saved | samples |")
+    print("|---|---|---|---|---|---|")
+    for model, precision, how in variants(arguments):
+        settings = [*WHOLE[model], f"precision={precision}", f"compile={how or 'null'}", "method=paper"]
+        turns = []
+        for _ in range(arguments.runs):
+            sampling = _sampler(arguments, *settings, f"n={arguments.n}")
+            if isinstance(fused := sampling.problem.networks, Fused):
+                fused.on_failure = lambda reason, how=how: print(f"compile={how}: {reason}")  # type: ignore[misc]
+            turns.append(_whole(sampling, arguments.n))
+        outcome = turns[0].outcome
+        passes = ", ".join(str(count) for count in outcome["passes"].values())
+        print(
+            f"| {named(model, precision, how)} | {_median(turns, 0):.2f} | {_median(turns, 1):.2f} | "
+            f"{outcome['seed_steps']}, {outcome['sampling_steps']} | {passes} | {outcome['samples']} |",
+            flush=True,
+        )
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -335,7 +272,7 @@ def _full_size(arguments: argparse.Namespace, n: int) -> tuple[float, float, int
         recorder.state = sampling.method.begin()
         steps = Runner(sampling.method, sampling.problem, recorder, n).steps()
         cpu = time.process_time()
-        wall = sum(_seconds(lambda: next(steps), device) for _ in range(arguments.steps))
+        wall = sum(seconds(lambda: next(steps), device) for _ in range(arguments.steps))
         cpu = time.process_time() - cpu
         recorder.close()
     return wall / arguments.steps / n, cpu / arguments.steps / n, peak_memory()
@@ -350,7 +287,7 @@ def _outside(arguments: argparse.Namespace) -> None:
         def timed(work: Callable[..., Any], device: torch.device = device, inside: list[float] = inside) -> Any:
             def call(*given: Any, **options: Any) -> Any:
                 results: list[Any] = []
-                inside[0] += _seconds(lambda: results.append(work(*given, **options)), device)
+                inside[0] += seconds(lambda: results.append(work(*given, **options)), device)
                 return results[0]
 
             return call
@@ -360,10 +297,10 @@ def _outside(arguments: argparse.Namespace) -> None:
         torch.autograd.grad = timed(real)
         try:
             read = timed(sampling.reader)
-            seconds = _whole(replace(sampling, reader=read), arguments.n).seconds
+            whole = _whole(replace(sampling, reader=read), arguments.n).seconds
         finally:
             torch.autograd.grad = real
-        shares.append(1 - inside[0] / seconds)
+        shares.append(1 - inside[0] / whole)
     print(
         f"\noutside: {statistics.median(shares):.1%} of a run of n = {arguments.n} is spent outside the networks "
         f"({', '.join(f'{share:.1%}' for share in shares)}): sums, steps, files, grids, summary",
@@ -373,7 +310,7 @@ def _outside(arguments: argparse.Namespace) -> None:
 
 def _start(arguments: argparse.Namespace) -> None:
     def timed(command: tuple[str, ...]) -> float:
-        return _seconds(lambda: subprocess.run(command, check=True, capture_output=True), torch.device("cpu"))
+        return seconds(lambda: subprocess.run(command, check=True, capture_output=True), torch.device("cpu"))
 
     inner = (sys.executable, "-c", FIRST_STEP.replace("{device}", arguments.device))
     version, help_, parts = [], [], []
@@ -390,7 +327,7 @@ def _start(arguments: argparse.Namespace) -> None:
 
 
 ROWS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "step": _step, "run": _run, "ppgn": _ppgn, "full": _full, "outside": _outside, "start": _start,
+    "step": step, "whole": _whole_runs, "run": _run, "ppgn": _ppgn, "full": _full, "outside": _outside, "start": _start,
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """What half precision and channels last do: to activations, to who is in range, and to the time of a pass.
 
     python scripts/precision.py                    # CaffeNet with the fc6 generator at full size, random weights
-    python scripts/precision.py --device cuda --settings float32 float32-last bfloat16-last float16-last
+    python scripts/precision.py --device cuda --settings float32-last tf32 tf32-last bfloat16-last float16-last
 
 Errors are of 64 codes. A layer's is the largest difference from float32 over the largest activation. In range: of the
 pairs of code and unit that are in range in this precision, those that are not in float32; a unit's range goes from the
@@ -13,11 +13,11 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from functools import partial
 
 import torch
 from torch import Tensor
 
+from invset.cli.device import place, prepare_torch
 from invset.models.network import Generator, Network
 from invset.models.reader import Encoder, Reader
 from invset.models.registry import build_generator, build_network
@@ -31,7 +31,7 @@ CODES, BATCH = 64, 16
 def main() -> None:
     """Print a table, a row a setting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--settings", nargs="+", default=SETTINGS, help="float32, bfloat16, float16; -last: channels")
+    parser.add_argument("--settings", nargs="+", default=SETTINGS, help="precisions; -last: channels last in memory")
     parser.add_argument("--chains", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -42,12 +42,15 @@ def main() -> None:
     seconds: dict[str, list[float]] = {setting: [] for setting in models}
     for _ in range(arguments.repeats + 1):
         for setting, (network, generator) in models.items():
+            prepare_torch(arguments.device, None, setting.partition("-")[0])
             seconds[setting].append(_seconds(network, generator, codes[: arguments.chains]))
+    prepare_torch(arguments.device, None)
     exact = _activations(*models["float32"], codes)
     print(f"torch {torch.__version__}, {arguments.device}, {torch.get_num_threads()} threads\n")
     print(f"| | {' | '.join(f'error of {layer}' for layer in LAYERS)} | out of range in float32 | time / float32 |")
     print(f"|---{'|---' * len(LAYERS)}|---|---|")
     for setting in arguments.settings:
+        prepare_torch(arguments.device, None, setting.partition("-")[0])
         found = _activations(*models[setting], codes)
         errors = [float((found[layer] - exact[layer]).abs().max() / exact[layer].abs().max()) for layer in LAYERS]
         pairs = zip(seconds[setting][1:], seconds["float32"][1:], strict=True)
@@ -57,11 +60,10 @@ def main() -> None:
 
 
 def _placed(setting: str, device: str) -> tuple[Network, Generator]:
-    dtype, _, last = setting.partition("-")
+    precision, _, last = setting.partition("-")
     network, generator = build_network("caffenet", weights="random"), build_generator("ppgn", weights="random")
     for model in (network, generator):
-        place = partial(model.to, device, getattr(torch, dtype))
-        place(channels_last=bool(last))
+        place(model, torch.device(device), precision, bool(last))
     return network, generator
 
 
