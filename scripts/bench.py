@@ -7,9 +7,10 @@ r"""What this costs, against what it could cost: the rows of BENCHMARKS.md, all 
 
 `step`: a sampling step against the bare forward and backward pass of the same networks. `whole`: seconds of a whole
 run, images written; both for each of --models, --precision and --compile. `run`: a whole run against the paper as one
-would first write it down (scripts/literal.py). `ppgn`: samples a second and passes a sample, against PPGN at the same batch. `full`: eq. 16 at growing n, a process each. `outside`: the share of a run's time outside the
-networks. `start`: from the command to the first step. Machines are noisy: what is compared is measured in turn, and
-ratios are taken pair by pair.
+would first write it down (scripts/literal.py). `ppgn`: samples a second and passes a sample, against PPGN at the same
+batch. `full`: eq. 16 at growing n, a process each. `outside`: the share of a run's time outside the networks.
+`start`: from the command to the first step. Machines are noisy: what is compared is measured in turn, and ratios are
+taken pair by pair.
 """
 
 from __future__ import annotations
