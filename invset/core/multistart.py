@@ -9,8 +9,8 @@ into the range nearly moves another, so that a few steps are left where there wo
 chain takes along, the sooner and the more alike are its samples: γ follows, chain by chain, from the steps that a
 sample is to take, whatever the network and the range.
 
-All samples so far count as members of the group whose distances are maximised; as moments, at no cost. Chains aim at
-the nearest part of the range that wants samples, so that the range is filled evenly, or at the middle half of it.
+All samples so far count as members of the group whose distances are maximised; as moments, at no cost. Each chain aims
+at the part of the range with the fewest samples, so that the range is filled evenly, or at the middle half of it.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ RELAXED = steps.Aim(steps.SAMPLING.staying, steps.SAMPLING.smallest, relaxation=
 PULL = 0.4  # of the objective, as a share of the constraints'
 ALIKE = 0.1  # of the distance between unrelated encodings: the root mean square below which starts are alike
 BINS = 10  # equal parts of a range
-AHEAD = 2  # samples that a part may have beyond its share
 NEARER = 0.9  # a step that leaves more than this of the way to go has brought a chain no nearer
 LONG = 2 * STEPS  # after which a chain in range, but not where it is to go, gives its sample if it gets no nearer
+LONG_EVEN = (
+    2 * LONG
+)  # the same where the range is to be filled evenly: parts are narrow, and those far in are slow to reach
 STARTS = 4  # of each chain without a single sample, after which it is given up
 
 
@@ -74,7 +76,8 @@ class Multistart:
         carry = torch.full(age.shape, FIRST_CARRY, dtype=torch.float64)
         seen = torch.full((len(codes), constraints), torch.nan, dtype=codes.dtype, device=codes.device)
         filled = torch.zeros(constraints, BINS, device=codes.device)
-        return self._balanced(state)._replace(lives=Lives(age, torch.zeros_like(codes), carry, seen, filled))
+        lives = Lives(age, torch.zeros_like(codes), carry, seen, goal=seen, filled=filled, missed=filled)
+        return self._balanced(state)._replace(lives=lives)
 
     def step(self, state: State) -> tuple[State, StepInfo]:
         """Evaluate the codes, take those that have arrived for samples and give them a new start; move the others.
@@ -87,13 +90,13 @@ class Multistart:
     def stepping(self, state: State) -> Stepping:
         """The same, as it asks."""
         problem, before = self.problem, state.steps.violation
-        part = partial(self._wanting, state.lives.filled) if self.even else self._middle
+        part = partial(self._wanting, state.lives) if self.even else self._middle
         evaluation: Evaluation = yield state.codes
         group = Moments.of(evaluation.encodings)
         state, view = descent.seen(self.region, state, RELAXED, evaluation, group, part=part)
         age, seen = state.lives.age.to(state.codes.device), state.lives.seen
         overdue = age >= self.schedule.inner_steps - 1
-        at_rest = (view.total > NEARER * before) & (age >= LONG)
+        at_rest = (view.total > NEARER * before) & (age >= (LONG_EVEN if self.even else LONG))
         asleep = ((view.evaluation.activations == seen) & (view.violation > 0)).any(dim=1)
         arrived = view.feasible & ((view.total == 0) | at_rest | overdue)
         samples = arrived.nonzero().flatten()
@@ -103,7 +106,9 @@ class Multistart:
         gradient: Tensor = yield pulls
         codes, lengths = descent.moved(problem, state, pulls, gradient)
         info = descent.report(state, view, samples, lengths.masked_fill(arrived, 0))
-        lives = state.lives._replace(age=state.lives.age + 1, seen=view.evaluation.activations)
+        lives = state.lives._replace(
+            age=state.lives.age + 1, seen=view.evaluation.activations, goal=view.aimed.aim_lower
+        )
         state = state._replace(codes=codes, lives=lives, step=state.step + 1)
         return self._renewed(state, info.codes, arrived.cpu(), (arrived | asleep | overdue).cpu()), info
 
@@ -147,27 +152,39 @@ class Multistart:
         lower, upper = region.aim_lower.expand_as(activations), region.aim_upper.expand_as(activations)
         return Region(lower, upper, middle, middle, region.half_width)
 
-    def _wanting(self, filled: Tensor, activations: Tensor) -> Region:
-        """For each chain the part of the range that wants samples and is nearest to where it is (k, p)."""
-        region = self.region
+    def _wanting(self, lives: Lives, activations: Tensor) -> Region:
+        """The part of the range that each chain is to go to (k, p): its own, which a new start is given here.
+
+        It is the nearest of those with the fewest samples, those counted that other chains are on their way to. A part
+        missed m times in a row counts as m (m + 1) / 2 samples fuller, so that nobody waits for what is not reached.
+        """
+        region, goal = self.region, lives.goal.clone()
         width = 2 * region.half_width / BINS
-        wanting = filled < filled.sum(dim=1, keepdim=True) / BINS + AHEAD
         middles = region.lower[:, None] + width[:, None] * (torch.arange(BINS, device=width.device) + 0.5)
-        away = (activations[:, :, None] - middles).abs().masked_fill(~wanting, torch.inf)
-        targets = middles.gather(1, away.argmin(dim=2).T).T
-        return region.around(targets, 1 / BINS)
+        filled = lives.filled + lives.missed * (lives.missed + 1) / 2
+        for chain in goal.isnan().any(dim=1).nonzero().flatten().tolist():
+            taken = filled + self._count(goal[~goal.isnan().any(dim=1)])
+            away = (activations[chain][:, None] - middles).abs()
+            nearest = away.masked_fill(taken > taken.amin(dim=1, keepdim=True), torch.inf).argmin(dim=1, keepdim=True)
+            goal[chain] = middles.gather(1, nearest)[:, 0]
+        return region.around(goal, 1 / BINS)
+
+    def _count(self, activations: Tensor) -> Tensor:
+        """How many of activations (m, p) lie in each of the equal parts of each range: (p, bins)."""
+        parts = ((activations - self.region.lower) / (2 * self.region.half_width) * BINS).long().clamp(0, BINS - 1)
+        none = torch.zeros(parts.shape[1], BINS, device=parts.device)
+        return none.scatter_add(1, parts.T, torch.ones_like(parts.T, dtype=none.dtype))
 
     def _counted(self, state: State, view: View, samples: Tensor) -> State:
         """The state with rows `samples` (m,) of the view among the samples."""
         if not len(samples):
             return state._replace(idle=state.idle + 1)
-        region, activations = self.region, view.evaluation.activations[samples]
-        bins = ((activations - region.lower) / (2 * region.half_width) * BINS).long().clamp(0, BINS - 1)
-        filled = state.lives.filled.scatter_add(1, bins.T, torch.ones_like(bins.T, dtype=state.lives.filled.dtype))
+        got, meant = self._count(view.evaluation.activations[samples]), self._count(view.aimed.aim_lower[samples])
+        filled, missed = state.lives.filled + got, (state.lives.missed + meant).masked_fill(got > 0, 0)
         return state._replace(
             phase="sampling",
             previous=state.previous.merge(Moments.of(view.evaluation.encodings[samples])),
-            lives=state.lives._replace(filled=filled),
+            lives=state.lives._replace(filled=filled, missed=missed),
             idle=0,
         )
 
@@ -212,7 +229,11 @@ class Multistart:
             attempts=attempts,
             steps=Steps(*(torch.where(fresh, new, old) for new, old in zip(first, state.steps, strict=True))),
             lives=state.lives._replace(
-                age=age, way=way, carry=carry, seen=state.lives.seen.masked_fill(fresh[:, None], torch.nan)
+                age=age,
+                way=way,
+                carry=carry,
+                seen=state.lives.seen.masked_fill(fresh[:, None], torch.nan),
+                goal=state.lives.goal.masked_fill(fresh[:, None], torch.nan),
             ),
         )
         return state._replace(phase=self._phase(state))

@@ -27,14 +27,18 @@ class Lives(NamedTuple):
         way: (k, c), what led each chain from its start to its last sample; 0 as long as it has none.
         carry: (k,), γ: how much of its way a chain takes along to its next start, 0 … 1.
         seen: (k, p), the activations before each chain's last step; NaN at a new start.
+        goal: (k, p), the activation in the middle of where each chain is to go; NaN at a new start.
         filled: (p, bins), how many samples lie in each equal part of each range.
+        missed: (p, bins), how many chains in a row were to go to a part and gave their sample elsewhere.
     """
 
     age: Tensor
     way: Tensor
     carry: Tensor
     seen: Tensor
+    goal: Tensor
     filled: Tensor
+    missed: Tensor
 
     @classmethod
     def none(cls) -> Lives:

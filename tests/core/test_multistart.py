@@ -18,7 +18,7 @@ from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
 from invset.core.state import State
-from invset.metrics.filling import uniform_distance
+from invset.metrics.filling import histogram, uniform_distance
 from invset.run.states import pack, unpack
 
 TWO_RANGES = ((8.0, 12.0), (-9.0, -6.0))
@@ -193,25 +193,59 @@ def test_a_range_with_one_end_holds_it(linear: type, walk: Callable, samples: Ca
 
 
 @pytest.mark.parametrize("random_seed", range(4))
-def test_an_even_range_is_filled_evenly(random_seed: int, linear: type, walk: Callable, samples: Callable) -> None:
-    """Kolmogorov's and Smirnov's distance to uniform of 300 samples; those of the middle half come to over 0.25."""
+@pytest.mark.parametrize("n", [60, 120])
+def test_an_even_range_is_filled_evenly(
+    n: int, random_seed: int, linear: type, walk: Callable, samples: Callable
+) -> None:
+    """Each tenth of it, from the first samples on; those of the middle half are in one half of it."""
     toy = linear(random_seed=random_seed)
-    filled = samples(walk(toy.multistart(even=True, chains=5), 1000)[1])[2][:300, 0]
-    entered = samples(walk(toy.multistart(even=False, chains=5), 1000)[1])[2][:300, 0]
-    assert len(filled) == 300
+    filled = samples(walk(toy.multistart(even=True, chains=5), n + 60)[1])[2][:n, 0]
+    entered = samples(walk(toy.multistart(even=False, chains=5), n + 60)[1])[2][:n, 0]
+    assert len(filled) == len(entered) == n
+    counts = histogram(filled, 20, 24, 10)
+    assert counts.sum() == n
+    assert counts.min() >= n / 10 - 2
+    assert counts.max() <= n / 10 + 2
     assert uniform_distance(filled, 20, 24) < 0.1
     assert uniform_distance(entered, 20, 24) > 0.25
 
 
-def test_chains_aim_at_the_nearest_part_that_wants_samples(linear: type) -> None:
-    """Ten parts of [20, 24]; one that has two more than its share wants none."""
+def test_a_new_start_is_sent_to_the_nearest_of_the_parts_with_the_fewest_samples(linear: type) -> None:
+    """Ten parts of [20, 24], 0.4 wide. Two chains are under way to [21.2, 21.6] and stay so; two are new."""
+    method = linear().multistart(even=True, chains=4)
+    lives = method.begin().lives._replace(
+        filled=torch.tensor([[3.0, 3, 0, 0, 1, 0, 3, 3, 0, 3]]),
+        goal=torch.tensor([[21.4], [torch.nan], [21.4], [torch.nan]], dtype=torch.float64),
+        missed=torch.tensor([[0.0, 0, 1, 0, 0, 2, 0, 0, 0, 0]]),
+    )
+    aimed = method._wanting(lives, torch.tensor([[15.0], [21.9], [30.0], [20.1]], dtype=torch.float64))
+    # With those under way and what was missed, the third to sixth count as 1, 2, 1 and 3, the ninth as none: it is the
+    # second chain's. Then the third part is as empty as any, and nearest to the last chain.
+    assert aimed.aim_lower.flatten().tolist() == pytest.approx([21.4, 23.4, 21.4, 21.0])
+    assert aimed.lower.flatten().tolist() == pytest.approx([21.2, 23.2, 21.2, 20.8])
+    assert aimed.upper.flatten().tolist() == pytest.approx([21.6, 23.6, 21.6, 21.2])
+
+
+def test_a_part_is_missed_until_a_sample_lies_in_it(linear: type) -> None:
+    """Two chains were to go to the third part of [20, 24], and gave samples there and in the fifth; one to the last."""
     method = linear().multistart(even=True)
-    filled = torch.tensor([[3.0, 3, 0, 0, 0, 0, 0, 0, 0, 3]])
-    aimed = method._wanting(filled, torch.tensor([[15.0], [21.9], [30.0]], dtype=torch.float64))
-    # 9 samples make a share of 0.9, and two more 2.9: the first, second and last part have had enough.
-    assert aimed.aim_lower.flatten().tolist() == pytest.approx([21.0, 21.8, 23.4])
-    assert aimed.lower.flatten().tolist() == pytest.approx([20.8, 21.6, 23.2])
-    assert aimed.upper.flatten().tolist() == pytest.approx([21.2, 22.0, 23.6])
+    state = method.begin()
+    state, view = look(method, state, torch.tensor([[21.0], [21.7], [23.5]]), [[21.0], [21.0], [23.8]])
+    state = state._replace(lives=state.lives._replace(missed=torch.tensor([[0.0, 0, 5, 0, 5, 0, 0, 0, 5, 5]])))
+    lives = method._counted(state, view, torch.tensor([0, 1])).lives
+    assert lives.filled.tolist() == [[0, 0, 1, 0, 1, 0, 0, 0, 0, 0]]
+    assert lives.missed.tolist() == [[0, 0, 0, 0, 0, 0, 0, 0, 5, 5]]
+    lives = method._counted(state, view, torch.tensor([2])).lives
+    assert lives.filled.tolist() == [[0, 0, 0, 0, 0, 0, 0, 0, 1, 0]]
+    assert lives.missed.tolist() == [[0, 0, 5, 0, 5, 0, 0, 0, 0, 6]]
+
+
+def look(method: Multistart, state: State, activations: Tensor, goal: list) -> tuple[State, descent.View]:
+    """What the chains give, if these were their activations and goals."""
+    evaluation = method.problem.evaluate(state.codes)._replace(activations=activations.double())
+    aimed = method.region.around(torch.tensor(goal, dtype=torch.float64), 0.1)
+    group = Moments.of(evaluation.encodings)
+    return descent.seen(method.region, state, multistart.RELAXED, evaluation, group, part=lambda _: aimed)
 
 
 def tanh_problem(height: float) -> Problem:
@@ -241,12 +275,14 @@ def test_an_unreachable_range_is_a_result_with_what_came_closest(walk: Callable)
 
 
 def test_what_is_never_reached_in_an_even_range_does_not_stop_it(walk: Callable, samples: Callable) -> None:
-    """f = 3 tanh(c₁) in [2, 4]: the upper half cannot be filled, and the lower goes on giving samples."""
+    """f = 3 tanh(c₁) in [2, 4]: the upper half cannot be filled; the lower is, and hardly unevenly."""
     state, infos = walk(on(tanh_problem(3.0), [(2.0, 4.0)], even=True), 400)
     activations = samples(infos)[2]
     assert state.phase == "sampling"
     assert len(activations) > 60
     assert (activations <= 3).all()
+    counts = histogram(activations[:, 0].clamp(max=2.999), 2, 4, 10)[:5]
+    assert counts[:4].min() > len(activations) / 8
 
 
 def test_a_network_that_no_longer_answers_has_stalled(linear: type, walk: Callable) -> None:

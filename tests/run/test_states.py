@@ -41,7 +41,9 @@ def some_state() -> State:
             torch.randn(3, 5),
             torch.tensor([0.5, 1.0, 1e-30]),
             torch.tensor([[torch.nan], [1.0], [2.0]]),
+            torch.tensor([[torch.nan], [3.0], [4.0]]),
             torch.zeros(1, 10),
+            torch.ones(1, 10),
         ),
     )
 
