@@ -41,7 +41,7 @@ usage: invset sample [key=value ...]
 
 settings (defaults in brackets):
   neuron       layer:unit, conv5:97:8:8 (row and column, from 0), conv5:97:max, or a list [fc8:goldfish]
-  range        [z1,z2], or a list of ranges, one for each neuron [[40,50]]; network=efficientnet_lite0 [[14,16]]
+  range        [z1,z2], or a list of ranges, one for each neuron [[40,50]]; network=efficientnet_lite0 [[20,24]]
   n            how many samples [500]
   until        n: that many; plateau: until fewer than the share gain of the last 100 samples are unlike all before (at
                least 200, at most n): how much there is that the method finds from its starts; coverage.png [n]
@@ -51,7 +51,7 @@ settings (defaults in brackets):
                to compare with: ppgn, dgn_am, mfv, penalty; with generator=pixels: pixel_ascent, search (folder=DIR);
                their own settings are method.options.NAME=VALUE, and --cfg job shows them
   constraint   range: z1 <= f <= z2; lower: f >= z1, the paper's equations to the letter [range]
-  fill         any: mostly its middle half; uniform: all of it, evenly from n=500 on (method=multistart) [any]
+  fill         any: mostly its middle half; uniform: evenly over all of it (method=multistart) [any]
   starts       where chains start: normal, codes, mixed (both in turn), random_images, common; auto [auto]
                auto: mixed, of other methods normal, and random_images where the generator knows no real codes
   folder       of images to start from, with starts=codes or mixed, or auto where that is mixed

@@ -63,12 +63,12 @@ def test_the_default_range_is_one_that_its_logits_reach(invset, here):
         assert result.code == 0, result.err
         return yaml.safe_load(result.out)
 
-    assert composed("network=efficientnet_lite0")["range"] == [14, 16]
+    assert composed("network=efficientnet_lite0")["range"] == [20, 24]
     assert composed("network=efficientnet_lite0", "range=[1,2]")["range"] == [1, 2]
     assert composed("network=mini")["range"] == [40, 50]
     result = invset("sample", *NETWORK, "n=2", "schedule.K=2")
     assert result.code == 0, result.out + result.err
-    assert result.out.startswith("fc8:2 goldfish in [14, 16]\n2 of 2 samples")
+    assert result.out.startswith("fc8:2 goldfish in [20, 24]\n2 of 2 samples")
 
 
 def test_encoders_by_name(invset, here):
