@@ -64,7 +64,7 @@ def run() -> None:
                 settings = [f"neuron={unit}", f"range=[{low},{high}]", f"n={arguments.n}", *arguments.sample]
                 main.run(["sample", *common, *settings, f"hydra.run.dir={folder}"])
                 summary = json.loads((folder / "summary.json").read_text())
-                table.writerow([unit, low, high, *(summary[name] for name in COLUMNS[3:])])
+                table.writerow([unit, low, high, *(summary.get(name) for name in COLUMNS[3:])])
                 file.flush()
                 pairs += 1
                 delivered += summary["samples"] >= arguments.n

@@ -16,13 +16,17 @@ from invset.run import runner
 class Display:
     """Two bars: seeds (feasible of K, outer iteration, violation per constraint) and samples (k of n, acceptance).
 
+    A method without seeds has chains that come into the range, until there is a first sample; then samples alone.
+
     Args:
         console: where to; a console that is no terminal shows nothing.
         units: names of the constraints.
+        has_seeds: whether the method has seeds.
     """
 
-    def __init__(self, console: Console, units: Sequence[str]) -> None:
+    def __init__(self, console: Console, units: Sequence[str], has_seeds: bool = True) -> None:
         self.units = units
+        self.has_seeds = has_seeds
         self._progress = Progress(
             TextColumn("{task.description:<7}"),
             BarColumn(bar_width=28),
@@ -51,25 +55,32 @@ class Display:
         if self._progress.disable:
             return
         info, tally = progress.info, progress.tally
-        if info.phase == "seeding" or self._samples is None:
+        if info.phase == "seeding" or (self._samples is None and self.has_seeds):
             if self._seeds is None:
-                self._seeds = self._progress.add_task("seeds", total=len(info.feasible), note="")
-            note = seeding_note(progress, self.units)
+                what = "seeds" if self.has_seeds else "chains in range"
+                self._seeds = self._progress.add_task(what, total=len(info.feasible), note="")
+            note = seeding_note(progress, self.units, self.has_seeds)
             self._progress.update(self._seeds, completed=int(info.feasible.sum()), note=note)
+        elif self._seeds is not None and not self.has_seeds:
+            self._progress.update(self._seeds, visible=False)
         if info.phase != "seeding":
             if self._samples is None:
                 self._samples = self._progress.add_task("samples", total=progress.wanted, note="")
-            note = f"{acceptance(progress):.0%} accepted, {tally.samples / max(tally.seconds, 1e-9):.0f}/s"
+            what = "accepted" if self.has_seeds else "of codes in range"
+            note = f"{acceptance(progress):.0%} {what}, {tally.samples / max(tally.seconds, 1e-9):.0f}/s"
             if progress.new is not None:
                 note += f", {sum(progress.new[-WINDOW:])} of the last {WINDOW} new"
             self._progress.update(self._samples, completed=progress.samples, note=note)
 
 
-def seeding_note(progress: runner.Progress, units: Sequence[str]) -> str:
-    """`outer 1, fc8:981 off by 3.2`: the outer iteration, from 1, and the worst violation of each constraint."""
+def seeding_note(progress: runner.Progress, units: Sequence[str], has_seeds: bool = True) -> str:
+    """`outer 1, fc8:981 off by 3.2`: the outer iteration, from 1, and the worst violation of each constraint.
+
+    Without seeds there are no outer iterations.
+    """
     worst = zip(units, progress.worst_violation.tolist(), strict=True)
     off = ", ".join(f"{unit} off by {value:.3g}" if value else f"{unit} met" for unit, value in worst)
-    return f"outer {progress.info.outer + 1}, {off}"
+    return f"outer {progress.info.outer + 1}, {off}" if has_seeds else off
 
 
 def acceptance(progress: runner.Progress) -> float:

@@ -159,7 +159,7 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
         console.print(f"going on from the last checkpoint, with {recorder.count} samples", highlight=False)
     ended: BaseException | None = None
     try:
-        with Display(console, units) as display:
+        with Display(console, units, sampling.has_seeds) as display:
             for progress in runner.steps():
                 display.show(progress)
     except (Interrupted, InvsetError) as error:
@@ -199,8 +199,12 @@ def _finish(
     distance = sampling.unrelated_distance(state) if state is not None else math.nan
     growth.follow(recorder, state)
     told = goal.told(config, recorder.count, growth.plateaued)
-    outcome = summary.summarise(recorder, state, runner.tally, told["wanted"], status, distance)
+    outcome = summary.summarise(
+        recorder, state, runner.tally, told["wanted"], status, distance, has_seeds=sampling.has_seeds
+    )
     outcome |= {**told, **growth.figures()}
+    if config.until != "plateau":  # of a run that was not asked for one
+        del outcome["plateau"]
     write_coverage(config, recorder, growth, heading)
     summary.write_codes(recorder, sampling.models.generator.code_size)
     summary.write_samples(recorder, units, heading)

@@ -82,7 +82,7 @@ def temporary_name(name: str) -> str:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write indented JSON atomically; NaN and infinities become the strings "nan", "inf", "-inf".
+    """Write indented JSON atomically; NaN becomes null, infinities the strings "inf", "-inf".
 
     Raises:
         RunFolderError: it cannot be written.
@@ -115,7 +115,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _without_nonfinite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+        return None if math.isnan(value) else str(value)
     if isinstance(value, Mapping):
         return {key: _without_nonfinite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -111,7 +111,7 @@ class RunFolder:
         self._manifest = read_json(self.paths.manifest)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write summary.json atomically; NaN and infinities as strings.
+        """Write summary.json atomically; NaN as null.
 
         Raises:
             RunFolderError: it cannot be written; an old one stays.

@@ -28,12 +28,18 @@ NEAR = 0.1  # of the distance between unrelated codes' encodings: nearer to an e
 
 
 def summarise(
-    recorder: Recorder, state: State | None, tally: Tally, wanted: int, status: str, encoding_distance: float
+    recorder: Recorder,
+    state: State | None,
+    tally: Tally,
+    wanted: int,
+    status: str,
+    encoding_distance: float,
+    has_seeds: bool = True,
 ) -> dict[str, Any]:
     """The figures of a run, as summary.json holds them.
 
     `encoding_distance` is the median distance between the encodings of unrelated codes; distances are between the
-    encodings of the samples as saved.
+    encodings of the samples as saved. Steps for seeds and after them are told of a method that `has_seeds`.
     """
     encodings = recorder.encodings
     duplicates = int(near_duplicates(encodings, NEAR * encoding_distance).sum()) if len(encodings) else 0
@@ -43,8 +49,7 @@ def summarise(
         "samples": recorder.count,
         "candidates": tally.candidates,
         "in_range_as_saved": recorder.count / tally.candidates if tally.candidates else math.nan,
-        "seed_steps": tally.seed_steps if tally.seed_steps >= 0 else None,
-        "sampling_steps": tally.sampling_steps,
+        **(_of_seeds(state, tally, wanted) if has_seeds else {}),
         "gradient_steps": state.step if state is not None else 0,
         "passes": {
             "forward": tally.forward,
@@ -60,16 +65,25 @@ def summarise(
         "peak_memory_bytes": peak_memory(),
     }
     if state is not None:
-        chains = len(state.codes)
-        summary["minimum_sampling_steps"] = max(0, -(-(wanted - chains) // chains))
         summary["acceptance"] = tally.accepted / tally.tried if tally.tried else math.nan
-        summary["outer_iterations"] = state.outer + (1 if state.inner and tally.seed_steps < 0 else 0)
         summary["closest"] = {
             "activations": state.closest.tolist(),
             "violation": _finite(state.closest_violation),
         }
         summary["codes"] = _code_range(recorder)
     return summary
+
+
+def _of_seeds(state: State | None, tally: Tally, wanted: int) -> dict[str, Any]:
+    steps: dict[str, Any] = {
+        "seed_steps": tally.seed_steps if tally.seed_steps >= 0 else None,
+        "sampling_steps": tally.sampling_steps,
+    }
+    if state is not None:
+        chains = len(state.codes)
+        steps["minimum_sampling_steps"] = max(0, -(-(wanted - chains) // chains))
+        steps["outer_iterations"] = state.outer + (1 if state.inner and tally.seed_steps < 0 else 0)
+    return steps
 
 
 def write_codes(recorder: Recorder, code_size: int) -> None:

@@ -99,7 +99,7 @@ def test_every_run_tells_its_coverage(linear_run, mini_run, rows):
     for folder, count in ((linear_run, 22), (mini_run, 14)):
         written = summary(folder)
         assert len(rows(folder / "coverage.csv")) == written["coverage"]["last"] == count
-        assert (written["until"], written["plateau"]) == ("n", False)
+        assert (written["until"], "plateau" in written) == ("n", False)
         assert not (folder / "coverage.png").exists()
     assert [row["new"] == "1" for row in rows(linear_run / "coverage.csv")] == counted(linear_run)
 

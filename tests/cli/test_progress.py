@@ -34,9 +34,10 @@ SAMPLING = progress(
 )
 
 
-def shown(terminal: bool) -> str:
+def shown(terminal: bool, has_seeds: bool = True) -> str:
     out = io.StringIO()
-    with Display(Console(file=out, force_terminal=terminal, width=160), ["fc8:981", "conv5:97"]) as display:
+    console = Console(file=out, force_terminal=terminal, width=160)
+    with Display(console, ["fc8:981", "conv5:97"], has_seeds) as display:
         for step in (SEEDING, SAMPLING):
             display.show(step)
             display._progress.refresh()
@@ -55,6 +56,19 @@ def test_counts_on_a_terminal():
     assert "samples" in text
     assert "6 of 20" in text
     assert "75% accepted, 3/s" in text
+
+
+def test_a_method_without_seeds():
+    text = shown(terminal=True, has_seeds=False)
+    assert "seeds" not in text
+    assert "accepted" not in text
+    assert "outer" not in text
+    before, _, after = text.partition("6 of 20")
+    assert "chains in range" in before
+    assert "1 of 2" in before
+    assert "fc8:981 off by 3.25, conv5:97 met" in before
+    assert "75% of codes in range, 3/s" in after
+    assert "chains in range" not in after.splitlines()[-1]
 
 
 def test_seeding_note():

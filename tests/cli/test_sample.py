@@ -107,13 +107,12 @@ def test_the_figures_follow_from_the_files(mini_run, rows, reader):
     summary = json.loads((mini_run / "summary.json").read_text())
     lines, trace = rows(mini_run / "activations.csv"), rows(mini_run / "trace.csv")
     sampling = [line for line in trace if line["phase"] == "sampling"]
-    first, last = int(sampling[0]["step"]), int(sampling[-1]["step"])
+    first = int(sampling[0]["step"])
     assert summary["status"] == "complete"
     assert summary["samples"] == summary["wanted"] == summary["candidates"] == len(lines) == 14
     assert summary["in_range_as_saved"] == 1
-    assert summary["seed_steps"] == first
-    assert summary["sampling_steps"] == last - first
-    assert summary["minimum_sampling_steps"] == math.ceil((14 - 4) / 4)
+    of_seeds = {"seed_steps", "sampling_steps", "minimum_sampling_steps", "outer_iterations"}
+    assert not summary.keys() & {*of_seeds, "plateau"}, "of a method that has none, and a run not asked for one"
     after = [line for line in sampling if int(line["step"]) > first]
     assert summary["acceptance"] == pytest.approx(sum(line["accepted"] == "1" for line in after) / len(after))
     with torch.no_grad():
@@ -336,6 +335,16 @@ def test_a_full_disk(invset, here, linear, linear_run, monkeypatch, results, ful
     assert "make room on the disk" in result.err
     assert invset("sample", "resume=run").code == 0
     assert results(here / "run") == results(linear_run)
+
+
+def test_steps_for_seeds_and_after_them(invset, here, linear, rows):
+    assert invset(*linear, "method=paper", "hydra.run.dir=run").code == 0
+    summary = json.loads((here / "run" / "summary.json").read_text())
+    steps = [int(line["step"]) for line in rows(here / "run" / "trace.csv") if line["phase"] == "sampling"]
+    assert summary["seed_steps"] == steps[0]
+    assert summary["sampling_steps"] == steps[-1] - steps[0]
+    assert summary["minimum_sampling_steps"] == math.ceil((22 - 4) / 4)
+    assert summary["outer_iterations"] == steps[0] // 100
 
 
 def test_images_of_a_folder_to_start_from(invset, here, mini, mini_run):

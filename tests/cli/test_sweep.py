@@ -106,7 +106,7 @@ def test_the_table_says_what_the_summaries_say(finished):
         for name in ("samples", "wanted", "near_duplicates", "gradient_steps", "seconds"):
             assert float(row[name]) == summary[name], name
         distance = summary["mean_pairwise_distance"]
-        assert row["mean_pairwise_distance"] == ("" if distance == "nan" else repr(distance))
+        assert row["mean_pairwise_distance"] == ("" if distance is None else repr(distance))
         assert int(row["passes"]) == summary["passes"]["forward"] + summary["passes"]["backward"]
         assert [float(row["closest"])] == summary["closest"]["activations"]
         assert row["error"] == ""

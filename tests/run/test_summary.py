@@ -70,6 +70,11 @@ def test_figures(recorded):
     assert made["peak_memory_bytes"] > 1 << 20
 
 
+def test_a_method_without_seeds_is_told_no_steps_of_theirs(recorded):
+    told = [summary.summarise(recorded, None, Tally(), 6, "incomplete", 10.0, has_seeds=has) for has in (True, False)]
+    assert told[0].keys() - told[1].keys() == {"seed_steps", "sampling_steps"}
+
+
 def test_a_distance_of_exactly_a_tenth_is_no_near_duplicate(recorded):
     assert summary.summarise(recorded, None, Tally(), 4, "complete", 5.0)["near_duplicates"] == 1
 
@@ -81,7 +86,7 @@ def test_nothing_recorded(tmp_path):
     assert made["seed_steps"] is None
     empty.folder.write_summary(made)
     text = empty.folder.paths.summary.read_text()
-    assert json.loads(text)["mean_pairwise_distance"] == "nan"
+    assert json.loads(text)["mean_pairwise_distance"] is None
     summary.write_codes(empty, 2)
     assert load_file(empty.folder.paths.codes)["codes"].shape == (0, 2)
     summary.write_samples(empty, ["a"], "title")
