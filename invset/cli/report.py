@@ -93,6 +93,19 @@ def say_done(console: Console, config: SampleConfig, folder: RunFolder) -> None:
     )  # fmt: skip
 
 
+def told_samples(folder: RunFolder) -> int:
+    """How many samples a run's summary counts; 0 where it has none."""
+    samples = read_json(folder.paths.summary).get("samples") if folder.paths.summary.exists() else 0
+    return samples if isinstance(samples, int) else 0
+
+
+def say_going_on(console: Console, samples: int, before: int) -> None:
+    """From how many samples a run goes on; a step of which it wanted only some, and ended with, is done again."""
+    again = f"; the step that gave those up to {before} is done again, for the same and more" * (before > samples)
+    text = f"going on from the last checkpoint, with {samples} samples{again}"
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def say_smaller(console: Console, largest: int) -> None:
     """Memory ran out, and fewer at a time go through the networks from now on."""
     console.print(f"memory ran out: from here on {largest} at a time", highlight=False, markup=False)

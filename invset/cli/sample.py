@@ -17,7 +17,16 @@ from rich.console import Console
 from invset.cli import goal, resume, several, sweep, unsaid
 from invset.cli.check import Targets, check_sample
 from invset.cli.manifest import manifest, require_same_weights
-from invset.cli.report import no_memory_left, report, say_done, say_not_compiled, say_smaller, title
+from invset.cli.report import (
+    no_memory_left,
+    report,
+    say_done,
+    say_going_on,
+    say_not_compiled,
+    say_smaller,
+    title,
+    told_samples,
+)
 from invset.cli.schema import SampleConfig
 from invset.cli.signals import Interrupted
 from invset.errors import InvsetError
@@ -145,6 +154,7 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     if isinstance(fused := sampling.problem.networks, Fused):
         fused.on_failure = partial(say_not_compiled, console, fused.how)
     read = batches.over(sampling.reader)
+    before = told_samples(folder)  # before the folder is taken back to its checkpoint
     recorder = Recorder(folder, units, models.generator.code_size, read, sampling.region, models.device)
 
     def write_seeds(seeds: StepInfo) -> None:
@@ -156,7 +166,7 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     ahead = models.device.type != "cpu"  # where both would want the same cores
     runner = Runner(sampling.method, sampling.problem, recorder, config.n, on_seeds, until, ahead)
     if recorder.state is not None:
-        console.print(f"going on from the last checkpoint, with {recorder.count} samples", highlight=False)
+        say_going_on(console, recorder.count, before)
     ended: BaseException | None = None
     try:
         with Display(console, units, sampling.has_seeds) as display:

@@ -360,3 +360,22 @@ def test_images_of_a_folder_to_start_from(invset, here, mini, mini_run):
     assert configs[0]["starts"] == "mixed"
     codes = [(here / name / "codes.safetensors").read_bytes() for name in ("auto", "mixed")]
     assert codes[0] == codes[1] != (mini_run / "codes.safetensors").read_bytes()
+
+
+def test_a_finished_run_that_is_extended_says_from_where(invset, here, linear):
+    """A step may give more than were wanted: it is done again, for a run that wanted more is to be the same."""
+    from invset.run.checkpoint import load
+
+    said = set()
+    for n in range(9, 15):
+        assert invset(*linear[:2], "schedule.K=4", f"n={n}", f"hydra.run.dir={n}").code == 0
+        _, meta = load(here / str(n) / "checkpoint.safetensors")
+        lines = invset("sample", f"resume={n}", "n=16").out.splitlines()
+        told = f"going on from the last checkpoint, with {meta['tally.samples']} samples"
+        if meta["tally.samples"] < n:
+            told += f"; the step that gave those up to {n} is done again, for the same and more"
+        assert lines[1] == told
+        said.add(meta["tally.samples"] < n)
+    assert said == {True, False}
+    images = [[file.read_bytes() for file in sorted((here / str(n) / "images").iterdir())] for n in range(9, 15)]
+    assert all(of_one == images[0] for of_one in images)
