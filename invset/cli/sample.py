@@ -183,6 +183,8 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     status = runner.status if ended is None else _status(ended)
     with closing(recorder):
         outcome = _finish(config, sampling, recorder, runner, growth, status, heading)
+    if until is not None and growth.plateaued and runner.last is None:  # it had come to its plateau already
+        say_done(console, config, folder)
     # After Ctrl-C in a sweep, how to go on is said of the whole sweep.
     report(console, outcome, sampling, folder, targets, alone=not (isinstance(ended, Interrupted) and sweep.in_sweep()))
     if ended is not None:

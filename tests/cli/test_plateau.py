@@ -150,6 +150,19 @@ def test_extended_to_n_without_a_plateau(invset, here, copied, plateau_run):
     assert "until=plateau" not in overrides
 
 
+def test_extended_and_still_until_the_plateau_it_says_what_to_do(invset, copied, plateau_run):
+    folder, samples = copied(plateau_run), summary(plateau_run)["samples"]
+    result = invset("sample", f"resume={folder}", "n=400")
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert lines[1] == f"going on from the last checkpoint, with {samples} samples"
+    assert lines[2] == (
+        f"this run came to its plateau with {samples} samples; nothing to do. "
+        f"For more: invset sample resume={folder.name} until=n n=400"
+    )
+    assert "400 of 400 samples" in invset("sample", f"resume={folder}", "until=n", "n=400").out
+
+
 def test_another_gain_is_obeyed_and_kept(invset, copied, plateau_run):
     folder = copied(plateau_run)
     result = invset("sample", f"resume={folder}", "gain=0.001")
