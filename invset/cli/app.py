@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from invset.cli import launching, own_folder, schema
+from invset.cli import labelled, launching, own_folder, schema
 from invset.cli.signals import Interrupted, as_exceptions
 from invset.cli.sweep import Sweep
 from invset.cli.wording import OPTIONS, advice, in_words
@@ -41,22 +41,27 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
     here = os.getpid()
 
     def guarded(config: DictConfig) -> tuple[int, str | None]:
+        # Another process than the one that was launched knows Ctrl-C by Python's own exception only. What a launcher
+        # has made of other signals stays: Slurm's are submitit's.
+        with ExitStack() as stack:
+            if os.getpid() != here:
+                stack.enter_context(as_exceptions([signal.SIGINT]))
+                stack.enter_context(labelled.job_lines())
+            return done(config)
+
+    def done(config: DictConfig) -> tuple[int, str | None]:
         nonlocal worst, own
         wrong = None
         sweep.begin()
-        # Another process than the one that was launched knows Ctrl-C by Python's own exception only. What a launcher
-        # has made of other signals stays: Slurm's are submitit's.
-        alone = os.getpid() == here
         try:
             _require_known(config, command)
-            with nullcontext() if alone else as_exceptions([signal.SIGINT]):
-                code = task(config)
+            code = task(config)
         except InvsetError as error:
             code, wrong = complain(error), str(error)
             _sweep_up()
         except Exception as error:
             own = error
-            if not alone:
+            if os.getpid() != here:
                 traceback.print_exc()  # which does not travel
             raise
         worst = max(worst, code)

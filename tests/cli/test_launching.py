@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from invset.cli.labelled import Labelled
 from invset.cli.launching import OURS, installed
 from invset.run.files import read_json
 
@@ -104,6 +106,36 @@ def test_a_job_of_joblib_that_was_interrupted_is_gone_on_with(here):
     assert (again.returncode, again.stderr) == (0, "")
     assert "going on from the last checkpoint" in again.stdout
     assert [status for status, _ in table(here / "sweep")] == ["complete", "complete"]
+
+
+def test_what_jobs_of_joblib_print_is_labelled(here):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    command = [
+        *(sys.executable, "-m", "invset", "sample", "-m", *LINEAR, "method=paper", "n=3,8,9"),
+        *("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+    ]
+    done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, cwd=here)
+    assert done.returncode == 2
+    *lines, overview = done.stdout.splitlines()
+    assert overview == "sweep/overview.png"
+    for job, n in (("sweep/1: ", 8), ("sweep/2: ", 9)):
+        own = [line.removeprefix(job) for line in lines if line.startswith(job)]
+        assert own[0] == "output:1 in [0.6, 0.7]"
+        assert own[1].startswith(f"{n} of {n} samples in range as saved")
+    assert all(line.startswith(("sweep/1: ", "sweep/2: ")) for line in lines)
+    (error,) = done.stderr.splitlines()
+    assert error.startswith("invset: sweep/0: n=3 is less than schedule.K=4")
+
+
+def test_lines_are_written_whole():
+    out = io.StringIO()
+    one, other = Labelled(out, "a"), Labelled(out, "b")
+    one.write("x")
+    other.write("1\n2\n3")
+    one.write("y\ninvset: z\n")
+    other.close()
+    one.close()
+    assert out.getvalue() == "b: 1\nb: 2\na: xy\ninvset: a: z\nb: 3\n"
 
 
 def test_what_is_not_installed_is_said(invset, here, monkeypatch):
