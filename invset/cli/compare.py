@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from invset.report.measured import Row
 
 TITLES = 24  # characters that titles of rows should have at least
+BESIDE = 3  # runs for which titles are rather wrapped than that the runs should not stand beside each other
 
 
 def run(arguments: list[str], console: Console | None = None) -> int:
@@ -53,21 +55,46 @@ def run(arguments: list[str], console: Console | None = None) -> int:
 
 
 def _print(console: Console, names: Sequence[str], rows: Sequence[Row], notes: Sequence[str]) -> None:
+    tables = list(_tables(console.width, names, rows))
+    for number, table in enumerate(tables):
+        if number:
+            console.print()
+        console.print(table)
+    for note in notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
+
+
+def _tables(width: int, names: Sequence[str], rows: Sequence[Row]) -> Iterator[Table]:
+    """One table, or where runs are too many for the width several, of as many runs each as it has room for."""
     from invset.report.tables import shown as cell_text
 
     cells = [[cell_text(cell) for cell in row.cells] for row in rows]
-    widths = [max(map(len, (name, *column))) for name, column in zip(names, zip(*cells, strict=True), strict=True)]
-    # Intervals go on a line of their own before they would be broken in the middle.
-    fits = sum(widths) + 2 * len(widths) + TITLES <= console.width
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for name in names:
-        table.add_column(Text(name), justify="right", overflow="fold")
-    for row, texts in zip(rows, cells, strict=True):
-        table.add_row(Text(row.title), *(Text(text if fits else text.replace(" [", "\n[")) for text in texts))
-    console.print(table)
-    for note in notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+    columns = list(zip(*cells, strict=True))
+    widths = [max(map(len, (name, *column))) for name, column in zip(names, columns, strict=True)]
+    titles = max(len(row.title) for row in rows)
+    if sum(widths) + 2 * len(widths) + TITLES > width:
+        # Intervals go on a line of their own before they would be broken in the middle; texts are wrapped.
+        columns = [[text.replace(" [", "\n[") for text in column] for column in columns]  # type: ignore[misc]
+        numbers = [not any(isinstance(cell, str) for cell in row.cells) for row in rows]
+        widths = [
+            max(len(line) for text in (name, *compress(column, numbers)) for line in text.split("\n"))
+            for name, column in zip(names, columns, strict=True)
+        ]
+        widest = sorted(widths)[-BESIDE:]
+        titles = max(TITLES, min(titles, width - sum(widest) - 2 * len(widest)))
+    first = 0
+    while first < len(names):
+        last = first + 1
+        while last < len(names) and titles + sum(widths[first : last + 1]) + 2 * (last + 1 - first) <= width:
+            last += 1
+        table = Table(box=None, pad_edge=False)
+        table.add_column("", max_width=titles)
+        for name, wide in zip(names[first:last], widths[first:last], strict=True):
+            table.add_column(Text(name), justify="right", overflow="fold", max_width=wide)
+        for row, texts in zip(rows, zip(*columns, strict=True), strict=True):
+            table.add_row(Text(row.title), *map(Text, texts[first:last]))
+        yield table
+        first = last
 
 
 def _write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -91,6 +92,21 @@ def test_what_is_written_and_shown(here, linear_run, linear_copy):
 def test_narrow_terminals_keep_intervals_whole(here, linear_run, linear_copy):
     text = _compare(linear_run, linear_copy, width=60).text
     assert all(line.count("[") == line.count("]") for line in text.splitlines())
+
+
+def test_many_runs_stand_in_several_tables_in_80_columns(here, linear_run):
+    """Numbers are found again in lines that begin with their measure, in order of the runs."""
+    folders = [Path(shutil.copytree(linear_run, here / f"20-31-0{number}")) for number in range(7)]
+    result = _compare(*folders, width=80)
+    lines = result.text.split("Distances are")[0].splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert all(line.count("[") == line.count("]") for line in lines)
+    heads = [line.split() for line in lines if line.lstrip().startswith("20-31-0")]
+    assert [len(names) for names in heads] == [3, 3, 1]
+    assert [name for names in heads for name in names] == [folder.name for folder in folders]
+    for key, title in (("passes", "network passes"), ("gradient_steps", "gradient steps"), ("n", "samples compared")):
+        told = [re.findall(r"\d+", line) for line in lines if re.match(rf"{title}  ", line)]
+        assert [number for numbers in told for number in numbers] == [line[key] for line in result.lines]
 
 
 def test_equal_n_is_a_random_subset_of_the_saved_images(here, linear_run, linear_copy):
