@@ -41,9 +41,7 @@ ALIKE = 0.1  # of the distance between unrelated encodings: the root mean square
 BINS = 10  # equal parts of a range
 NEARER = 0.9  # a step that leaves more than this of the way to go has brought a chain no nearer
 LONG = 2 * STEPS  # after which a chain in range, but not where it is to go, gives its sample if it gets no nearer
-LONG_EVEN = (
-    2 * LONG
-)  # the same where the range is to be filled evenly: parts are narrow, and those far in are slow to reach
+LONG_EVEN = 2 * LONG  # the same with the range to be filled evenly: parts are narrow, and those far in slow to reach
 STARTS = 4  # of each chain without a single sample, after which it is given up
 
 
