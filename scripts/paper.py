@@ -22,7 +22,8 @@ def main(made: Path) -> None:
     page, folder = ROOT / "PAPER.md", ROOT / "docs" / "images" / "paper"
     folder.mkdir(parents=True, exist_ok=True)
     introduction = page.read_text("utf-8").split(LINE)[0]
-    text = (made / "PAPER.md").read_text("utf-8").split("\n", 1)[1]
+    whole = (made / "PAPER.md").read_text("utf-8")
+    text = f"\n{whole[whole.index('## ') :]}"  # the page's own introduction stands for what is above
     for link in re.findall(r"\]\((\S+/figure\.png)\)", text):
         target = folder / f"{Path(link).parent.name}.jpg"
         with Image.open(made / link) as picture:

@@ -118,6 +118,8 @@ def write_index(out: Path, model: str, failed: Sequence[str]) -> Path:
             notes.append(path.read_text("utf-8").replace(f"]({PICTURE})", f"]({name}/{PICTURE})"))
         except (OSError, UnicodeDecodeError) as error:
             raise RunFolderError(f"{path}: cannot be read ({error}). Make the figure again.") from error
+    if there & set(ALL):
+        notes.insert(0, "The paper's figures are of `method=paper`, where they do not say otherwise.\n")
     write_atomically(out / INDEX, "\n".join([heading, *notes]).encode("utf-8", "replace"))
     return out / INDEX
 
