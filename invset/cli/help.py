@@ -79,8 +79,8 @@ of Hydra:
   --info       how the config was made     --config-dir DIR        a folder of your own configs
   hydra.run.dir=DIR                        where to write [outputs/DATE/TIME]
   hydra.sweep.dir=DIR                      of a sweep [multirun/DATE/TIME]; given again, it goes on there
-  hydra/launcher=submitit_local            a sweep's jobs as processes; submitit_slurm: on a cluster; joblib
-                                           (pip install 'invset[submitit]', 'invset[joblib]')
+  hydra/launcher=submitit_local            a sweep's jobs as processes; submitit_slurm: on a cluster; joblib, ray
+                                           (pip install 'invset[submitit]', 'invset[joblib]', 'invset[ray]')
 
 on several processes or GPUs of a machine: torchrun --nproc-per-node=N -m invset sample …
 

@@ -25,7 +25,7 @@ from invset.cli.report import shown
 from invset.cli.sweep import Job, Sweep, ended, job_of
 from invset.errors import ConfigError, InvsetError
 
-OURS = ("submitit_local", "submitit_slurm", "joblib")  # in configs/hydra/launcher
+OURS = ("submitit_local", "submitit_slurm", "joblib", "ray")  # in configs/hydra/launcher
 NOTICE = 0.2  # seconds between looks at which jobs have come to their end
 
 
@@ -80,6 +80,8 @@ class Elsewhere(Launcher):
         jobs = [self._job(overrides, initial_job_idx + index) for index, overrides in enumerate(job_overrides)]
         if hasattr(self.launcher, "_EXECUTOR"):
             outcomes = self._submitted(job_overrides, initial_job_idx, jobs)
+        elif type(self.launcher).__name__ == "RayLauncher":
+            outcomes = self._on_ray(job_overrides, initial_job_idx, jobs)
         else:
             outcomes = self._launched(job_overrides, initial_job_idx, jobs)
         for job, outcome in zip(jobs, outcomes, strict=True):
@@ -89,9 +91,7 @@ class Elsewhere(Launcher):
 
     def _job(self, overrides: Sequence[str], number: int) -> Job:
         """What is known of a job before it is run."""
-        config = self.loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = number
+        config = self._config(overrides, number)
         before = HydraConfig.instance().cfg
         HydraConfig.instance().set_config(config)
         try:
@@ -99,6 +99,12 @@ class Elsewhere(Launcher):
             return job_of(config, folder.resolve(), list(config.hydra.overrides.task), None)
         finally:
             HydraConfig.instance().cfg = before
+
+    def _config(self, overrides: Sequence[str], number: int) -> DictConfig:
+        config = self.loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return config
 
     def _launched(self, job_overrides: Sequence[Sequence[str]], first: int, jobs: Sequence[Job]) -> list[Outcome]:
         """By the launcher itself, which loses all results if it loses a process."""
@@ -140,6 +146,21 @@ class Elsewhere(Launcher):
         finally:
             for submitted in running.values():  # of an interruption
                 submitted.cancel(check=False)
+        return [outcomes[index] for index in range(len(jobs))]
+
+    def _on_ray(self, job_overrides: Sequence[Sequence[str]], first: int, jobs: Sequence[Job]) -> list[Outcome]:
+        """By Ray, each job told of as it comes to its end."""
+        from invset.cli import on_ray
+
+        configs = [self._config(overrides, first + index) for index, overrides in enumerate(job_overrides)]
+        outcomes: dict[int, Outcome] = {}
+        for index, result in on_ray.results(self.launcher, configs):
+            if isinstance(result, str):
+                outcome = _left(jobs[index], f"Ray has no result of it: {result}")
+            else:
+                outcome = _outcome(result)
+            outcomes[index] = outcome
+            jobs[index].tell(*outcome)
         return [outcomes[index] for index in range(len(jobs))]
 
     def _executor(self) -> tuple[Any, int | None]:

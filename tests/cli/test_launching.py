@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -54,17 +55,25 @@ def table(folder: Path) -> list[tuple[str, str]]:
         return [(row["status"], row["error"]) for row in csv.DictReader(file)]
 
 
-def test_a_killed_job_is_named_and_the_others_deliver(invset, here, monkeypatch):
-    pytest.importorskip("submitit")
+@pytest.mark.parametrize(
+    ("launcher", "package", "told"),
+    [
+        ("submitit_local", "submitit", "its process was ended from outside"),
+        ("ray", "hydra_plugins.hydra_ray_launcher", "Ray has no result of it: The worker died"),
+    ],
+)
+def test_a_killed_job_is_named_and_the_others_deliver(invset, here, monkeypatch, launcher, package, told):
+    pytest.importorskip(package)
     (here / "job_nets.py").write_text(NETS)
     monkeypatch.setenv("PYTHONPATH", f"{here}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     jobs = (*CUSTOM, "network.factory=job_nets:dies,job_nets:lives", "n=8")
-    result = invset("sample", "-m", "hydra/launcher=submitit_local", *jobs)
+    result = invset("sample", "-m", f"hydra/launcher={launcher}", *jobs)
     assert result.code == 1
     killed, done = table(here / "sweep")
     assert (killed[0], done) == ("failed", ("complete", ""))
-    assert "its process was ended from outside" in killed[1]
-    assert result.out.splitlines() == ["sweep/1: logits:1 in [0.2, 0.3]: done", "sweep/overview.png"]
+    assert told in killed[1]
+    printed = [line for line in result.out.splitlines() if "(raylet)" not in line]  # which has a word for it, too
+    assert printed == ["sweep/1: logits:1 in [0.2, 0.3]: done", "sweep/overview.png"]
     assert result.err.splitlines() == [f"invset: sweep/0: {killed[1]}"]
     # What is done is known again, by any launcher; the rest is done.
     (here / "job_nets.py").write_text(NETS.replace("def dies", "dies = lives\n\n\ndef killed"))
@@ -73,13 +82,15 @@ def test_a_killed_job_is_named_and_the_others_deliver(invset, here, monkeypatch)
     assert [status for status, _ in table(here / "sweep")] == ["complete", "complete"]
 
 
-def test_joblib(invset, here):
-    pytest.importorskip("joblib")
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    result = invset(
-        "sample", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *LINEAR, "method=paper", "n=3,8,9"
-    )
+@pytest.mark.parametrize(
+    ("launcher", "at_once"), [("joblib", "hydra.launcher.n_jobs=2"), ("ray", "hydra.launcher.ray.init.num_cpus=2")]
+)
+def test_a_job_that_fails_and_two_that_do_not(invset, here, launcher, at_once):
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher")
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    result = invset("sample", "-m", f"hydra/launcher={launcher}", at_once, *LINEAR, "method=paper", "n=3,8,9")
     assert result.code == 2
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert [status for status, _ in table(here / "sweep")] == ["failed", "complete", "complete"]
     assert read_json(here / "sweep" / "1" / "manifest.json")["overrides"][-1] == "n=8"
 
