@@ -10,13 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from invset.cli import goal, resume, several, sweep, unsaid
+from invset.cli import goal, opening, several, sweep, unsaid
 from invset.cli.check import Targets, check_sample
-from invset.cli.manifest import manifest, require_same_weights
 from invset.cli.report import (
     no_memory_left,
     report,
@@ -62,7 +60,11 @@ def task(composed: DictConfig) -> int:
     sampling = several.sampling(config, targets)
     # A run's folder says what `auto` was, and is gone on with whatever `auto` will mean by then.
     config = replace(config, encoder=sampling.models.settled, starts=sampling.models.starts)
-    with _created(config, sampling) if config.resume is None else _reopened(config, sampling, console) as folder:
+    with (
+        opening.created(config, sampling)
+        if config.resume is None
+        else opening.reopened(config, sampling, console) as folder
+    ):
         return _run(config, targets, sampling, folder, console)
 
 
@@ -81,56 +83,6 @@ def _done_already(folder: Path, status: str, targets: Targets, config: SampleCon
     return 0 if status == "complete" else NOT_REACHED
 
 
-def _created(config: SampleConfig, sampling: Sampling) -> RunFolder:
-    from invset.run.folder import RunFolder
-
-    hydra_config = HydraConfig.get()
-    path = Path(hydra_config.runtime.output_dir)
-    text = OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
-    return RunFolder.create(path, text, manifest(config, sampling, sweep.job_overrides()))
-
-
-def _reopened(config: SampleConfig, sampling: Sampling, console: Console) -> RunFolder:
-    from invset.run.folder import RunFolder
-
-    path = Path(config.resume or "")
-    folder = RunFolder.reopen(path)
-    try:
-        resume.require_same(config, path, folder.config_text)
-        differences = require_same_weights(path, folder.manifest, manifest(config, sampling, []))
-        if differences:
-            note = f"the last bits of samples may differ: {'; '.join(differences)}"
-            console.print(note, highlight=False, markup=False, soft_wrap=True)
-        _extend(config, folder)
-    except BaseException:
-        folder.close()
-        raise
-    return folder
-
-
-def _extend(config: SampleConfig, folder: RunFolder) -> None:
-    """Write down the new n, until or gain: should this process die, `resume=` alone goes on to it."""
-    from invset.run.files import write_atomically
-
-    overrides = folder.manifest.get("overrides", [])
-    if new := resume.new_goal(config, folder.config_text, folder.paths.root):
-        kept = [override for override in overrides if resume.key(override) not in new]
-        overrides = [*kept, *(f"{key}={value}" for key, value in new.items())]
-    text = OmegaConf.to_yaml(OmegaConf.structured(replace(config, resume=None)), resolve=True)
-    if text != folder.config_text:
-        folder.update_manifest(overrides=overrides)
-        write_atomically(folder.paths.config, text.encode())
-
-
-def _is_complete(config: SampleConfig, folder: RunFolder) -> bool:
-    from invset.run.files import read_json
-
-    if config.resume is None or not folder.paths.summary.exists():
-        return False
-    summary = read_json(folder.paths.summary)
-    return summary.get("status") == "complete" and goal.is_of(summary, config)
-
-
 def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: RunFolder, console: Console) -> int:
     from invset.cli.progress import Display
     from invset.core.fused import Fused
@@ -146,7 +98,7 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     console.print(heading, highlight=False, markup=False)
     for note in unsaid.notes(config, sampling) if config.resume is None else ():
         console.print(note, highlight=False, markup=False, soft_wrap=True)
-    if _is_complete(config, folder):
+    if opening.is_complete(config, folder):
         say_done(console, config, folder)
         return 0
     batches = sampling.problem.batches
