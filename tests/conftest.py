@@ -6,6 +6,6 @@ import gc
 
 
 def pytest_collection_finish() -> None:
-    """All that was imported stays; so collections of garbage, of which out of memory asks for some, need not walk it."""
+    """What was imported stays, so collections of garbage need not walk it; whoever runs out of memory asks for some."""
     gc.collect()
     gc.freeze()

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import pytest
 
 from invset.cli.main import run
+from invset.models import mini as built_in
+from invset.models.statistics import CodeStatistics
 
 LINEAR = ("sample", "experiment=linear", "n=22", "schedule.K=4")
 MINI = ("sample", "neuron=fc8:goldfish", "range=[50,60]", "n=14", "schedule.K=4")
@@ -95,6 +97,18 @@ def copied(here: Path) -> Callable[[Path], Path]:
         return Path(shutil.copytree(folder, here / "copied"))
 
     return copy
+
+
+@pytest.fixture
+def few_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the built-in model's real codes the first 24: to pass all of them through networks takes a while."""
+    real = built_in.load_code_statistics
+
+    def load(path: Path | None = None) -> CodeStatistics:
+        statistics = real(path)
+        return statistics._replace(bank=statistics.bank[:24])
+
+    monkeypatch.setattr(built_in, "load_code_statistics", load)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.models.caffe_nets import GENERATORS, caffenet
 
 SLOW = bool(os.environ.get("INVSET_SLOW"))
 FILES = ("network=caffenet", "network.weights=net.caffemodel", "generator=ppgn", "generator.weights=ppgn.caffemodel")
-QUICK = ("codes=4", "chains=2", "steps=15", "threads=1")
+QUICK = ("codes=4", "chains=2", "steps=8", "threads=1")
 PROGRAM = "import sys; from invset.cli.main import main; main()"
 SECONDS = 1800
 
@@ -61,10 +61,10 @@ def require_delivered(folder: Path, run: str, samples: int) -> None:
 def test_probe_and_sample(folder: Path) -> None:
     printed = invset(folder, "probe", *FILES, "neuron=fc8:volcano", *QUICK)
     (limits,) = suggested(printed)
-    small = ("n=12", "schedule.K=4", "threads=1", "hydra.run.dir=run")
+    small = ("n=5", "schedule.K=2", "threads=1", "hydra.run.dir=run")
     printed = invset(folder, "sample", *FILES, "neuron=fc8:volcano", f"range={limits}", *small)
     assert printed.startswith("fc8:981 volcano in [")
-    require_delivered(folder, "run", 12)
+    require_delivered(folder, "run", 5)
     manifest = json.loads((folder / "run" / "manifest.json").read_text())
     assert [entry["file"] for entry in manifest["weights"]] == ["net.caffemodel", "ppgn.caffemodel"]
 

@@ -80,7 +80,7 @@ def test_encoders_by_name(invset, here):
     assert yaml.safe_load((here / "run" / "config.yaml").read_text())["encoder"]["layer"] == "pool"
 
 
-def test_what_probe_suggests_is_for_the_same_network(invset, here):
+def test_what_probe_suggests_is_for_the_same_network(invset, here, few_codes):
     result = invset("probe", *NETWORK, "neuron=block5:3", "codes=8", "chains=3", "steps=4")
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith("block5:3 at 4:4 of 8x8")

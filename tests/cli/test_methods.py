@@ -52,7 +52,7 @@ def test_configs_state_the_defaults(method):
 
 
 @pytest.mark.parametrize("method", CODES)
-def test_a_run_and_more_of_it(invset, here, results, method):
+def test_a_run_and_more_of_it(invset, here, results, method, few_codes):
     begin = ("sample", *short(method), "neuron=fc8:goldfish", *WIDE)
     whole, part = invset(*begin, "n=10", "hydra.run.dir=whole"), invset(*begin, "hydra.run.dir=part")
     assert (whole.code, whole.err, part.code) == (0, "", 0)

@@ -186,7 +186,7 @@ def test_a_sweep_is_extended_too(invset, here):
 
 
 def test_distances_are_between_encodings_whatever_is_maximised(invset, here, mini, mini_run):
-    assert invset(*mini, "objective.between=codes", "hydra.run.dir=run").code == 0
+    assert invset(*mini, "n=4", "objective.between=codes", "hydra.run.dir=run").code == 0
     assert summary(here / "run")["unrelated_distance"] == pytest.approx(summary(mini_run)["unrelated_distance"], 1e-6)
 
 

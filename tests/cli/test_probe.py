@@ -9,21 +9,11 @@ import pytest
 import torch
 
 from invset.cli.probe import SUGGESTED, Survey, suggested_ranges
-from invset.models import mini
 
 FEW = ("codes=16", "chains=4", "steps=8")
 
 
-@pytest.fixture(autouse=True)
-def _small_bank(monkeypatch):
-    """Real codes are many; a few will do."""
-    real = mini.load_code_statistics
-
-    def load(path=None):
-        statistics = real(path)
-        return statistics._replace(bank=statistics.bank[:24])
-
-    monkeypatch.setattr(mini, "load_code_statistics", load)
+pytestmark = pytest.mark.usefixtures("few_codes")
 
 
 def suggestions(out: str) -> list[tuple[float, float]]:
