@@ -53,7 +53,9 @@ def test_help_loads_neither_torch_nor_hydra_and_is_quick():
         "assert not heavy, heavy"
     )
     best = float("inf")
-    for _ in range(3):  # the machine may be busy
+    for _ in range(10):  # the machine may be busy
+        if best < 0.5:
+            break
         begin = time.perf_counter()
         subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, capture_output=True)
         best = min(best, time.perf_counter() - begin)

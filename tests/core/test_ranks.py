@@ -17,6 +17,9 @@ from invset.core.diversity import Moments
 from invset.core.ranks import Ranks, SharedProblem
 from invset.errors import RanksError
 
+# Python 3.12 and later say so of any process with threads, as torch's and pytest-xdist's are.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
 Work = Callable[[Ranks], Any]
 METHODS = {
     "full": {"chains": 10, "inner_steps": 5, "outer_iterations": 99, "batch_size": 3},
