@@ -257,7 +257,13 @@ def _full(arguments: argparse.Namespace) -> None:
     first = 0.0
     for size in arguments.sizes:
         command = [sys.executable, __file__, "--full-size", str(size), "--steps", str(arguments.steps)]
-        command += ["--device", arguments.device, *(["--threads", str(arguments.threads)] if arguments.threads else [])]
+        command += [
+            "--settings",
+            *arguments.settings,
+            "--device",
+            arguments.device,
+            *(["--threads", str(arguments.threads)] if arguments.threads else []),
+        ]
         wall, cpu, peak = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         first = first or peak
         print(f"| {size} | {wall:.4f} | {cpu:.4f} | {peak / 1e6:.0f} | {peak / first:.2f} |", flush=True)

@@ -77,10 +77,10 @@ def _row(
     device = network.device
     reader = Reader(network, [parse_unit("fc8:2", network)], Encoder(network, "fc6"))
     randomness = torch.Generator().manual_seed(0)
-    codes = torch.randn(64, generator.code_size, generator=randomness).abs().to(device)
+    codes = torch.randn(max(64, chains), generator.code_size, generator=randomness).abs().to(device)
     problem = Problem(generator, reader)
     if how is not None:
-        problem.networks = Fused(problem.networks, how)  # type: ignore[arg-type]
+        problem.networks = Fused(problem.networks, how, chains)  # type: ignore[arg-type]
         problem.networks.on_failure = lambda reason: print(f"compile={how}: {reason}")
     method, state = _sampling(problem, codes, chains)
 

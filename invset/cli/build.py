@@ -17,6 +17,7 @@ from invset.cli.fetching import fetch_for_run
 from invset.cli.methods import Parts, build_method
 from invset.cli.schema import CodeConfig, EncoderConfig, ProbeConfig, SampleConfig
 from invset.cli.usual_starts import FROM_IMAGES, usual_starts
+from invset.core.full import BATCH
 from invset.core.fused import Fused
 from invset.core.problem import Problem
 from invset.core.ranks import Ranks, SharedProblem
@@ -114,19 +115,6 @@ def sampling(config: SampleConfig, targets: Targets, ranks: Ranks | None = None)
     reader = Reader(built.network, built.units, built.encoder)
     region_of = Region.two_sided if config.constraint == "range" else Region.lower_only
 
-    def problem_of(read: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Problem:
-        problem = Problem(
-            built.generator,
-            read,
-            objective=config.objective.between,  # type: ignore[arg-type]
-            eight_bit=config.pixels == "eight_bit",
-            code_bounds=code_bounds(config.code, built.generator),
-        )
-        if config.compile is not None:
-            problem.networks = Fused(problem.networks, config.compile)  # type: ignore[arg-type]
-        return problem if ranks is None else SharedProblem(problem, ranks, apart=config.method.name == "full")
-
-    problem = problem_of(reader)
     schedule = Schedule(
         chains=config.n if config.method.name == "full" else config.schedule.K,
         penalty=config.schedule.mu,
@@ -137,6 +125,21 @@ def sampling(config: SampleConfig, targets: Targets, ranks: Ranks | None = None)
         objective_scale=None if config.objective.scale == "auto" else float(config.objective.scale),
         batch_size=batch_size(config.batch_size, config.method.name, built.device),
     )
+    at_once = _at_once(config, schedule, ranks)
+
+    def problem_of(read: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Problem:
+        problem = Problem(
+            built.generator,
+            read,
+            objective=config.objective.between,  # type: ignore[arg-type]
+            eight_bit=config.pixels == "eight_bit",
+            code_bounds=code_bounds(config.code, built.generator),
+        )
+        if config.compile is not None:
+            problem.networks = Fused(problem.networks, config.compile, at_once)  # type: ignore[arg-type]
+        return problem if ranks is None else SharedProblem(problem, ranks, apart=config.method.name == "full")
+
+    problem = problem_of(reader)
     starts = Starts(
         built.starts,  # type: ignore[arg-type]
         config.seed,
@@ -155,6 +158,15 @@ def sampling(config: SampleConfig, targets: Targets, ranks: Ranks | None = None)
     method, problem = build_method(parts)
     has_seeds = config.method.name != "multistart"
     return Sampling(built, reader, region, problem, method, schedule, references, starts.chains, has_seeds)
+
+
+def _at_once(config: SampleConfig, schedule: Schedule, ranks: Ranks | None) -> int:
+    """How many codes a step's passes are of, in this process."""
+    codes = schedule.chains * config.schedule.groups
+    if config.method.name == "full":  # micro-batches are shared
+        codes = min(codes, schedule.batch_size or BATCH)
+    mine = codes if ranks is None else len(ranks.rows(torch.arange(codes)))
+    return min(mine, schedule.batch_size or mine)
 
 
 def code_bounds(config: CodeConfig, generator: Generator) -> tuple[float, float] | None:

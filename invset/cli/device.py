@@ -45,11 +45,30 @@ def place(model: Network | Generator, device: torch.device, precision: str, chan
     """Move a model, in place; `channels_last` None: whichever order is quicker there.
 
     On a CPU pooling and convolutions are quicker with channels last, and so are a GPU's tensor cores, which plain
-    float32 makes no use of.
+    float32 makes no use of. A model that cannot be run so, as one that takes a `view` of its maps, has them as it is.
     """
-    if channels_last is None:
-        channels_last = device.type == "cpu" or precision != "float32"
-    model.to(device, PRECISIONS[precision], channels_last)
+    last = device.type == "cpu" or precision != "float32"
+    model.to(device, PRECISIONS[precision], last if channels_last is None else channels_last)
+    if channels_last is None and last and not _runs(model):
+        model.to(device, PRECISIONS[precision], False)
+
+
+def _runs(model: Network | Generator) -> bool:
+    """Whether a pass, forth and back, goes through it."""
+    try:
+        with torch.enable_grad():
+            if isinstance(model, Network):
+                given = torch.full((2, *model.input_shape), 0.5, device=model.device, requires_grad=True)
+                deepest = list(model.layers)[-1]
+                output = model.read([deepest], given)[deepest]
+            else:
+                device = next((p.device for p in model.module.parameters()), None)
+                given = torch.zeros(2, model.code_size, device=device, requires_grad=True)
+                output = model(given)
+            torch.autograd.grad(output.sum(), given)
+    except RuntimeError:
+        return False
+    return True
 
 
 def batch_size(asked: int | str | None, method: str, device: torch.device) -> int | None:

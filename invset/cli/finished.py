@@ -97,7 +97,7 @@ def networks_for(config: SampleConfig, device: torch.device) -> Networks:
 
     # Where float16 or tf32 is not to be had, float32 comes nearest to what the run computed.
     precision = "float32" if device.type == "cpu" and config.precision in ("float16", "tf32") else config.precision
-    return Networks(lambda network: place(network, device, precision))
+    return Networks(lambda network: place(network, device, precision, config.channels_last))
 
 
 def observer_of(features: str | None, networks: Networks) -> Observer | None:

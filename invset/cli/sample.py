@@ -86,7 +86,7 @@ def _done_already(folder: Path, status: str, targets: Targets, config: SampleCon
 def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: RunFolder, console: Console) -> int:
     from invset.cli.progress import Display
     from invset.core.fused import Fused
-    from invset.core.memory import out_of_memory
+    from invset.core.memory import Batches, out_of_memory
     from invset.run import summary
     from invset.run.growth import Growth
     from invset.run.recorder import Recorder
@@ -105,7 +105,9 @@ def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: Run
     batches.on_smaller = partial(say_smaller, console)
     if isinstance(fused := sampling.problem.networks, Fused):
         fused.on_failure = partial(say_not_compiled, console, fused.how)
-    read = batches.over(sampling.reader)
+    reading = Batches()  # on a GPU on another thread than the problem's
+    reading.on_smaller = batches.on_smaller
+    read = reading.over(sampling.reader)
     before = told_samples(folder)  # before the folder is taken back to its checkpoint
     recorder = Recorder(folder, units, models.generator.code_size, read, sampling.region, models.device)
 

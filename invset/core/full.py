@@ -63,7 +63,7 @@ class Full:
         return seeding.advanced(state, schedule, problem, region, self.draw, view), info
 
     def _batches(self, codes: Tensor) -> list[slice]:
-        size = self.schedule.batch_size or BATCH
+        size = self.problem.batches.capped(self.schedule.batch_size or BATCH)
         return [slice(first, min(first + size, len(codes))) for first in range(0, len(codes), size)]
 
     def _look(self, state: State) -> tuple[State, View]:

@@ -17,38 +17,41 @@ How = Literal["graphs", "inductor"]
 
 
 class Fused:
-    """Passes made quicker for the first k they are given; other numbers of codes go through as before.
+    """Passes made quicker for one k; other numbers of codes go through as before.
 
     Made when first called; if that fails, `on_failure` is told why, once, and all goes on as before. The gradient of
     one call is to be taken before the next call: a graph has one place for what it keeps.
 
     Args:
         passes: codes to tensors.
+        rows: k.
         how: `graphs`: one launch for all of a pass's kernels, which are the same; needs CUDA, and no waiting for the
             device in the pass. `inductor`: torch.compile, whose kernels round otherwise.
     """
 
-    def __init__(self, passes: Passes, how: How) -> None:
+    def __init__(self, passes: Passes, how: How, rows: int) -> None:
         self.passes = passes
+        self.rows = rows
         self.how = how
         self.on_failure: Callable[[str], None] = lambda reason: None
-        self._rows = 0
+        self._tried = False
         self._quicker: Passes | None = None
 
     def __call__(self, codes: Tensor) -> tuple[Tensor, ...]:
         """Codes (k, c) -> what `passes` gives. Raises RuntimeError, MemoryError: memory does not suffice."""
-        if not self._rows:
+        if len(codes) != self.rows:
+            return self.passes(codes)
+        if not self._tried:
             self._quicker = self._made(codes)
-            self._rows = len(codes)
-        passes = self._quicker if self._quicker is not None and len(codes) == self._rows else self.passes
-        return passes(codes)
+            self._tried = True
+        return (self._quicker or self.passes)(codes)
 
     def _made(self, codes: Tensor) -> Passes | None:
         make = {"graphs": _graphed, "inductor": _compiled}[self.how]
         try:
             return make(self.passes, codes)
         except Exception as error:
-            if out_of_memory(error):  # with fewer codes it may do
+            if out_of_memory(error):  # with fewer codes, and no graph, it may do
                 raise
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         self.on_failure(reason)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 
@@ -24,6 +24,7 @@ class Ahead:
         self._method = method
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="invset-writer")
         self._early: Future[tuple[State, StepInfo]] | None = None
+        self._stream: torch.cuda.Stream | None = None
 
     def step(self, state: State) -> tuple[State, StepInfo]:
         """The step from `state`: taken already, or taken now."""
@@ -33,17 +34,26 @@ class Ahead:
     def write(self, work: Callable[[], int], following: State | None) -> int:
         """What `work` returns; done on another thread while the step from `following` is taken here, if there is one.
 
-        Whatever happens here, it ends when the work has ended.
+        It ends when the work has ended. What happens here meanwhile, an interrupt too, is raised when the step is asked
+        for: then what was written has been counted.
         """
         if following is None or following.phase not in ACTIVE:
             return work()
         device = following.codes.device
-        writing = self._writer.submit(work if device.type != "cuda" else partial(_beside, work, _stream(device)))
-        try:
-            self._early = _settled(lambda: self._method.step(following))
-        finally:
-            wait([writing])
+        writing = self._writer.submit(work if device.type != "cuda" else partial(_on, self._beside(device), work))
+        self._early = _settled(lambda: self._method.step(following))
+        while not writing.done():
+            waited = _settled(lambda: wait([writing]))
+            if waited.exception() is not None:
+                self._early = waited  # an interrupt
         return writing.result()
+
+    def _beside(self, device: torch.device) -> torch.cuda.Stream:
+        """A stream of its own, whose next work comes after all that was launched so far."""
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(device)
+        self._stream.wait_stream(torch.cuda.current_stream(device))
+        return self._stream
 
     def __enter__(self) -> Self:
         return self
@@ -52,24 +62,20 @@ class Ahead:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.shutdown()
+        early = self._early
+        if error is None and early is not None and not isinstance(early.exception(), Exception | None):
+            early.result()  # an interrupt is not lost with a step that nobody asked for
 
 
-def _stream(device: torch.device) -> torch.cuda.Stream:
-    """A stream whose work comes after all that was launched so far."""
-    stream = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
-    return stream
-
-
-def _beside(work: Callable[[], int], stream: torch.cuda.Stream) -> int:
+def _on(stream: torch.cuda.Stream, work: Callable[[], int]) -> int:
     with torch.cuda.stream(stream):
         return work()
 
 
-def _settled(work: Callable[[], tuple[State, StepInfo]]) -> Future[tuple[State, StepInfo]]:
-    settled: Future[tuple[State, StepInfo]] = Future()
+def _settled(work: Callable[[], Any]) -> Future[Any]:
+    settled: Future[Any] = Future()
     try:
         settled.set_result(work())
-    except Exception as error:  # an interrupt is none of these
+    except BaseException as error:
         settled.set_exception(error)
     return settled

@@ -97,7 +97,7 @@ class Runner:
             state = self.method.begin()
         while recorder.count < self.wanted and not self._at_plateau(state) and state.phase in ACTIVE:
             following, info = method.step(state)
-            budget = Budget(problem.forward_passes, problem.backward_passes, problem.batches.largest or 0)
+            forward, backward = problem.forward_passes, problem.backward_passes
             room = self.wanted - recorder.count
             if info.phase == "sampling" and tally.seed_steps < 0:
                 self.seeds = info
@@ -106,7 +106,8 @@ class Runner:
             if info is self.seeds and self.on_seeds is not None:
                 self.on_seeds(next(part for part in info.groups or (info,) if part.phase == "sampling"))
             now = time.perf_counter()
-            tally = _counted(tally, info, taken, recorder.count, budget, now - clock)
+            budget = Budget(forward, backward, problem.batches.largest or 0)
+            tally = _counted(tally, state, info, taken, recorder.count, budget, now - clock)
             clock = now
             # A step of which not all samples were wanted is done again if the run is extended: no checkpoint of it.
             if taken == len(info.samples):
@@ -138,11 +139,13 @@ class Budget(NamedTuple):
     at_once: int
 
 
-def _counted(tally: Tally, info: StepInfo, taken: int, samples: int, budget: Budget, seconds: float) -> Tally:
+def _counted(
+    tally: Tally, before: State, info: StepInfo, taken: int, samples: int, budget: Budget, seconds: float
+) -> Tally:
     sampling = info.phase == "sampling"
     first = sampling and tally.seed_steps < 0
     after = sampling and not first
-    tried = [part.feasible for part in info.groups or (info,) if part.phase == "sampling" and after]
+    tried = [part.feasible for part in _without_seeds(before, info)] if after else []
     return tally._replace(
         samples=samples,
         candidates=tally.candidates + taken,
@@ -154,3 +157,10 @@ def _counted(tally: Tally, info: StepInfo, taken: int, samples: int, budget: Bud
         seconds=tally.seconds + seconds,
         **budget._asdict(),
     )
+
+
+def _without_seeds(before: State, info: StepInfo) -> list[StepInfo]:
+    """Those groups' parts of a step in which they went on from their seeds."""
+    if not info.groups:
+        return [info]
+    return [part for part in info.groups if before.groups[int(part.chains[0]) // len(part.chains)].phase == "sampling"]

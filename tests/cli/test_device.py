@@ -65,6 +65,25 @@ def test_channels_last_on_a_cpu_gives_the_same_to_rounding() -> None:
     torch.testing.assert_close(network.read(["pool"], images)["pool"], before)
 
 
+class Views(nn.Module):
+    """As many write it: flattened by a view, which maps with channels last have not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4 * 6 * 6, 5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.conv(images).relu().view(-1, 4 * 6 * 6))
+
+
+def test_a_network_that_cannot_be_run_with_channels_last_is_run_as_it_is() -> None:
+    network = Network("toy", Views(), {"fc": "fc"}, (3, 8, 8))
+    place(network, torch.device("cpu"), "float32")
+    assert network.module.get_parameter("conv.weight").is_contiguous()
+    images = torch.rand(2, 3, 8, 8, requires_grad=True)
+    network.read(["fc"], images)["fc"].sum().backward()
+
+
 @pytest.mark.parametrize(
     ("asked", "method", "device", "size"),
     [

@@ -238,6 +238,8 @@ def test_interrupted_in_a_step_ahead_what_is_being_written_is_finished(tmp_path,
         with pytest.raises(KeyboardInterrupt):
             list(run.runner.steps())
         assert ended == [0, 1, 2, 3, 4]
+        assert run.runner.state.step == 5
+        assert run.runner.tally.samples == run.runner.tally.candidates == run.recorder.count
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("invset-writer")]
     go(tmp_path / "run", 18)
     go(tmp_path / "whole", 18)
