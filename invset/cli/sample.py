@@ -170,7 +170,7 @@ def _finish(
     )
     outcome |= {**told, **growth.figures()}
     if config.until != "plateau":  # of a run that was not asked for one
-        del outcome["plateau"]
+        del outcome["plateau"], outcome["gain"]
     write_coverage(config, recorder, growth, heading)
     summary.write_codes(recorder, sampling.models.generator.code_size)
     summary.write_samples(recorder, units, heading)

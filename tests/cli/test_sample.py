@@ -112,7 +112,7 @@ def test_the_figures_follow_from_the_files(mini_run, rows, reader):
     assert summary["samples"] == summary["wanted"] == summary["candidates"] == len(lines) == 14
     assert summary["in_range_as_saved"] == 1
     of_seeds = {"seed_steps", "sampling_steps", "minimum_sampling_steps", "outer_iterations"}
-    assert not summary.keys() & {*of_seeds, "plateau"}, "of a method that has none, and a run not asked for one"
+    assert not summary.keys() & {*of_seeds, "plateau", "gain"}, "of a method that has none, and a run not asked for one"
     after = [line for line in sampling if int(line["step"]) > first]
     assert summary["acceptance"] == pytest.approx(sum(line["accepted"] == "1" for line in after) / len(after))
     with torch.no_grad():

@@ -167,6 +167,7 @@ def swept(status: str, error: str | None = None, **summary: object) -> Swept:
     [
         (swept("complete", samples=30, wanted=30, mean_pairwise_distance=12.3456), "30 of 30 samples\ndistance 12.35"),
         (swept("complete", samples=1, wanted=1, mean_pairwise_distance="nan"), "1 of 1 samples"),
+        (swept("complete", samples=1, wanted=1, mean_pairwise_distance=None), "1 of 1 samples"),
         (
             swept("incomplete", samples=3, wanted=30, mean_pairwise_distance=1.5),
             "3 of 30 samples\ndistance 1.5\ntoo seldom reached",
