@@ -163,7 +163,7 @@ def test_what_is_not_installed_is_said(invset, here, monkeypatch):
 def test_twelve_jobs_of_which_one_fails(invset, here):
     pytest.importorskip("submitit")
     sizes = ",".join(map(str, [8, 9, 10, 11, 3, *range(12, 19)]))
-    result = invset("sample", "-m", "hydra/launcher=submitit_local", *LINEAR, f"n={sizes}")
+    result = invset("sample", "-m", "hydra/launcher=submitit_local", *LINEAR, "method=paper", f"n={sizes}")
     assert result.code == 2
     statuses = [status for status, _ in table(here / "sweep")]
     assert statuses == ["complete"] * 4 + ["failed"] + ["complete"] * 7
