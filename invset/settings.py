@@ -1,7 +1,7 @@
 """Every setting once: its default, its type, what it takes, and its line of help.
 
-`--help`, Hydra's schemas, the checks before a run and the defaults of `invset.sample` all come from here. A setting that
-says `needs` is only for methods whose class has that attribute; one that says `used_with` is passed over by the others.
+`--help`, Hydra's schemas, the checks before a run and the defaults of `invset.sample` all come from here. A setting
+with `needs` is only for methods whose class has that attribute; one with `used_with` is passed over by the others.
 """
 
 from __future__ import annotations
@@ -198,8 +198,9 @@ class ModelSettings:
     )
     encoder: EncoderSettings = section(
         EncoderSettings,
-        "in which layer distances are taken. auto: the one the generator inverts, of the network under study if it has "
-        "it; own: of the network the generator is from; fc6, mini, none; encoder.network=caffenet encoder.layer=fc6: any",
+        "in which layer distances are taken. auto: the one the generator inverts, of the network under study if it "
+        "has it; own: of the network the generator is from; fc6, mini, none; any layer: "
+        "encoder.network=caffenet encoder.layer=fc6",
         "auto",
     )
     code: CodeSettings = section(CodeSettings)
@@ -242,8 +243,8 @@ class SampleSettings(ModelSettings):
     n: int = setting(500, "how many samples; with until=plateau at most", at_least(1))
     until: str = setting(
         "n",
-        "n: that many; plateau: until fewer than the share gain of the last 100 samples are unlike all before (at least "
-        "200, at most n), with coverage.png",
+        "n: that many; plateau: until fewer than the share gain of the last 100 samples are unlike all before (at "
+        "least 200, at most n), with coverage.png",
         ("n", "plateau"),
         needs="grows",
     )
@@ -372,7 +373,7 @@ def walk(kind: type, prefix: str = "") -> Iterator[tuple[str, Field[Any]]]:
     for entry in fields(kind):
         yield f"{prefix}{entry.name}", entry
         if is_dataclass(entry.default_factory):
-            yield from walk(entry.default_factory, f"{prefix}{entry.name}.")  # type: ignore[arg-type]
+            yield from walk(entry.default_factory, f"{prefix}{entry.name}.")
 
 
 def names(kind: type) -> list[str]:
@@ -457,7 +458,7 @@ def _is_of_type(value: Any, annotation: str) -> bool:
     kind = annotation.partition(" | ")[0]
     if isinstance(value, bool) or kind == "bool":
         return isinstance(value, bool) and kind == "bool"
-    return isinstance(value, {"int": int, "float": int | float, "str": str}.get(kind, object))  # type: ignore[arg-type]
+    return isinstance(value, {"int": int, "float": int | float, "str": str}.get(kind, object))
 
 
 def describe(kind: type, hide: Sequence[str] = (), prefix: str = "") -> str:
