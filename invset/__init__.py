@@ -1,5 +1,10 @@
 """invset samples the inverse set of a neuron: varied images whose activation of it lies in a range you choose.
 
+    samples = invset.sample("fc8:goldfish", (40, 50), n=50)
+    samples.images, samples.activations, samples.grid
+    invset.probe("fc8:volcano").ranges
+    invset.load("outputs/DATE/TIME")
+
 What a program needs is here by name; torch is imported when a name is first used.
 """
 
@@ -8,14 +13,21 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Samples": "invset.api",
+    "Survey": "invset.survey",
+    "ConfigError": "invset.errors",
+    "InvsetError": "invset.errors",
+    "WeightsError": "invset.errors",
     "Colours": "invset.models.colours",
     "Encoder": "invset.models.reader",
     "Full": "invset.core.full",
     "Generator": "invset.models.network",
-    "InvsetError": "invset.errors",
+    "MicroBatches": "invset.passes.micro_batches",
     "Multistart": "invset.core.multistart",
     "Network": "invset.models.network",
     "Paper": "invset.core.paper",
+    "Pipeline": "invset.core.problem",
+    "Plain": "invset.passes.plain",
     "Problem": "invset.core.problem",
     "Reader": "invset.models.reader",
     "Region": "invset.core.region",
@@ -23,7 +35,10 @@ _HOMES = {
     "Starts": "invset.models.starts",
     "build_generator": "invset.models.registry",
     "build_network": "invset.models.registry",
+    "load": "invset.api",
     "parse_unit": "invset.models.unit",
+    "probe": "invset.api",
+    "sample": "invset.api",
 }
 
 __all__ = ["__version__", *_HOMES]
@@ -33,3 +48,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'invset' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

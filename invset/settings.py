@@ -352,7 +352,7 @@ class ReproduceSettings:
 class OverviewSettings:
     """`invset overview`."""
 
-    folder: str | None = setting(None, "of a sweep; may be given without folder=")
+    sweeps: list[str] = setting([], "the folder of one sweep; may be given without sweeps=")
 
 
 SETTINGS: Mapping[str, type] = {
@@ -445,6 +445,28 @@ def options(kind: type, given: Mapping[str, Any], owner: str) -> Any:
     return settings
 
 
+def from_dict(kind: type, values: Mapping[str, Any], prefix: str = "") -> Any:
+    """A dataclass of settings from plain values, as a file of settings has them; what is left out is the default.
+
+    Raises:
+        ConfigError: there is no such setting, or it does not take that type.
+    """
+    known = {entry.name: entry for entry in fields(kind)}
+    given: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise ConfigError(f"there is no setting '{prefix}{name}': {near_names(str(name), known)}")
+        inner, annotation = known[name].default_factory, str(known[name].type)
+        if is_dataclass(inner):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{prefix}{name}={value}: give its settings one by one.")
+            value = from_dict(inner, value, f"{prefix}{name}.")
+        elif not (_is_of_type(value, annotation) or (value is None and annotation.endswith(("None", "Any")))):
+            raise ConfigError(f"{prefix}{name}={value}: give {describe_type(annotation)}.")
+        given[name] = float(value) if annotation == "float" else value
+    return kind(**given)
+
+
 TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
 
 
@@ -458,13 +480,16 @@ def _is_of_type(value: Any, annotation: str) -> bool:
     kind = annotation.partition(" | ")[0]
     if isinstance(value, bool) or kind == "bool":
         return isinstance(value, bool) and kind == "bool"
-    return isinstance(value, {"int": int, "float": int | float, "str": str}.get(kind, object))
+    types = {"int": int, "float": int | float, "str": str}
+    plain: Any = types.get(kind, dict if kind.startswith("dict") else list if kind.startswith("list") else object)
+    return isinstance(value, plain)
 
 
-def describe(kind: type, hide: Sequence[str] = (), prefix: str = "") -> str:
-    """The lines of help on all settings of a dataclass: name, help and default."""
+def describe(kind: type, hide: Sequence[str] = (), prefix: str = "", first: Sequence[str] = ()) -> str:
+    """The lines of help on all settings of a dataclass: name, help and default; those named `first` come first."""
     lines = []
-    for name, entry in walk(kind):
+    order = {name: number for number, name in enumerate(first)}
+    for name, entry in sorted(walk(kind), key=lambda one: order.get(one[0], len(order))):
         if not entry.metadata.get("help") or name in hide:
             continue
         default = entry.metadata.get("shows") or write_value(default_of(entry))

@@ -10,50 +10,46 @@ generator's plus one image step of the last, vanishing length: here it is the ge
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from invset.baselines.chains import Chains, Plan, Take, along, between, code_scale
+from invset.baselines.rounds import (
+    STARTS,
+    Rounds,
+    RoundSettings,
+    RoundState,
+    along,
+    between,
+    code_scale,
+    normal_start,
+)
+from invset.core.chains import Draw
 from invset.core.problem import Evaluation, Problem
 from invset.core.randomness import seeded_generator
 from invset.core.region import Region
-from invset.core.seeding import Draw
-from invset.core.state import State
-from invset.errors import ConfigError
+from invset.settings import Takes, is_number, setting
 
 
 @dataclass(frozen=True)
-class DgnAmSettings:
-    """Shipped settings, made for CaffeNet's fc6; the original keeps only the last image of a round.
+class DgnAmSettings(RoundSettings):
+    """Shipped settings, made for CaffeNet's fc6; the original keeps only the last image of a round."""
 
-    Attributes:
-        step: mean change of a code's entry, at the first step.
-        end_step: the same at a round's end.
-        decay: what the code is multiplied by after every step (their L2 weight), above 0 up to 1; 1: none.
-        deviations: each entry's upper bound lies so many deviations above its mean; None: no bounds.
-        lowest: every entry's lower bound, 0 for codes that are a ReLU's outputs; None: as far below the mean.
-        scale: the unit of entries; see `chains.code_scale`. Steps and normal starts are in it.
-        starts: `normal`, N(0, 1) as shipped, or `given`, the run's own.
-        steps: a round.
-        rounds: how often chains start anew, the first time included; None: until there are samples enough.
-        take: every step's codes, or the last alone.
-    """
-
-    step: float = 8.0
-    end_step: float | None = 1e-10
-    decay: float = 0.99
-    deviations: float | None = 3.0
-    lowest: float | None = 0.0
-    scale: float | None = None
-    starts: Literal["normal", "given"] = "normal"
-    steps: int = 200
-    rounds: int | None = None
-    take: Take = "every_step"
+    step: float = setting(8.0, "mean change of a code's entry, at the first step")
+    end_step: float | None = setting(1e-10, "the same at a round's end; null: as step")
+    decay: float = setting(
+        0.99,
+        "what the code is multiplied by after every step (their L2 weight)",
+        Takes(lambda value: is_number(value) and 0 < value <= 1, "a number above 0, up to 1"),
+    )
+    deviations: float | None = setting(3.0, "an entry's upper bound, in deviations above its mean; null: no bounds")
+    lowest: float | None = setting(0.0, "every entry's lower bound; null: as far below the mean")
+    scale: float | None = setting(None, "unit of a code's entries; null: the highest code bound / 30, or 1")
+    starts: str = setting("normal", "normal: N(0, 1) in that unit, as shipped; given: those of starts=", STARTS)
 
 
-class DgnAm(Chains):
+class DgnAm(Rounds):
     """Ascent on the sum of the activations, each chain by itself.
 
     Args:
@@ -65,11 +61,9 @@ class DgnAm(Chains):
         statistics: mean and deviation (c,) of real codes; None: those of the references.
         chains: K.
         random_seed: of normal starts.
-        batch_size: codes that go through the networks at once.
-
-    Raises:
-        ConfigError: settings make no sense.
     """
+
+    Settings: ClassVar[type | None] = DgnAmSettings
 
     def __init__(
         self,
@@ -82,13 +76,8 @@ class DgnAm(Chains):
         *,
         chains: int = 10,
         random_seed: int = 0,
-        batch_size: int | None = None,
     ) -> None:
-        plan = Plan(chains, settings.steps, settings.rounds, settings.take, random_seed, batch_size)
-        super().__init__(problem, region, draw, references, plan)
-        if not 0 < settings.decay <= 1:
-            raise ConfigError(f"decay={settings.decay}: a code is multiplied by it; write a number above 0, up to 1.")
-        self.settings = settings
+        super().__init__(problem, region, draw, references, settings, chains=chains, random_seed=random_seed)
         self.scale = code_scale(problem, settings.scale)
         mean, deviation = statistics or (references.mean(dim=0), references.std(dim=0))
         self.mean, self.deviation = mean.to(references), deviation.to(references)
@@ -96,20 +85,19 @@ class DgnAm(Chains):
     def _start(self, chain: int, attempt: int) -> Tensor:
         if self.settings.starts == "given":
             return self.draw(chain, attempt)
-        code = self.references[0]
-        randomness = seeded_generator("dgn_am start", self.plan.random_seed, chain, attempt)
-        return self.scale * torch.randn(len(code), generator=randomness, dtype=code.dtype).to(code.device)
+        randomness = seeded_generator("dgn_am start", self.random_seed, chain, attempt)
+        return normal_start(self.scale, self.references[0], randomness)
 
-    def _move(self, state: State) -> tuple[Evaluation, Tensor]:
-        evaluation, pull_back = self.problem.linearise(state.codes, batch_size=self.plan.batch_size)
+    def _move(self, state: RoundState) -> tuple[Evaluation, Tensor]:
+        evaluation, pull_back = self.problem.linearise(state.codes)
         upwards = torch.ones_like(evaluation.activations)
         gradient = pull_back(torch.zeros_like(evaluation.encodings), upwards)
         step = self.scale * between(self.settings.step, self.settings.end_step, self._share(state))
-        codes = self.settings.decay * self._clipped(state.codes + along(gradient, step))
+        codes = self.settings.decay * self._clip(state.codes + along(gradient, step))
         # Without a gradient the original ends there; here the chain waits for its round to end.
         return evaluation, torch.where((gradient == 0).all(dim=1, keepdim=True), state.codes, codes)
 
-    def _clipped(self, codes: Tensor) -> Tensor:
+    def _clip(self, codes: Tensor) -> Tensor:
         if self.settings.deviations is None:
             return codes
         spread = self.settings.deviations * self.deviation

@@ -10,36 +10,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from invset.baselines.rounds import RoundState
+from invset.core.chains import Draw
+from invset.core.method import Abilities, Method, Step
 from invset.core.problem import Problem
 from invset.core.randomness import seeded_generator
 from invset.core.region import Region
-from invset.core.seeding import Draw
-from invset.core.state import Method, State, StepInfo
 from invset.errors import ConfigError
+from invset.settings import at_least, setting
 
-BATCH = 64  # real codes that are looked at together, unless said otherwise
+BATCH = 64  # real codes that are looked at together, whose images are not kept
 
 
 @dataclass(frozen=True)
 class MfvSettings:
-    """Ten clusters, fifteen images a mean, as published.
+    """Ten clusters, fifteen images a mean, as published."""
 
-    Attributes:
-        clusters: how many facets.
-        nearest: images whose mean a facet starts from.
-        images: that many of the real ones, those of highest activation, are clustered; None: all.
-        iterations: of k-means, at most.
-    """
-
-    clusters: int = 10
-    nearest: int = 15
-    images: int | None = 200
-    iterations: int = 50
+    clusters: int = setting(10, "how many facets", at_least(1))
+    nearest: int = setting(15, "images whose mean a facet starts from", at_least(1))
+    images: int | None = setting(
+        200, "that many of the real ones, those of highest activation, are clustered; null: all", at_least(1)
+    )
+    iterations: int = setting(50, "of k-means, at most", at_least(1))
 
 
 class Facets(NamedTuple):
@@ -50,7 +47,7 @@ class Facets(NamedTuple):
     distances: Tensor
 
 
-class Mfv:
+class Mfv(Abilities):
     """Facets by turns: chain k starts at facet k, then at k + K, and round again.
 
     A facet's first start is the mean of the images nearest to its centre; later ones, which the original has not, are
@@ -64,11 +61,13 @@ class Mfv:
         ascent: given where chains start, the method that goes on from there, with K chains and `starts=given`.
         chains: K.
         random_seed: of the clusters' first centres and of later starts.
-        batch_size: codes that go through the networks at once.
 
     Raises:
         ConfigError: there are too few real codes, or settings make no sense.
     """
+
+    State: ClassVar[type] = RoundState
+    Settings: ClassVar[type | None] = MfvSettings
 
     def __init__(
         self,
@@ -80,10 +79,7 @@ class Mfv:
         *,
         chains: int = 10,
         random_seed: int = 0,
-        batch_size: int | None = None,
     ) -> None:
-        if min(settings.clusters, settings.nearest, settings.iterations) < 1:
-            raise ConfigError("mfv: clusters, nearest and iterations have to be 1 or more.")
         count = min(len(real), len(real) if settings.images is None else settings.images)
         if count < settings.clusters:
             raise ConfigError(
@@ -96,16 +92,15 @@ class Mfv:
         self.count = count
         self.chains = chains
         self.random_seed = random_seed
-        self.batch_size = batch_size or BATCH
         self.ascent = ascent(self._start)
         self._facets: Facets | None = None
 
-    def begin(self) -> State:
+    def begin(self) -> RoundState:
         """The state before the first step: the facets found, which takes a forward pass of each real code."""
         self._facets = self.facets()
         return self.ascent.begin()
 
-    def step(self, state: State) -> tuple[State, StepInfo]:
+    def step(self, state: RoundState) -> tuple[RoundState, Step]:
         """One step of the ascent.
 
         Raises:
@@ -119,7 +114,7 @@ class Mfv:
         Raises:
             ConfigError: there are fewer different images than clusters.
         """
-        parts = [self.problem.evaluate(part) for part in self.real.split(self.batch_size)]
+        parts = [self.problem.evaluate(part) for part in self.real.split(BATCH)]
         encodings = torch.cat([part.encodings for part in parts])
         activations = torch.cat([part.activations for part in parts])
         height = (activations / self.region.half_width).sum(dim=1)
@@ -149,9 +144,10 @@ class Mfv:
     def _known_facets(self) -> Facets:
         """The facets; in a resumed run found again, at no passes: its first part has counted them."""
         if self._facets is None:
-            forward = self.problem.forward_passes
+            counts = self.problem.passes.counts
+            forward = counts.forward
             self._facets = self.facets()
-            self.problem.forward_passes = forward
+            counts.forward = forward
         return self._facets
 
 

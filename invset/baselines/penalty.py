@@ -8,51 +8,40 @@ paper's method takes here (`scales.automatic`). Nothing makes f reach its range:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from invset.baselines.chains import Chains, Plan, Take, between
-from invset.core import lagrangian, steps
-from invset.core.diversity import Moments
+from invset.baselines.rounds import Rounds, RoundSettings, RoundState, between
+from invset.core import lagrangian, scales
+from invset.core.chains import Draw
+from invset.core.diversity import moments
 from invset.core.lagrangian import Scales
 from invset.core.problem import Evaluation, Problem
 from invset.core.region import Region
-from invset.core.seeding import Draw
-from invset.core.state import State
+from invset.core.steps import descend
 from invset.errors import ConfigError
+from invset.settings import Takes, above, is_number, setting
+
+POWER = Takes(lambda value: value in (1, 2), "1 or 2")
+DIVERSITY = Takes(lambda value: is_number(value) and value >= 0, "0 or more")
 
 
 @dataclass(frozen=True)
-class PenaltySettings:
-    """The settings are ours: the studies have one of their own each.
+class PenaltySettings(RoundSettings):
+    """The settings are ours: the studies have one of their own each."""
 
-    Attributes:
-        weight: of the penalty.
-        power: 2, or 1 for |f − t|.
-        diversity: of the objective beside it; 0: the penalty alone, and then each chain by itself.
-        target: t, one for each unit; None: the middles of the ranges.
-        step: how far a code goes, as a share of the distance between unrelated codes, at the first step.
-        end_step: the same at a round's end; None: as `step`.
-        steps: a round.
-        rounds: how often chains start anew, the first time included; None: until there are samples enough.
-        take: every step's codes, or the last alone.
-    """
-
-    weight: float = 1.0
-    power: int = 2
-    diversity: float = 1.0
-    target: Sequence[float] | None = None
-    step: float = 0.05
-    end_step: float | None = 0.005
-    steps: int = 200
-    rounds: int | None = None
-    take: Take = "every_step"
+    weight: float = setting(1.0, "of the penalty", above(0, "a number above 0"))
+    power: int = setting(2, "2, or 1 for |f - t|", POWER)
+    diversity: float = setting(1.0, "weight of the objective beside it; 0: each chain by itself", DIVERSITY)
+    target: Any = setting(None, "t, a list with one for each unit; null: the middles of the ranges")
+    step: float = setting(0.05, "of a code, as a share of the distance between unrelated ones, at the first step")
+    end_step: float | None = setting(0.005, "the same at a round's end; null: as step")
 
 
-class Penalty(Chains):
+class Penalty(Rounds):
     """Descent on a penalty of fixed weight, in steps of given length along the gradient.
 
     Args:
@@ -63,11 +52,12 @@ class Penalty(Chains):
         settings: see `PenaltySettings`.
         chains: K.
         random_seed: nothing is drawn here but starts, by `draw`.
-        batch_size: codes that go through the networks at once.
 
     Raises:
-        ConfigError: settings make no sense, or do not fit the ranges.
+        ConfigError: settings do not fit the ranges.
     """
+
+    Settings: ClassVar[type | None] = PenaltySettings
 
     def __init__(
         self,
@@ -79,16 +69,8 @@ class Penalty(Chains):
         *,
         chains: int = 10,
         random_seed: int = 0,
-        batch_size: int | None = None,
     ) -> None:
-        plan = Plan(chains, settings.steps, settings.rounds, settings.take, random_seed, batch_size)
-        super().__init__(problem, region, draw, references, plan)
-        if settings.power not in (1, 2) or settings.weight <= 0 or settings.diversity < 0:
-            raise ConfigError(
-                f"penalty: power={settings.power} has to be 1 or 2, weight={settings.weight} above 0, "
-                f"diversity={settings.diversity} 0 or more."
-            )
-        self.settings = settings
+        super().__init__(problem, region, draw, references, settings, chains=chains, random_seed=random_seed)
         self.target = self._target()
 
     def _target(self) -> Tensor:
@@ -99,20 +81,19 @@ class Penalty(Chains):
             target = torch.tensor(list(self.settings.target)).to(region.lower)
         if target.shape != region.lower.shape:
             raise ConfigError(f"penalty: {len(target)} targets for {len(region.lower)} units; give one for each.")
-        if not (target.isfinite() & region.half_width.isfinite()).all():
-            raise ConfigError("penalty: a range without end has no middle and no width; give ranges with two ends.")
         return target
 
-    def _move(self, state: State) -> tuple[Evaluation, Tensor]:
-        settings, problem = self.settings, self.problem
-        evaluation, pull_back = problem.linearise(state.codes, batch_size=self.plan.batch_size)
-        weighed = Scales(settings.diversity * state.scales.objective, state.scales.constraint)
-        group = Moments.of(evaluation.encodings)
-        outwards = lagrangian.encoding_gradient(evaluation.encodings, group, None, weighed)
+    def _move(self, state: RoundState) -> tuple[Evaluation, Tensor]:
+        settings, problem, region = self.settings, self.problem, self.region
+        evaluation, pull_back = problem.linearise(state.codes)
+        usual = scales.automatic(state.distances, region, self.chains)
+        weighed = Scales(settings.diversity * usual.objective, usual.constraint)
+        everyone = moments(evaluation.encodings)
+        outwards = lagrangian.encoding_gradient(evaluation.encodings, everyone, None, weighed)
         gradient = problem.free(state.codes, pull_back(outwards, self._penalty_gradient(evaluation.activations)))
         share = between(settings.step, settings.end_step, self._share(state))
         length = torch.full((len(gradient),), share * state.distances.codes).to(gradient)
-        return evaluation, steps.moved(state.codes, gradient, length)
+        return evaluation, descend(state.codes, gradient, length)
 
     def _penalty_gradient(self, activations: Tensor) -> Tensor:
         """∂/∂f of weight · Σ |(f − t) / r|^power: (k, p)."""

@@ -9,82 +9,52 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from invset.baselines import image_terms as terms
-from invset.baselines.chains import Chains, Plan, Take, along, between
+from invset.baselines.rounds import Rounds, RoundSettings, RoundState, along, between
+from invset.core.chains import Draw
 from invset.core.problem import Evaluation, Problem
 from invset.core.randomness import seeded_generator
 from invset.core.region import Region
-from invset.core.seeding import Draw
-from invset.core.state import State
 from invset.errors import ConfigError
+from invset.settings import Takes, at_least, is_number, setting, within
+
+POSITIVE = Takes(lambda value: is_number(value) and value >= 0, "0 or more")
 
 
 @dataclass(frozen=True)
-class PixelAscentSettings:
+class PixelAscentSettings(RoundSettings):
     """Plain ascent by DeepDream's step (google/deepdream:dream.ipynb); the originals keep a round's last image alone.
 
     Published values, which are for pixels of 0 to 255: Yosinski's of most pictures are decay 0.0001, blur of radius 1
     every 4 steps, 1,000 steps; others blur 0.5 every 4 with small_norm 50, decay 0.3 with small_norm 20, blur 0.5 every
     4 with small_contribution 90 (yosinski/deep-visualization-toolbox:doc/running-optimize-image.md). DeepDream's
     jitter is 32 pixels of 224.
-
-    Attributes:
-        step: mean change of a pixel, of 1; without `normalise` what the gradient is multiplied by.
-        end_step: the same at a round's end; None: as `step`.
-        normalise: divide the gradient by its mean absolute entry.
-        decay: share of the way to grey at every step, 0 … 1.
-        grey: what decays and small pixels go to.
-        blur_radius: in pixels; 0: no blur.
-        blur_every: steps from one blur to the next, the first step's first.
-        small_norm: percentile, 0 … 100.
-        small_contribution: percentile, 0 … 100.
-        total_variation: its weight beside the activations.
-        beta: its exponent.
-        jitter: the longest shift, in pixels; a step then takes a second forward pass, of the image as it is.
-        margin: where the gradient counts for nothing, a share of the side, 0 … 1/2.
-        steps: a round.
-        rounds: how often chains start anew, the first time included; None: until there are samples enough.
-        take: every step's codes, or the last alone.
-
-    Raises:
-        ConfigError: a setting is outside what it can be.
     """
 
-    step: float = 1.5 / 255
-    end_step: float | None = None
-    normalise: bool = True
-    decay: float = 0.0
-    grey: float = 0.5
-    blur_radius: float = 0.0
-    blur_every: int = 4
-    small_norm: float = 0.0
-    small_contribution: float = 0.0
-    total_variation: float = 0.0
-    beta: float = 2.0
-    jitter: int = 0
-    margin: float = 0.0
-    steps: int = 200
-    rounds: int | None = None
-    take: Take = "every_step"
-
-    def __post_init__(self) -> None:
-        limits = {
-            "decay": 1, "grey": 1, "blur_radius": math.inf, "small_norm": 100, "small_contribution": 100,
-            "total_variation": math.inf, "jitter": math.inf, "margin": 0.4999,
-        }  # fmt: skip
-        for name, most in limits.items():
-            if not 0 <= getattr(self, name) <= most:
-                raise ConfigError(f"pixel_ascent: {name}={getattr(self, name)} has to lie between 0 and {most}.")
-        if self.blur_every < 1 or self.beta < 1:
-            raise ConfigError(f"pixel_ascent: blur_every={self.blur_every} and beta={self.beta} have to be 1 or more.")
+    step: float = setting(
+        1.5 / 255, "mean change of a pixel, of 1; without normalise what the gradient is multiplied by"
+    )
+    end_step: float | None = setting(None, "the same at a round's end; null: as step")
+    normalise: bool = setting(True, "divide the gradient by its mean absolute entry")
+    decay: float = setting(0.0, "share of the way to grey at every step", within(0, 1))
+    grey: float = setting(0.5, "what decays and small pixels go to", within(0, 1))
+    blur_radius: float = setting(0.0, "in pixels; 0: no blur", POSITIVE)
+    blur_every: int = setting(4, "steps from one blur to the next, the first step's first", at_least(1))
+    small_norm: float = setting(0.0, "percentile", within(0, 100))
+    small_contribution: float = setting(0.0, "percentile", within(0, 100))
+    total_variation: float = setting(0.0, "its weight beside the activations", POSITIVE)
+    beta: float = setting(2.0, "its exponent", Takes(lambda value: is_number(value) and value >= 1, "1 or more"))
+    jitter: int = setting(0, "the longest shift, in pixels; a step then takes a second forward pass", at_least(0))
+    margin: float = setting(0.0, "where the gradient counts for nothing, a share of the side", within(0, 0.4999))
 
 
-class PixelAscent(Chains):
-    """Ascent on the sum of the activations, each image by itself; for codes that are the images (generator=pixels).
+class PixelAscent(Rounds):
+    """Ascent on the sum of the activations, each image by itself; for codes that are the images.
 
     Args:
         problem: codes to images, encodings, activations.
@@ -95,11 +65,13 @@ class PixelAscent(Chains):
         image_shape: (3, h, w) of an image, in whose order codes hold it.
         chains: K.
         random_seed: of the jitter.
-        batch_size: images that go through the network at once.
 
     Raises:
-        ConfigError: settings make no sense.
+        ConfigError: codes are no images.
     """
+
+    Settings: ClassVar[type | None] = PixelAscentSettings
+    pixels: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -112,44 +84,33 @@ class PixelAscent(Chains):
         *,
         chains: int = 10,
         random_seed: int = 0,
-        batch_size: int | None = None,
     ) -> None:
-        plan = Plan(chains, settings.steps, settings.rounds, settings.take, random_seed, batch_size)
-        super().__init__(problem, region, draw, references, plan)
+        super().__init__(problem, region, draw, references, settings, chains=chains, random_seed=random_seed)
         if math.prod(image_shape) != references.shape[1]:
             raise ConfigError(
-                f"method=pixel_ascent: a code has {references.shape[1]} numbers and an image {math.prod(image_shape)}; "
-                "its codes are the images themselves: use generator=pixels."
+                f"a code has {references.shape[1]} numbers and an image {math.prod(image_shape)}: ascent on pixels "
+                "is for codes that are the images themselves."
             )
-        self.settings = settings
         self.image_shape = image_shape
 
-    def _move(self, state: State) -> tuple[Evaluation, Tensor]:
+    def _move(self, state: RoundState) -> tuple[Evaluation, Tensor]:
         images = state.codes.view(-1, *self.image_shape)
         if not self.settings.jitter:
-            evaluation, gradient = self._ascended(images)
-            return evaluation, self._regularised(images, gradient, state).flatten(1)
+            evaluation, gradient = self._climb(images)
+            return evaluation, self._regularise(images, gradient, state).flatten(1)
         shifts = self._shifts(state)
-        evaluation = self._evaluated(state.codes)
-        _, gradient = self._ascended(terms.shifted(images, shifts), keep_images=False)
+        evaluation = self.problem.evaluate(state.codes)
+        _, gradient = self._climb(terms.shifted(images, shifts), keep_images=False)
         gradient = terms.shifted(gradient, [(-down, -right) for down, right in shifts])
-        return evaluation, self._regularised(images, gradient, state).flatten(1)
+        return evaluation, self._regularise(images, gradient, state).flatten(1)
 
-    def _ascended(self, images: Tensor, keep_images: bool = True) -> tuple[Evaluation, Tensor]:
+    def _climb(self, images: Tensor, keep_images: bool = True) -> tuple[Evaluation, Tensor]:
         """What images give, and the gradient of the sum of their activations."""
-        batch_size = self.plan.batch_size
-        evaluation, pull_back = self.problem.linearise(
-            images.flatten(1), batch_size=batch_size, keep_images=keep_images
-        )
+        evaluation, pull_back = self.problem.linearise(images.flatten(1), keep_images=keep_images)
         gradient = pull_back(torch.zeros_like(evaluation.encodings), torch.ones_like(evaluation.activations))
         return evaluation, gradient.view(images.shape)
 
-    def _evaluated(self, codes: Tensor) -> Evaluation:
-        size = self.plan.batch_size or len(codes)
-        parts = [self.problem.evaluate(part, i * size) for i, part in enumerate(codes.split(size))]
-        return Evaluation(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
-
-    def _regularised(self, images: Tensor, gradient: Tensor, state: State) -> Tensor:
+    def _regularise(self, images: Tensor, gradient: Tensor, state: RoundState) -> Tensor:
         """The images after a step along the gradient, with all terms that are on."""
         settings, direction = self.settings, gradient
         if settings.total_variation:
@@ -169,11 +130,11 @@ class PixelAscent(Chains):
             images = terms.without_small_contributions(images, gradient, settings.small_contribution, settings.grey)
         return images
 
-    def _shifts(self, state: State) -> list[tuple[int, int]]:
+    def _shifts(self, state: RoundState) -> list[tuple[int, int]]:
         """How far each image is moved (down, right) in a step from this state, jitter at most."""
         jitter, shifts = self.settings.jitter, []
         for chain in range(len(state.codes)):
-            randomness = seeded_generator("jitter", self.plan.random_seed, state.step, chain)
+            randomness = seeded_generator("jitter", self.random_seed, state.step, chain)
             down, right = torch.randint(-jitter, jitter + 1, (2,), generator=randomness).tolist()
             shifts.append((down, right))
         return shifts

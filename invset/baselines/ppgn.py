@@ -12,19 +12,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from invset.baselines.chains import HIGHEST, Chains, Plan, Take, along, between, code_scale
-from invset.baselines.randomness import normal
+from invset.baselines.rounds import (
+    HIGHEST,
+    STARTS,
+    Rounds,
+    RoundSettings,
+    RoundState,
+    along,
+    between,
+    code_scale,
+    normal_start,
+)
+from invset.core.chains import Draw
 from invset.core.problem import Evaluation, Problem
 from invset.core.randomness import seeded_generator
 from invset.core.region import Region
-from invset.core.seeding import Draw
-from invset.core.state import State
 from invset.errors import ConfigError
+from invset.settings import at_least, setting
 
 
 class Softmax(NamedTuple):
@@ -36,43 +45,28 @@ class Softmax(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PpgnSettings:
-    """Shipped settings; the paper's comparison runs 10 chains of 200 steps once, and counts all 2,000 images.
+class PpgnSettings(RoundSettings):
+    """Shipped settings; the paper's comparison runs 10 chains of 200 steps once, and counts all 2,000 images."""
 
-    Attributes:
-        epsilon1: weight of the pull to what E gives back.
-        epsilon2: weight of the log-softmax.
-        epsilon3: deviation of the noise.
-        step: mean change of a code's entry, at the first step.
-        end_step: the same at a round's end; None: as `step`.
-        highest: what entries are clipped to; the lowest is 0.
-        scale: the unit of entries; see `chains.code_scale`. All of the above is in it: h = scale · h′.
-        starts: `normal`, N(0, 1) as shipped, or `given`, the run's own.
-        steps: a round.
-        rounds: how often chains start anew, the first time included; None: until there are samples enough.
-        take: every step's codes, or the last alone.
-    """
-
-    epsilon1: float = 1e-5
-    epsilon2: float = 1.0
-    epsilon3: float = 1e-17
-    step: float = 1.0
-    end_step: float | None = None
-    highest: float = HIGHEST
-    scale: float | None = None
-    starts: Literal["normal", "given"] = "normal"
-    steps: int = 200
-    rounds: int | None = 1
-    take: Take = "every_step"
+    epsilon1: float = setting(1e-5, "weight of the pull to codes that the encoder gives back")
+    epsilon2: float = setting(1.0, "weight of the gradient of the unit's log-softmax")
+    epsilon3: float = setting(1e-17, "deviation of the noise")
+    step: float = setting(1.0, "mean change of a code's entry, at the first step")
+    end_step: float | None = setting(None, "the same at a round's end; null: as step")
+    highest: float = setting(HIGHEST, "entries are clipped to [0, highest]")
+    scale: float | None = setting(
+        None, "unit of a code's entries, in which all of the above is; null: the highest code bound / 30, or 1"
+    )
+    starts: str = setting("normal", "normal: N(0, 1) in that unit, as shipped; given: those of starts=", STARTS)
+    rounds: int | None = setting(1, "how often chains start anew; null: until there are n samples", at_least(1))
 
 
-class Ppgn(Chains):
+class Ppgn(Rounds):
     """PPGN's chains; each by itself, whatever the others are.
 
     Args:
         problem: as elsewhere, but its activations (k, p + q) hold the p units first and then, from the same forward
-            pass, the whole layers that softmaxes are taken over; `objective` `encodings` or `none`, with the E whose
-            outputs the codes are.
+            pass, the whole layers that softmaxes are taken over; with the E whose outputs the codes are.
         region: the p activation ranges.
         draw: (chain, attempt) -> a start code (c,), for `starts=given`.
         references: unrelated codes (m, c), m ≥ 2, on which distances are measured.
@@ -80,11 +74,12 @@ class Ppgn(Chains):
         softmaxes: one for each of the p units; their log-softmaxes are added up.
         chains: K.
         random_seed: of starts and noise.
-        batch_size: codes that go through the networks at once.
 
     Raises:
-        ConfigError: settings make no sense, or do not fit the problem.
+        ConfigError: settings do not fit the problem.
     """
+
+    Settings: ClassVar[type | None] = PpgnSettings
 
     def __init__(
         self,
@@ -97,30 +92,20 @@ class Ppgn(Chains):
         *,
         chains: int = 10,
         random_seed: int = 0,
-        batch_size: int | None = None,
     ) -> None:
-        plan = Plan(chains, settings.steps, settings.rounds, settings.take, random_seed, batch_size)
-        super().__init__(problem, region, draw, references, plan)
-        if len(softmaxes) != len(region.lower):
-            raise ConfigError(f"ppgn: {len(softmaxes)} layers to take softmaxes over, for {len(region.lower)} units.")
-        if settings.epsilon1 and problem.objective not in ("encodings", "none"):
-            raise ConfigError(
-                f"method=ppgn with objective.between={problem.objective}: it needs E(G(h)); use encodings or none."
-            )
-        self.settings = settings
+        super().__init__(problem, region, draw, references, settings, chains=chains, random_seed=random_seed)
         self.softmaxes = tuple(softmaxes)
         self.scale = code_scale(problem, settings.scale)
 
     def _start(self, chain: int, attempt: int) -> Tensor:
         if self.settings.starts == "given":
             return self.draw(chain, attempt)
-        code = self.references[0]
-        randomness = seeded_generator("ppgn start", self.plan.random_seed, chain, attempt)
-        return self.scale * torch.randn(len(code), generator=randomness, dtype=code.dtype).to(code.device)
+        randomness = seeded_generator("ppgn start", self.random_seed, chain, attempt)
+        return normal_start(self.scale, self.references[0], randomness)
 
-    def _move(self, state: State) -> tuple[Evaluation, Tensor]:
+    def _move(self, state: RoundState) -> tuple[Evaluation, Tensor]:
         settings, scale = self.settings, self.scale
-        evaluation, pull_back = self.problem.linearise(state.codes, batch_size=self.plan.batch_size)
+        evaluation, pull_back = self.problem.linearise(state.codes)
         condition = pull_back(torch.zeros_like(evaluation.encodings), self._log_softmax_gradient(evaluation))
         h = state.codes / scale
         d = settings.epsilon2 * scale * condition
@@ -133,9 +118,12 @@ class Ppgn(Chains):
         units = evaluation.activations[:, : len(self.region.lower)]
         return evaluation._replace(activations=units), h * scale
 
-    def noise(self, state: State) -> Tensor:
-        """N(0, 1) for a step from this state: (k, c)."""
-        return normal(state.codes, "ppgn noise", self.plan.random_seed, state.step)
+    def noise(self, state: RoundState) -> Tensor:
+        """N(0, 1) for a step from this state, a row a chain: (k, c); the same on every device."""
+        like = state.codes
+        names = (("ppgn noise", self.random_seed, state.step, row) for row in range(len(like)))
+        rows = [torch.randn(like.shape[1], generator=seeded_generator(*name), dtype=like.dtype) for name in names]
+        return torch.stack(rows).to(like.device)
 
     def _log_softmax_gradient(self, evaluation: Evaluation) -> Tensor:
         """∂/∂f of each unit's log-softmax, taken as 1 − p at the unit alone and 0 at the others: (k, p + q)."""
@@ -148,7 +136,7 @@ class Ppgn(Chains):
     def _encodings(self, evaluation: Evaluation, codes: Tensor) -> Tensor:
         if evaluation.encodings.shape != codes.shape:
             raise ConfigError(
-                f"method=ppgn: E gives {evaluation.encodings.shape[1]} numbers and a code has {codes.shape[1]}, but "
-                "its first term is E(G(h)) - h; use the encoder that the generator inverts (encoder=own) or epsilon1=0."
+                f"ppgn: E gives {evaluation.encodings.shape[1]} numbers and a code has {codes.shape[1]}, but its first "
+                "term is E(G(h)) - h; use the encoder that the generator inverts, or epsilon1=0."
             )
         return evaluation.encodings

@@ -7,43 +7,53 @@ the folder, which is why the paper optimises.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from invset.baselines.chains import first_state, noted, report
+from invset.baselines.rounds import describe_step
+from invset.core import scales
+from invset.core.method import Abilities, Phase, Step
 from invset.core.problem import Problem
 from invset.core.region import Region
-from invset.core.state import State, StepInfo
+from invset.core.scales import Distances
 from invset.errors import ConfigError
 
 Look = Callable[[int], Tensor | None]
 """image's number, from 0 -> its code (c,), or None for a file that cannot be read"""
 
 
-class Search:
-    """Images in turn, `chains` at a step; it is done when they are through.
+class SearchState(NamedTuple):
+    """The images at hand, by code (k, c) and number (k,), the number of the next, distances, and steps taken."""
 
-    In each step's report the chains are the images' numbers, from 0; the state keeps those it holds in `attempts`, and
-    in `inner` the number of the next.
+    phase: Phase
+    codes: Tensor
+    numbers: Tensor
+    following: int
+    distances: Distances
+    step: int
+
+
+class Search(Abilities):
+    """Images in turn, `chains` at a step; it is done when they are through. A step's chains are the images' numbers.
 
     Args:
-        problem: codes to images, encodings, activations; for images as they are, generator=pixels.
+        problem: codes to images, encodings, activations; for images as they are.
         region: the activation ranges.
         look: see `Look`.
         count: how many images there are.
         references: codes (m, c), m ≥ 2, on which distances are measured.
         chains: images a step.
-
-    Raises:
-        ConfigError: there are none.
     """
+
+    State: ClassVar[type] = SearchState
+    pixels: ClassVar[bool] = True
+    reads_folder: ClassVar[bool] = True
 
     def __init__(
         self, problem: Problem, region: Region, look: Look, count: int, references: Tensor, *, chains: int = 10
     ) -> None:
-        if count < 1 or chains < 1:
-            raise ConfigError(f"search: {count} images, {chains} at a step; both have to be 1 or more.")
         self.problem = problem
         self.region = region
         self.look = look
@@ -51,7 +61,7 @@ class Search:
         self.references = references
         self.chains = chains
 
-    def begin(self) -> State:
+    def begin(self) -> SearchState:
         """The state before the first step: the first images.
 
         Raises:
@@ -60,28 +70,21 @@ class Search:
         numbers, codes, following = self._read(0)
         if codes is None:
             raise ConfigError(f"search: none of the {self.count} images can be read; give a folder of images that can.")
-        state = first_state(self.problem, self.region, codes, self.references, self.chains)
-        return state._replace(attempts=numbers, inner=following)
+        return SearchState("sampling", codes, numbers, following, scales.measure(self.problem, self.references), 0)
 
-    def step(self, state: State) -> tuple[State, StepInfo]:
+    def step(self, state: SearchState) -> tuple[SearchState, Step]:
         """Read the activations of the images at hand, and take up the next.
 
         Raises:
             NonFiniteError: an activation or an encoding is NaN or infinite.
         """
-        evaluation = self.problem.evaluate(state.codes)
-        info = report(state, evaluation, self.region)._replace(chains=state.attempts)
-        state = noted(state, info, self.region)
-        numbers, codes, following = self._read(state.inner)
+        evaluation = self.problem.evaluate(state.codes, state.numbers)
+        step = describe_step(self.region, state.step, state.codes, evaluation)._replace(chains=state.numbers)
+        state = state._replace(step=state.step + 1)
+        numbers, codes, following = self._read(state.following)
         if codes is None:
-            return state._replace(phase="done"), info
-        return self._holding(state, numbers, codes)._replace(inner=following), info
-
-    def _holding(self, state: State, numbers: Tensor, codes: Tensor) -> State:
-        """The state with these images; a last handful has fewer rows than the others had."""
-        size = len(codes)
-        values = state.multipliers.values[:size]
-        return state._replace(codes=codes, attempts=numbers, multipliers=state.multipliers._replace(values=values))
+            return state._replace(phase="done"), step
+        return state._replace(codes=codes, numbers=numbers, following=following), step
 
     def _read(self, first: int) -> tuple[Tensor, Tensor | None, int]:
         """The next readable images from number `first` on: numbers, codes, and the number after them."""

@@ -10,17 +10,24 @@ from importlib import import_module
 from itertools import takewhile
 
 from invset import __version__
-from invset.cli.help import COMMANDS, HELP, USAGE
+from invset.cli.help import COMMANDS, USAGE, describe_command
 
-OWN = ("compare", "reproduce", "animate", "facets", "weights")  # commands that read their arguments themselves
+OWN = (
+    "compare",
+    "reproduce",
+    "animate",
+    "facets",
+    "overview",
+    "weights",
+)  # commands that read their arguments themselves
 
 
 def main() -> None:
     """The console script."""
     try:
         code = run(sys.argv[1:])
-        if (several := sys.modules.get("invset.cli.several")) is not None:
-            several.end(code)
+        if (processes := sys.modules.get("invset.cli.processes")) is not None:
+            processes.end(code)
         sys.exit(code)
     except BrokenPipeError:  # of `invset … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -45,13 +52,13 @@ def run(arguments: list[str]) -> int:
         print(f"invset: there is no command '{command}': {advice}", file=sys.stderr)
         return 2
     if any(argument in ("-h", "--help") for argument in rest):
-        print(HELP[command])
+        print(describe_command(command, rest))
         return 0
     return _launch(command, rest)
 
 
 def _launch(command: str, arguments: list[str]) -> int:
-    from invset.cli import app, several, signals
+    from invset.cli import app, processes, signals
     from invset.errors import InvsetError
 
     # torch's threads spin while they wait for each other. On a machine with anything else to do, a step then takes
@@ -61,22 +68,23 @@ def _launch(command: str, arguments: list[str]) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     with signals.as_exceptions():
         try:
-            return several.run(partial(_done, command, arguments))
+            return processes.share(partial(_run, command, arguments))
         except InvsetError as error:
             return app.complain(error)
         except signals.Interrupted as stop:
             return stop.exit_code
 
 
-def _done(command: str, arguments: list[str]) -> int:
+def _run(command: str, arguments: list[str]) -> int:
     from invset.cli import app
 
     if command in OWN:
         return import_module(f"invset.cli.{command}").run(arguments)
     if command == "sample":
-        from invset.cli import resume, sample
+        from invset.cli import sample
+        from invset.cli.sweep.resume import complete_arguments
 
-        return app.launch(command, sample.task, resume.arguments(arguments))
+        return app.launch(command, sample.task, complete_arguments(arguments))
     if command == "units":
         from invset.cli import units
 
@@ -88,12 +96,12 @@ def _done(command: str, arguments: list[str]) -> int:
 
 def _with_find(arguments: list[str]) -> list[str]:
     """Arguments of `invset units`: what stands alone is what to look for."""
-    from invset.cli.resume import quoted
+    from invset.cli.overrides import quote
 
     words = list(takewhile(lambda argument: not argument.startswith("-"), arguments))  # what follows may be a flag's
     alone = [word for word in words if "=" not in word]
     rest = [*(word for word in words if "=" in word), *arguments[len(words) :]]
-    return [*rest, f"find={quoted(' '.join(alone))}"] if alone else rest
+    return [*rest, f"find={quote(' '.join(alone))}"] if alone else rest
 
 
 def _complete(arguments: list[str]) -> int:

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import math
-import time
 from contextlib import closing, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from invset.cli import goal, opening, several, sweep, unsaid
-from invset.cli.check import Targets, check_sample
-from invset.cli.report import (
-    no_memory_left,
-    report,
-    say_done,
-    say_going_on,
-    say_not_compiled,
-    say_smaller,
-    title,
-    told_samples,
-)
-from invset.cli.schema import SampleConfig
+from invset.cli import processes
+from invset.cli.app import NOT_REACHED
+from invset.cli.overrides import job_overrides
+from invset.cli.sampling import resume
 from invset.cli.signals import Interrupted
+from invset.cli.sweep import jobs
+from invset.cli.terminal import say, shorten
 from invset.errors import InvsetError
+from invset.run.files import read_json, write_atomically
 from invset.run.layout import Layout
+from invset.settings import SampleSettings
 
 if TYPE_CHECKING:
-    from invset.cli.build import Sampling
-    from invset.core.state import StepInfo
+    from invset.assemble.running import Run
+    from invset.assemble.sampling import Sampling
     from invset.run.folder import RunFolder
-    from invset.run.growth import Growth
-    from invset.run.recorder import Recorder
-    from invset.run.runner import Runner
-
-NOT_REACHED = 3  # exit code
 
 
 def task(composed: DictConfig) -> int:
@@ -48,136 +36,126 @@ def task(composed: DictConfig) -> int:
         InvsetError: a setting, weights or the disk are wrong, or a network gave NaN.
         Interrupted: by Ctrl-C or SIGTERM; what there is was kept.
     """
-    config = cast(SampleConfig, OmegaConf.to_object(composed))
-    targets = check_sample(config)
-    if (begun := sweep.job_begun()) is not None:
-        status = sweep.ended(begun, sweep.job_overrides(), extending=True)
-        if status is not None:
-            return _done_already(begun, status, targets, config)
-        config = replace(config, resume=str(begun))
+    from invset.assemble.sampling import check_targets
 
+    settings = cast(SampleSettings, OmegaConf.to_object(composed))
     console = Console(stderr=False)
-    sampling = several.sampling(config, targets)
+    begun = jobs.begun_job()
+    if begun is not None:
+        settings = resume.merge(begun, settings)
+        if (status := resume.finished_status(begun, settings)) is not None:
+            say(console, _describe_done(begun, status, settings))
+            return 0 if status == "complete" else NOT_REACHED
+    elif settings.resume is not None:
+        settings = resume.merge(resume.find_run(Path(settings.resume)), settings, job_overrides())
+    check_targets(settings)
+    settings = resume.settle(settings)
+    sampling = processes.assemble(settings)
     # A run's folder says what `auto` was, and is gone on with whatever `auto` will mean by then.
-    config = replace(config, encoder=sampling.models.settled, starts=sampling.models.starts)
-    with (
-        opening.created(config, sampling)
-        if config.resume is None
-        else opening.reopened(config, sampling, console) as folder
-    ):
-        return _run(config, targets, sampling, folder, console)
+    settings = replace(settings, encoder=sampling.models.settled, starts=sampling.models.starts)
+    with _open_folder(settings, sampling, console) as folder:
+        return _run(settings, sampling, folder, console)
 
 
-def _done_already(folder: Path, status: str, targets: Targets, config: SampleConfig) -> int:
-    from invset.run.files import read_json
-
+def _describe_done(folder: Path, status: str, settings: SampleSettings) -> str:
     units = read_json(Layout(folder).manifest).get("units")
-    units = units if isinstance(units, list) and len(units) == len(targets.ranges) else targets.neurons
-    ends = [
-        f"in [{low:g}, {high:g}]" if config.constraint == "range" else f">= {low:g}" for low, high in targets.ranges
-    ]
-    told = "done already"
-    if status != "complete":  # it gave up by itself, and would again
-        told += f": {status}, {read_json(Layout(folder).summary).get('samples')} of {config.n}"
-    print(f"{' and '.join(f'{unit} {end}' for unit, end in zip(units, ends, strict=True))}: {told}")
-    return 0 if status == "complete" else NOT_REACHED
+    names = " and ".join(map(str, units)) if isinstance(units, list) else str(settings.neuron)
+    left = "" if status == "complete" else f", {read_json(Layout(folder).summary).get('samples')} of {settings.n}"
+    return f"{shorten(folder)}: {names} in {settings.range}: done already: {status}{left}"
 
 
-def _run(config: SampleConfig, targets: Targets, sampling: Sampling, folder: RunFolder, console: Console) -> int:
-    from invset.cli.progress import Display
-    from invset.core.fused import Fused
-    from invset.core.memory import Batches, out_of_memory
-    from invset.run import summary
-    from invset.run.growth import Growth
-    from invset.run.recorder import Recorder
-    from invset.run.runner import Runner
+def _open_folder(settings: SampleSettings, sampling: Sampling, console: Console) -> RunFolder:
+    """A new folder, where Hydra says, or that of the run which is gone on with."""
+    from invset.assemble.manifest import describe_run, require_same_weights
+    from invset.run.config import read_config, write_config
+    from invset.run.folder import RunFolder
 
-    models = sampling.models
-    units = [str(unit) for unit in models.units]
-    heading = title(sampling, targets, config)
-    console.print(heading, highlight=False, markup=False)
-    for note in unsaid.notes(config, sampling) if config.resume is None else ():
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
-    if opening.is_complete(config, folder):
-        say_done(console, config, folder)
-        return 0
-    batches = sampling.problem.batches
-    batches.on_smaller = partial(say_smaller, console)
-    if isinstance(fused := sampling.problem.networks, Fused):
-        fused.on_failure = partial(say_not_compiled, console, fused.how)
-    reading = Batches()  # on a GPU on another thread than the problem's
-    reading.on_smaller = batches.on_smaller
-    read = reading.over(sampling.reader)
-    before = told_samples(folder)  # before the folder is taken back to its checkpoint
-    recorder = Recorder(folder, units, models.generator.code_size, read, sampling.region, models.device)
-
-    def write_seeds(seeds: StepInfo) -> None:
-        summary.write_seeds(recorder, seeds, f"{heading}\nseeds")
-
-    on_seeds = write_seeds if sampling.has_seeds else None
-    growth = Growth(sampling.unrelated_distance, config.gain)
-    until = growth if config.until == "plateau" else None
-    ahead = models.device.type != "cpu"  # where both would want the same cores
-    runner = Runner(sampling.method, sampling.problem, recorder, config.n, on_seeds, until, ahead)
-    if recorder.state is not None:
-        say_going_on(console, recorder.count, before)
-    ended: BaseException | None = None
+    manifest = describe_run(settings, sampling, job_overrides())
+    config = write_config(replace(settings, resume=None))
+    if settings.resume is None:
+        return RunFolder.create(Path(HydraConfig.get().runtime.output_dir), config, manifest)
+    folder = RunFolder.reopen(Path(settings.resume))
     try:
-        with Display(console, units, sampling.has_seeds) as display:
-            for progress in runner.steps():
-                display.show(progress)
-    except (Interrupted, InvsetError) as error:
-        ended = error
-    except BaseException as error:
-        if not (isinstance(error, RuntimeError | MemoryError) and out_of_memory(error)):
-            with closing(recorder), suppress(Exception):  # it shall not hide the error
-                _finish(config, sampling, recorder, runner, growth, "failed", heading)
+        if differences := require_same_weights(folder.paths.root, folder.manifest, manifest):
+            say(console, f"the last bits of samples may differ: {'; '.join(differences)}")
+        if replace(settings, resume=None) != read_config(folder.paths.root):
+            # Should this process die, resume= alone goes on to the new n.
+            write_atomically(folder.paths.config, config.encode())
+    except BaseException:
+        folder.close()
+        raise
+    return folder
+
+
+def _run(settings: SampleSettings, sampling: Sampling, folder: RunFolder, console: Console) -> int:
+    from invset.assemble.running import Run, describe_target
+    from invset.cli.sampling.notes import notes
+    from invset.cli.sampling.outcome import describe_finished, describe_outcome
+    from invset.cli.sampling.progress import Display
+
+    say(console, describe_target(settings, sampling))
+    if settings.resume is None:
+        for note in notes(settings, sampling):
+            say(console, note)
+    elif resume.finished_status(folder.paths.root, settings) == "complete":
+        say(console, describe_finished(settings, folder))
+        return 0
+    before = _counted_samples(folder)  # before the folder is taken back to its checkpoint
+    if (fused := sampling.fused) is not None:
+        fused.on_failure = lambda reason: say(console, f"compile={fused.how} did not work, going on without ({reason})")
+    run = Run(
+        settings, sampling, folder,
+        on_smaller=lambda largest: say(console, f"memory ran out: from here on {largest} at a time"),
+    )  # fmt: skip
+    with closing(run):
+        if run.recorder.state is not None:
+            say(console, _describe_going_on(run.recorder.count, before))
+        ended: InvsetError | Interrupted | None = None
+        try:
+            with Display(console, run.units, sampling.kind.seeds) as display:
+                for progress in run.steps():
+                    display.show(progress)
+        except (Interrupted, InvsetError) as error:
+            ended = error
+        except BaseException:
+            with suppress(Exception):  # it shall not hide the error
+                run.finish("failed")
             raise
-        ended = no_memory_left()
-    status = runner.status if ended is None else _status(ended)
-    with closing(recorder):
-        outcome = _finish(config, sampling, recorder, runner, growth, status, heading)
-    if until is not None and growth.plateaued and runner.last is None:  # it had come to its plateau already
-        say_done(console, config, folder)
+        figures = run.finish(_status_of(ended))
+        _plot_coverage(run)
+    if run.runner.growth is not None and run.growth.plateaued and run.runner.last is None:
+        say(console, describe_finished(settings, folder))  # it had come to its plateau already
     # After Ctrl-C in a sweep, how to go on is said of the whole sweep.
-    report(console, outcome, sampling, folder, targets, alone=not (isinstance(ended, Interrupted) and sweep.in_sweep()))
+    alone = not (isinstance(ended, Interrupted) and jobs.current_sweep() is not None)
+    for line in describe_outcome(figures, sampling, folder, alone):
+        say(console, line)
     if ended is not None:
         raise ended
-    return 0 if outcome["status"] == "complete" else NOT_REACHED
+    return 0 if figures["status"] == "complete" else NOT_REACHED
 
 
-def _finish(
-    config: SampleConfig,
-    sampling: Sampling,
-    recorder: Recorder,
-    runner: Runner,
-    growth: Growth,
-    status: str,
-    heading: str,
-) -> dict[str, Any]:
-    from invset.cli.coverage import write_coverage
-    from invset.run import summary
-
-    units = [str(unit) for unit in sampling.models.units]
-    if runner.seeds is None and runner.last is not None and not recorder.count:
-        summary.write_seeds(recorder, runner.last, f"{heading}\nas far as the chains came")
-    state = runner.state
-    distance = sampling.unrelated_distance(state) if state is not None else math.nan
-    growth.follow(recorder, state)
-    told = goal.told(config, recorder.count, growth.plateaued)
-    outcome = summary.summarise(
-        recorder, state, runner.tally, told["wanted"], status, distance, has_seeds=sampling.has_seeds
-    )
-    outcome |= {**told, **growth.figures()}
-    if config.until != "plateau":  # of a run that was not asked for one
-        del outcome["plateau"], outcome["gain"]
-    write_coverage(config, recorder, growth, heading)
-    summary.write_codes(recorder, sampling.models.generator.code_size)
-    summary.write_samples(recorder, units, heading)
-    recorder.folder.write_summary(outcome)
-    recorder.folder.update_manifest(ended=time.strftime("%Y-%m-%dT%H:%M:%S%z"), seconds=outcome["seconds"])
-    return outcome
+def _status_of(ended: BaseException | None) -> str | None:
+    return None if ended is None else "interrupted" if isinstance(ended, Interrupted) else "failed"
 
 
-def _status(ended: BaseException) -> str:
-    return "interrupted" if isinstance(ended, Interrupted) else "failed"
+def _counted_samples(folder: RunFolder) -> int:
+    """How many samples a run's summary counts; 0 where it has none."""
+    samples = read_json(folder.paths.summary).get("samples") if folder.paths.summary.exists() else 0
+    return samples if isinstance(samples, int) else 0
+
+
+def _describe_going_on(samples: int, before: int) -> str:
+    """From how many samples a run goes on; a step of which it wanted only some, and ended with, is done again."""
+    again = f"; the step that gave those up to {before} is done again, for the same and more" * (before > samples)
+    return f"going on from the last checkpoint, with {samples} samples{again}"
+
+
+def _plot_coverage(run: Run) -> None:
+    if run.settings.until != "plateau" or not run.growth.new:
+        return
+    from invset.report.coverage import coverage_plot
+    from invset.run.grids import save_picture
+
+    growth = run.growth
+    plot = coverage_plot(run.title, growth.curve(), growth.new, run.settings.gain)
+    save_picture(run.folder.paths.coverage_plot, plot)

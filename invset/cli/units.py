@@ -10,7 +10,7 @@ from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
 
-from invset.cli.schema import NetworkConfig, UnitsConfig
+from invset.settings import NetworkSettings, UnitsSettings, check
 
 if TYPE_CHECKING:
     from invset.models.network import Network
@@ -28,7 +28,7 @@ def task(composed: DictConfig) -> int:
     Raises:
         InvsetError: a setting or weights are wrong.
     """
-    config = cast(UnitsConfig, OmegaConf.to_object(composed))
+    config = cast(UnitsSettings, OmegaConf.to_object(composed))
     network = _network(config)
     console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False, soft_wrap=False)
     if config.find is None:
@@ -47,18 +47,16 @@ def task(composed: DictConfig) -> int:
     return _search(console, network, word)
 
 
-def _network(config: UnitsConfig) -> Network:
-    from invset.cli.check import at_least
-    from invset.cli.device import prepare_torch
-    from invset.cli.encoder import given
+def _network(config: UnitsSettings) -> Network:
+    from invset.assemble.device import prepare_torch
+    from invset.assemble.models import builder_arguments
     from invset.cli.fetching import fetch_for_run
     from invset.models.registry import build_network
 
-    if config.threads is not None:
-        at_least("threads", config.threads, 1)
+    check(config)
     prepare_torch("cpu", config.threads)
-    chosen: NetworkConfig = config.network
-    options = given(chosen)
+    chosen: NetworkSettings = config.network
+    options = builder_arguments(chosen)
     if chosen.kind in FETCHED:
         options.setdefault("weights", "random")
     return build_network(chosen.kind, find=fetch_for_run, **options)

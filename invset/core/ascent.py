@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from invset.core import steps
 from invset.core.problem import Problem
+from invset.core.steps import descend
 
 FIRST_LENGTH = 0.1  # of the distance between unrelated codes
 
@@ -43,5 +43,5 @@ def ascend(problem: Problem, codes: Tensor, constraint: int, code_distance: floa
         best_codes = torch.where(rose[:, None], codes, best_codes)
         best_gradient = torch.where(rose[:, None], gradient, best_gradient)
         length = torch.where(rose, 1.2 * length, length / 2)
-        codes = problem.bound(steps.moved(best_codes, -best_gradient, length))
+        codes = problem.bound(descend(best_codes, -best_gradient, length))
     return Reach(best, best_codes)

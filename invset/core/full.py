@@ -1,28 +1,44 @@
 """`method=full`: eq. 16, the exact problem, with all n samples optimised together.
 
-It is eq. 6 with n codes for K. The sum over pairs needs of the others only their moments, so the n codes go through
-the networks in micro-batches: one pass for the moments, one for the gradient, after which a micro-batch has moved.
-Of all n at once there are the codes, before and after, and numbers: activations, multipliers, lengths.
+It is eq. 6 with n codes for K. The sum over pairs needs of the others only their moments, so the n codes may go through
+the networks in micro-batches, and of all n at once there are codes, encodings and a few numbers each, but no images.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar, NamedTuple
+
 import torch
 from torch import Tensor
 
-from invset.core import descent, sampling, seeding, steps
-from invset.core.descent import View
-from invset.core.diversity import Moments
-from invset.core.problem import Evaluation, Problem
+from invset.core import chains as chain
+from invset.core import lagrangian, seeding, steps
+from invset.core.chains import Chains, Draw
+from invset.core.diversity import moments
+from invset.core.lagrangian import Multipliers, Scales
+from invset.core.method import Abilities, Phase, Step, View
+from invset.core.problem import Problem
 from invset.core.region import Region
-from invset.core.seeding import Draw, Schedule
-from invset.core.state import State, StepInfo
-from invset.core.steps import Steps
+from invset.core.scales import Distances
+from invset.core.seeding import Schedule, Seeking
+from invset.core.steps import Pulls
 
-BATCH = 64  # codes a micro-batch, unless the schedule says
+BATCH = 64  # codes that are handed out as samples at a time
 
 
-class Full:
+class FullState(NamedTuple):
+    """n codes: sought until all are feasible, then handed out; `given` counts those that were."""
+
+    phase: Phase
+    chains: Chains
+    seeking: Seeking
+    given: int
+    distances: Distances
+    scales: Scales
+    step: int
+
+
+class Full(Abilities):
     """Samples of the inverse set as the solution of eq. 16.
 
     Args:
@@ -33,81 +49,95 @@ class Full:
         references: unrelated codes (m, c), m ≥ 2, on which scales are measured.
     """
 
+    State: ClassVar[type] = FullState
+    seeds: ClassVar[bool] = True
+    grows: ClassVar[bool] = False
+    together: ClassVar[bool] = True
+
     def __init__(self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor) -> None:
         self.problem = problem
         self.region = region
-        self.schedule = schedule._replace(batch_size=schedule.batch_size or BATCH)
+        self.schedule = schedule._replace(groups=1)
         self.draw = draw
         self.references = references
 
-    def begin(self) -> State:
+    def begin(self) -> FullState:
         """The state before the first step: n start codes, λ = 0, μ = μ₀, scales measured."""
-        return seeding.begin(self.problem, self.region, self.schedule, self.draw, self.references)
+        chains = chain.start(self.problem, self.region, self.draw, self.schedule.chains)
+        distances, scales = seeding.measure(self.problem, self.region, self.schedule, self.references)
+        seeking = Seeking.first(self.schedule, chains.codes.device)
+        return FullState("seeding", chains, seeking, 0, distances, scales, 0)
 
-    def step(self, state: State) -> tuple[State, StepInfo]:
-        """One gradient step for all n codes; once they are feasible, a micro-batch of them as samples instead.
+    def step(self, state: FullState) -> tuple[FullState, Step]:
+        """One gradient step for all n codes; once they are feasible, some of them as samples instead.
 
         Raises:
             NonFiniteError: an activation, an encoding or the gradient is NaN or infinite.
         """
         if state.phase == "sampling":
-            return self._emit(state)
-        problem, region, schedule = self.problem, self.region, self.schedule
-        state, view = self._look(state)
-        if seeding.arrived(state, schedule, view):
-            return self._emit(state._replace(phase="sampling", inner=0))
-        state = seeding.recorded(state, view)
-        codes, lengths = self._move(state, view)
-        info = descent.report(state, view, sampling.nothing(state), lengths)
-        state = state._replace(codes=codes, step=state.step + 1)
-        return seeding.advanced(state, schedule, problem, region, self.draw, view), info
-
-    def _batches(self, codes: Tensor) -> list[slice]:
-        size = self.problem.batches.capped(self.schedule.batch_size or BATCH)
-        return [slice(first, min(first + size, len(codes))) for first in range(0, len(codes), size)]
-
-    def _look(self, state: State) -> tuple[State, View]:
-        """As `descent.seen`; of the encodings it keeps the moments, and no images."""
-        group, activations = state.previous, []
-        for rows in self._batches(state.codes):
-            evaluation = self.problem.encode(state.codes[rows], rows.start)
-            group = group.merge(Moments.of(evaluation.encodings))
-            activations.append(evaluation.activations)
-        kept = Evaluation(evaluation.images[:0], evaluation.encodings[:0], torch.cat(activations))
-        return descent.seen(self.region, state, steps.SEEDING, kept, self.problem.added(group))
-
-    def _move(self, state: State, view: View) -> tuple[Tensor, Tensor]:
-        """Each micro-batch by itself, for given the moments it needs nothing of the others."""
-        codes, lengths = torch.empty_like(state.codes), []
-        for rows in self._batches(codes):
-            batch = state.codes[rows]
-            evaluation, pull_back = self.problem.linearise(batch, first=rows.start, keep_images=False)
-            of_batch = view._replace(evaluation=evaluation)
-            multipliers = state.multipliers._replace(values=state.multipliers.values[rows])
-            lengths_of = Steps(*(values[rows] for values in state.steps))
-            part = state._replace(codes=batch, multipliers=multipliers, steps=lengths_of)
-            pulls = descent.pulls(self.problem, part, of_batch)
-            codes[rows], length = descent.moved(self.problem, part, pulls, pull_back(*pulls))
-            lengths.append(length)
-        return codes, torch.cat(lengths)
-
-    def _emit(self, state: State) -> tuple[State, StepInfo]:
-        """The next micro-batch of codes, those that are feasible as samples; `inner` counts the codes seen."""
-        first, last = state.inner, min(state.inner + (self.schedule.batch_size or BATCH), len(state.codes))
-        codes = state.codes[first:last]
-        evaluation = self.problem.evaluate(codes, first)
-        feasible = self.region.contains(evaluation.activations)
-        info = StepInfo(
-            phase="sampling",
-            outer=state.outer,
-            step=state.step,
-            chains=torch.arange(first, last),
+            return self._give(state)
+        problem, region, schedule, scales = self.problem, self.region, self.schedule, state.scales
+        codes, group = state.chains.codes, seeding.group_of(schedule, state.chains.codes.device)
+        evaluation, pull_back = problem.linearise(codes, keep_images=False)
+        activations = evaluation.activations
+        view, everyone = View.of(region, activations), moments(evaluation.encodings)
+        chains = steps.adapt(state.chains, view.total, steps.SEEDING)
+        if seeding.has_arrived(state.seeking, schedule, view, everyone):
+            return self._give(state._replace(phase="sampling", chains=chains))
+        seeking = seeding.note_beginning(state.seeking, group, view, everyone)
+        multipliers = Multipliers(chains.multipliers, seeking.penalty[group].to(activations))
+        pulls = Pulls(
+            lagrangian.encoding_gradient(evaluation.encodings, everyone, None, scales),
+            lagrangian.activation_gradient(activations, multipliers, region, scales),
+            pull_back,
+        )
+        moved, lengths = steps.move(
+            problem, chains, pulls, multipliers.penalty, scales.constraint, state.distances.codes
+        )
+        seeks = torch.zeros_like(view.feasible)
+        step = Step(
+            number=state.step,
+            chains=torch.arange(len(codes), device=codes.device),
             codes=codes,
             evaluation=evaluation,
-            violation=self.region.violation(evaluation.activations),
-            feasible=feasible,
-            samples=feasible.nonzero().flatten(),
-            multipliers=state.multipliers._replace(values=state.multipliers.values[first:last]),
+            violation=view.violation,
+            feasible=view.feasible,
+            samples=seeks.nonzero().flatten(),
+            sampling=seeks,
+            begins=seeks,
+            outer=seeking.outer[group],
+            multipliers=multipliers,
+            lengths=lengths,
+        )
+        values, everyone_seeks = lagrangian.updated(activations, multipliers, region, scales), ~seeks[:1]
+        chains = chains._replace(codes=moved)
+        seeking, chains, ended = seeding.advance(
+            seeking, chains, everyone_seeks, values, view, schedule, problem, self.draw
+        )
+        phase = ended.get(0, state.phase)
+        return FullState(phase, chains, seeking, 0, state.distances, scales, state.step + 1), step
+
+    def _give(self, state: FullState) -> tuple[FullState, Step]:
+        """The next of the codes, those that are feasible as samples."""
+        rows = torch.arange(state.given, min(state.given + BATCH, len(state.chains.codes)))
+        rows = rows.to(state.chains.codes.device)
+        codes = state.chains.codes[rows]
+        evaluation = self.problem.evaluate(codes, rows)
+        view = View.of(self.region, evaluation.activations)
+        multipliers = Multipliers(state.chains.multipliers[rows], state.seeking.penalty.expand(len(rows)).to(codes))
+        step = Step(
+            number=state.step,
+            chains=rows,
+            codes=codes,
+            evaluation=evaluation,
+            violation=view.violation,
+            feasible=view.feasible,
+            samples=view.feasible.nonzero().flatten(),
+            sampling=torch.ones_like(view.feasible),
+            begins=torch.full_like(view.feasible, state.given == 0),
+            outer=state.seeking.outer.expand(len(rows)),
+            multipliers=multipliers,
             lengths=torch.zeros(len(codes), device=codes.device),
         )
-        return state._replace(inner=last, phase="done" if last == len(state.codes) else "sampling"), info
+        given = state.given + len(rows)
+        return state._replace(given=given, phase="done" if given == len(state.chains.codes) else "sampling"), step

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from invset.core.diversity import Moments, between_gradient, pairwise_gradient
@@ -20,28 +19,29 @@ from invset.core.region import Region
 
 
 class Scales(NamedTuple):
-    """How the objective is weighed (w, a number) and the unit r of each constraint (p,)."""
+    """How the objective is weighed (w, a number or one for each code (k, 1)) and the unit r of each constraint (p,)."""
 
-    objective: float
+    objective: float | Tensor
     constraint: Tensor
 
 
 class Multipliers(NamedTuple):
-    """λ (k, p), zero at the start, and the penalty μ > 0."""
+    """λ (k, p), zero at the start, and the penalty μ > 0 of each code (k,)."""
 
     values: Tensor
-    penalty: float
+    penalty: Tensor
 
 
 def slack(activations: Tensor, multipliers: Multipliers, region: Region, scales: Scales) -> Tensor:
     """The slack that minimises L: s = clip(f − r·λ/μ, l, u), (k, p), in units of activation."""
-    return region.project(activations - scales.constraint * multipliers.values / multipliers.penalty)
+    values, penalty = multipliers
+    return region.project(activations - scales.constraint * values / penalty[:, None])
 
 
 def updated(activations: Tensor, multipliers: Multipliers, region: Region, scales: Scales) -> Tensor:
     """λ ← λ − μ (f − s) / r; with u = ∞ and r = 1 it is max(λ − μ(ε₀ − z₂ + f), 0)."""
     residual = (activations - slack(activations, multipliers, region, scales)) / scales.constraint
-    return multipliers.values - multipliers.penalty * residual
+    return multipliers.values - multipliers.penalty[:, None] * residual
 
 
 def activation_gradient(activations: Tensor, multipliers: Multipliers, region: Region, scales: Scales) -> Tensor:
@@ -65,13 +65,8 @@ def value(
     region: Region,
     scales: Scales,
 ) -> Tensor:
-    """L itself at the best slack, () float64."""
+    """L itself of one group at the best slack, () float64."""
     residual = ((activations - slack(activations, multipliers, region, scales)) / scales.constraint).double()
-    penalty = (-multipliers.values.double() * residual + multipliers.penalty / 2 * residual.square()).sum()
+    penalty = multipliers.penalty.double()[:, None] / 2 * residual.square()
     objective = group.pairwise() if fixed is None else group.pairwise() + group.between(fixed)
-    return penalty - scales.objective * objective
-
-
-def no_multipliers(chains: int, constraints: int, penalty: float, device: torch.device | str) -> Multipliers:
-    """λ = 0 and μ = μ₀."""
-    return Multipliers(torch.zeros(chains, constraints, device=device), penalty)
+    return (penalty - multipliers.values.double() * residual).sum() - scales.objective * objective.sum()

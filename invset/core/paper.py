@@ -1,23 +1,62 @@
 """`method=paper`: the fast sampling of sec. 3.4, seeds first (eqs. 8, 9), then single steps (eqs. 10, 11).
 
 Both are the same step with other things around it: slack in closed form, the gradient of L, a move. Eq. 9 has nothing
-to keep away from but the group itself; eq. 11 also the last accepted set C₀.
+to keep away from but the group itself; eq. 11 also the last accepted set C₀. While sampling, λ* and μ* stay as the
+seeds left them; codes that are feasible are new samples and become C₀; every code, feasible or not, goes on.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar, NamedTuple
+
+import torch
 from torch import Tensor
 
-from invset.core import descent, sampling, seeding, steps
-from invset.core.diversity import Moments
-from invset.core.problem import Evaluation, Problem
+from invset.core import chains as chain
+from invset.core import lagrangian, seeding, steps
+from invset.core.chains import Chains, Draw
+from invset.core.diversity import Moments, moments
+from invset.core.lagrangian import Multipliers, Scales
+from invset.core.method import ACTIVE, Abilities, Phase, Step, View, begin, join, which
+from invset.core.problem import Problem
 from invset.core.region import Region
-from invset.core.seeding import Draw, Schedule
-from invset.core.state import State, StepInfo
-from invset.core.together import Stepping, together
+from invset.core.scales import Distances
+from invset.core.seeding import Schedule, Seeking
+from invset.core.steps import Pulls
+
+PATIENCE = 100  # steps without a new sample after which sampling has stalled
 
 
-class Paper:
+class PaperState(NamedTuple):
+    """k chains in g groups.
+
+    Attributes:
+        phases: of the groups.
+        chains: where they are.
+        seeking: where the groups stand on their way to seeds; its μ is μ* from there on.
+        accepted: C₀ of eq. 7 as moments, empty while seeding.
+        idle: (g,), sampling steps since the last new sample.
+        distances: between unrelated codes; measured once.
+        scales: weight of the objective and unit of each constraint; measured once.
+        step: gradient steps taken.
+    """
+
+    phases: tuple[Phase, ...]
+    chains: Chains
+    seeking: Seeking
+    accepted: Moments
+    idle: Tensor
+    distances: Distances
+    scales: Scales
+    step: int
+
+    @property
+    def phase(self) -> Phase:
+        """Of the run."""
+        return join(self.phases)
+
+
+class Paper(Abilities):
     """Samples of the inverse set as the paper draws them.
 
     Args:
@@ -28,6 +67,10 @@ class Paper:
         references: unrelated codes (m, c), m ≥ 2, on which scales are measured.
     """
 
+    State: ClassVar[type] = PaperState
+    seeds: ClassVar[bool] = True
+    groups: ClassVar[bool] = True
+
     def __init__(self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor) -> None:
         self.problem = problem
         self.region = region
@@ -35,35 +78,81 @@ class Paper:
         self.draw = draw
         self.references = references
 
-    def begin(self) -> State:
+    def begin(self) -> PaperState:
         """The state before the first step: start codes, λ = 0, μ = μ₀, scales measured."""
-        return seeding.begin(self.problem, self.region, self.schedule, self.draw, self.references)
+        problem, region, schedule = self.problem, self.region, self.schedule
+        chains = chain.start(problem, region, self.draw, schedule.chains * schedule.groups)
+        device = chains.codes.device
+        distances, scales = seeding.measure(problem, region, schedule, self.references)
+        return PaperState(
+            phases=begin(schedule.groups),
+            chains=chains,
+            seeking=Seeking.first(schedule, device),
+            accepted=Moments.none(schedule.groups, problem.evaluate(chains.codes[:1]).encodings.shape[1], device),
+            idle=torch.zeros(schedule.groups, dtype=torch.int64, device=device),
+            distances=distances,
+            scales=scales,
+            step=0,
+        )
 
-    def step(self, state: State) -> tuple[State, StepInfo]:
+    def step(self, state: PaperState) -> tuple[PaperState, Step]:
         """Evaluate the codes, take what is a sample, and move on by one gradient step of eq. 9 or eq. 11.
 
         Raises:
             NonFiniteError: an activation, an encoding or the gradient is NaN or infinite.
         """
-        return together(self.problem, [self.stepping(state)], self.schedule.batch_size)[0]
+        problem, region, schedule, scales = self.problem, self.region, self.schedule, state.scales
+        chains, codes, group = state.chains, state.chains.codes, seeding.group_of(schedule, state.chains.codes.device)
+        sampling, active = (which(state.phases, wanted, codes.device) for wanted in (("sampling",), ACTIVE))
 
-    def stepping(self, state: State) -> Stepping:
-        """The same, as it asks."""
-        problem, region, schedule = self.problem, self.region, self.schedule
-        aim = steps.SEEDING if state.phase == "seeding" else steps.SAMPLING
-        evaluation: Evaluation = yield state.codes
-        state, view = descent.seen(region, state, aim, evaluation, Moments.of(evaluation.encodings))
-        if state.phase == "seeding" and seeding.arrived(state, schedule, view):
-            state = state._replace(phase="sampling", inner=0, steps=steps.at_least(state.steps, steps.SAMPLING))
-        if state.phase == "seeding":
-            state, samples = seeding.recorded(state, view), sampling.nothing(state)
-        else:
-            state, samples = sampling.accepted(state, view)
-        pulls = descent.pulls(problem, state, view)
-        gradient: Tensor = yield pulls
-        codes, lengths = descent.moved(problem, state, pulls, gradient)
-        info = descent.report(state, view, samples, lengths)
-        state = state._replace(codes=codes, step=state.step + 1)
-        if state.phase == "sampling":
-            return sampling.advanced(state), info
-        return seeding.advanced(state, schedule, problem, region, self.draw, view), info
+        evaluation, pull_back = problem.linearise(codes)
+        encodings, activations = evaluation.encodings, evaluation.activations
+        view, everyone = View.of(region, activations), moments(encodings, group, schedule.groups)
+        chains = steps.adapt(chains, view.total, steps.SEEDING).where(
+            sampling[group], steps.adapt(chains, view.total, steps.SAMPLING)
+        )
+        begins = active & ~sampling & seeding.has_arrived(state.seeking, schedule, view, everyone)
+        chains = chains.where(begins[group], steps.widen(chains, steps.SAMPLING))
+        sampling = sampling | begins
+        seeking = seeding.note_beginning(state.seeking, group, view, everyone)
+
+        samples = (view.feasible & sampling[group]).nonzero().flatten()
+        taken = moments(encodings[samples], group[samples], schedule.groups)
+        accepted = state.accepted.where(taken.size > 0, taken)  # C₀
+        idle = (state.idle + 1).masked_fill((taken.size > 0) | ~sampling, 0)
+
+        multipliers = Multipliers(chains.multipliers, seeking.penalty[group].to(activations))
+        pulls = Pulls(
+            lagrangian.encoding_gradient(encodings, everyone.rows(group), accepted.rows(group), scales),
+            lagrangian.activation_gradient(activations, multipliers, region, scales),
+            pull_back,
+        )
+        moved, lengths = steps.move(
+            problem, chains, pulls, multipliers.penalty, scales.constraint, state.distances.codes, ~active[group]
+        )
+        step = Step(
+            number=state.step,
+            chains=torch.arange(len(codes), device=codes.device),
+            codes=codes,
+            evaluation=evaluation,
+            violation=view.violation,
+            feasible=view.feasible,
+            samples=samples,
+            sampling=sampling[group],
+            begins=begins[group],
+            outer=seeking.outer[group],
+            multipliers=multipliers,
+            lengths=lengths,
+        )
+        values = lagrangian.updated(activations, multipliers, region, scales)
+        chains = chains._replace(codes=moved)
+        seeking, chains, ended = seeding.advance(
+            seeking, chains, active & ~sampling, values, view, schedule, problem, self.draw
+        )
+        phases = list(state.phases)
+        for number, (draws, waits) in enumerate(zip(sampling.tolist(), idle.tolist(), strict=True)):
+            phases[number] = ended.get(
+                number, "stalled" if waits >= PATIENCE else "sampling" if draws else phases[number]
+            )
+        following = PaperState(tuple(phases), chains, seeking, accepted, idle, state.distances, scales, state.step + 1)
+        return following, step.only(active[group])

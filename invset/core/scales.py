@@ -19,11 +19,9 @@ class Distances(NamedTuple):
     encodings: float
 
 
-def measure(problem: Problem, codes: Tensor, batch_size: int | None = None) -> Distances:
+def measure(problem: Problem, codes: Tensor) -> Distances:
     """Distances between unrelated codes (m, c), m ≥ 2. If a median is 0, the mean; if that is 0 too, 1."""
-    batches = codes.split(batch_size or len(codes))
-    encodings = torch.cat([problem.evaluate(batch).encodings for batch in batches])
-    return Distances(_typical_distance(codes), _typical_distance(encodings))
+    return Distances(_typical_distance(codes), _typical_distance(problem.evaluate(codes).encodings))
 
 
 def automatic(distances: Distances, region: Region, chains: int) -> Scales:

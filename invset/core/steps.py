@@ -20,7 +20,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-FIRST_RADIUS = 0.05  # of the distance between unrelated codes
+from invset.core.chains import Chains
+from invset.core.problem import Problem, PullBack
+
 LARGEST_RADIUS = 0.25
 ADAPTATION = 0.3  # how fast log(radius) follows acceptance
 ADRIFT = 0.25  # damping below which the objective lets go of a chain
@@ -45,77 +47,84 @@ SEEDING = Aim(0.95, 1e-4)  # all chains have to be inside at once
 SAMPLING = Aim(0.6, 0.06)  # the paper's 85 steps where 49 would do; smaller steps would give near-copies
 
 
-class Steps(NamedTuple):
-    """What each chain's next length depends on: radius, damping, last violation (in half widths); all (k,)."""
-
-    radius: Tensor
-    damping: Tensor
-    violation: Tensor
-
-    @classmethod
-    def first(cls, chains: int, device: torch.device | str) -> Steps:
-        """The lengths before anything is known."""
-        ones = torch.ones(chains, device=device)
-        return cls(FIRST_RADIUS * ones, ones, torch.inf * ones)
-
-
-def adapted(steps: Steps, violation: Tensor, feasible: Tensor, aim: Aim) -> Steps:
-    """Lengths after a step that led to `violation` (k,), in half widths, and to `feasible` (k,) or not.
+def adapt(chains: Chains, violation: Tensor, aim: Aim) -> Chains:
+    """Lengths after steps that led to `violation` (k,), in half widths, 0 inside.
 
     Only a step that began inside says anything of the radius; only one that began outside, of the damping.
     """
-    was_feasible = steps.violation == 0
-    log_change = ADAPTATION * (feasible.to(steps.radius.dtype) - aim.staying) / (aim.staying * (1 - aim.staying)) ** 0.5
-    radius = (steps.radius * log_change.exp()).clamp(aim.smallest, LARGEST_RADIUS)
-    damping = torch.where(
-        violation > steps.violation, steps.damping / 2, (steps.damping * 1.5).clamp(max=aim.relaxation)
+    began_inside, inside = chains.violation == 0, (violation == 0).to(chains.radius)
+    log_change = ADAPTATION * (inside - aim.staying) / (aim.staying * (1 - aim.staying)) ** 0.5
+    radius = (chains.radius * log_change.exp()).clamp(aim.smallest, LARGEST_RADIUS)
+    slower, faster = chains.damping / 2, (chains.damping * 1.5).clamp(max=aim.relaxation)
+    damping = torch.where(violation > chains.violation, slower, faster)
+    return chains._replace(
+        radius=torch.where(began_inside, radius, chains.radius),
+        damping=torch.where(began_inside, torch.ones_like(damping), damping),
+        violation=violation,
     )
-    return Steps(
-        torch.where(was_feasible, radius, steps.radius),
-        torch.where(was_feasible, torch.ones_like(damping), damping),
-        violation,
-    )
 
 
-def adrift(steps: Steps) -> Tensor:
-    """(k,) bool: chains outside whose violation grows however short their steps: the objective outweighs μ.
+def widen(chains: Chains, aim: Aim) -> Chains:
+    """No radius below the aim's smallest: sampling begins where seeding made radii small."""
+    return chains._replace(radius=chains.radius.clamp(min=aim.smallest))
 
-    Their damping would go to 0 and leave them there for good; without the objective they come back.
+
+class Pulls(NamedTuple):
+    """What pulls on codes: ∂L/∂encodings (k, d), ∂L/∂activations (k, p), and what takes both back to ∂L/∂codes."""
+
+    encodings: Tensor
+    activations: Tensor
+    back: PullBack
+
+
+def move(
+    problem: Problem,
+    chains: Chains,
+    pulls: Pulls,
+    penalty: Tensor,
+    constraint_scale: Tensor,
+    code_distance: float,
+    resting: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """C′ = C − β ∂L/∂C within the codes' bounds: the new codes (k, c), and how far each chain goes (k,).
+
+    Args:
+        problem: whose codes they are.
+        chains: where they are, and what their lengths depend on.
+        pulls: of L; a chain adrift feels the constraints' alone.
+        penalty: μ (k,).
+        constraint_scale: r (p,).
+        code_distance: the median distance between unrelated codes.
+        resting: (k,) bool: chains that stay where they are.
+
+    Raises:
+        NonFiniteError: the gradient is NaN or infinite.
     """
-    return steps.damping < ADRIFT
-
-
-def at_least(steps: Steps, aim: Aim) -> Steps:
-    """The same with no radius below the aim's smallest: sampling begins where seeding made radii small."""
-    return steps._replace(radius=steps.radius.clamp(min=aim.smallest))
+    encodings = torch.where((chains.damping < ADRIFT)[:, None], 0, pulls.encodings)
+    gradient = problem.free(chains.codes, pulls.back(encodings, pulls.activations))
+    length = lengths(chains, gradient, pulls.activations, constraint_scale, penalty, code_distance)
+    if resting is not None:
+        length = length.masked_fill(resting, 0)
+    return problem.bound(descend(chains.codes, gradient, length)), length
 
 
 def lengths(
-    steps: Steps,
+    chains: Chains,
     gradient: Tensor,
     activation_gradient: Tensor,
     constraint_scale: Tensor,
-    penalty: float,
+    penalty: Tensor,
     code_distance: float,
 ) -> Tensor:
-    """How far each chain goes along −gradient: (k,), in units of code.
-
-    Args:
-        steps: what each chain's length depends on.
-        gradient: ∂L/∂c (k, c).
-        activation_gradient: ∂L/∂f (k, p).
-        constraint_scale: r (p,).
-        penalty: μ.
-        code_distance: the median distance between unrelated codes.
-    """
+    """How far each chain goes along −∂L/∂c (k, c): (k,), in units of code; ∂L/∂f (k, p), r (p,), μ (k,)."""
     norm = gradient.norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny)
     newton = (constraint_scale * activation_gradient).square().sum(dim=1) / (penalty * norm)
-    outside = (steps.damping * newton).clamp(max=LARGEST_RADIUS * code_distance)
-    return torch.where(steps.violation == 0, steps.radius * code_distance, outside)
+    outside = (chains.damping * newton).clamp(max=LARGEST_RADIUS * code_distance)
+    return torch.where(chains.violation == 0, chains.radius * code_distance, outside)
 
 
-def moved(codes: Tensor, gradient: Tensor, length: Tensor) -> Tensor:
-    """C′ = C − β ∂L/∂C with β = length / ‖∂L/∂c‖ for each chain; a zero gradient moves nothing."""
+def descend(codes: Tensor, gradient: Tensor, length: Tensor) -> Tensor:
+    """C − β ∂L/∂C with β = length / ‖∂L/∂c‖ for each chain; a zero gradient moves nothing."""
     norm = gradient.norm(dim=1, keepdim=True)
     direction = torch.where(norm > 0, gradient / norm.clamp_min(torch.finfo(norm.dtype).tiny), 0)
     return codes - length[:, None] * direction

@@ -1,11 +1,14 @@
-"""A checkpoint: tensors and plain values in one safetensors file, replaced whole at every sampling step."""
+"""A checkpoint: a state and what was counted, in one safetensors file, replaced whole at every sampling step.
+
+A state is a NamedTuple of tensors, plain values and NamedTuples of those; its parts are saved by dotted names.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
@@ -18,15 +21,53 @@ from invset.run.files import write_atomically
 _KEY = "invset"
 
 
+def pack(state: Any, prefix: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The state's tensors and its plain values, by dotted names."""
+    tensors: dict[str, Tensor] = {}
+    values: dict[str, Any] = {}
+    for name, value in state._asdict().items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Tensor):
+            tensors[key] = value
+        elif hasattr(value, "_fields"):
+            inner_tensors, inner_values = pack(value, f"{key}.")
+            tensors |= inner_tensors
+            values |= inner_values
+        else:
+            values[key] = value
+    return tensors, values
+
+
+def unpack(kind: type, tensors: Mapping[str, Tensor], values: Mapping[str, Any], device: Any, prefix: str = "") -> Any:
+    """The state, of type `kind`, that `pack` took apart, its tensors on `device`.
+
+    Raises:
+        RunFolderError: an entry is missing: another version, or another method, wrote the checkpoint.
+    """
+    fields: dict[str, Any] = {}
+    for name, annotation in get_type_hints(kind).items():
+        key = f"{prefix}{name}"
+        if key in tensors:
+            fields[name] = tensors[key].to(device)
+        elif key in values:
+            value = values[key]
+            fields[name] = tuple(value) if isinstance(value, list) else value
+        elif hasattr(annotation, "_fields"):
+            fields[name] = unpack(annotation, tensors, values, device, f"{key}.")
+        else:
+            raise RunFolderError(
+                f"the checkpoint has no '{key}': another version of invset wrote it. Start a new run in another folder."
+            )
+    return kind(**fields)
+
+
 def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     """Write tensors (any shape, dtype, device) and `meta`; the old file stays until the new one is whole.
 
-    `meta` holds what JSON can, NaN and infinities too; tuples come back as lists, keys as strings. Equal
-    contents give equal bytes.
+    `meta` holds what JSON can, NaN and infinities too; tuples come back as lists. Equal contents give equal bytes.
 
     Raises:
         RunFolderError: the file cannot be written.
-        TypeError: a value of `meta` is not of a type that JSON has.
     """
     write_atomically(path, to_safetensors(_apart(tensors), metadata={_KEY: json.dumps(meta)}))
 
@@ -39,25 +80,16 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            meta = json.loads((file.metadata() or {})[_KEY])
             # Copies, because what safetensors gives may be a window on the file.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
-    except FileNotFoundError as error:
-        raise RunFolderError(
-            f"{path}: there is no checkpoint. The run ended before its first one, or this is no run folder: "
-            "start the run anew, or mend the path."
-        ) from error
-    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        if not isinstance(meta, dict):
+            raise ValueError("no checkpoint of invset")
+    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
         raise RunFolderError(
             f"{path}: cannot be read, or is damaged ({error}). The run cannot go on from it, but its "
             "images and journals are good: start a new run in another folder."
         ) from error
-    meta = _json_object(metadata.get(_KEY))
-    if meta is None:
-        raise RunFolderError(
-            f"{path}: a safetensors file, but not one of invset's checkpoints. Put the run's own back, or "
-            "start a new run in another folder."
-        )
     return tensors, meta
 
 
@@ -72,11 +104,3 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         seen.add(values.untyped_storage().data_ptr())
         apart[name] = values
     return apart
-
-
-def _json_object(text: str | None) -> dict[str, Any] | None:
-    try:
-        values = json.loads(text or "")
-    except ValueError:
-        return None
-    return values if isinstance(values, dict) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,15 +11,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from invset.errors import RunFolderError
-from invset.run import lock
 from invset.run.files import read_json, temporary_name, write_atomically, write_json, writing
-from invset.run.grower import Grower, shorter
+from invset.run.journals import Growing
 from invset.run.layout import Layout
 
 _ANEW = "start a new run in another folder"
 
 
-def extent(images: int, *journals: Grower) -> dict[str, Any]:
+def extent(images: int, *journals: Growing) -> dict[str, Any]:
     """How much of the folder a checkpoint stands for: entries of its meta, for `RunFolder.rollback`.
 
     `images` is the number of images written; every journal in use is to be given.
@@ -28,10 +29,10 @@ def extent(images: int, *journals: Grower) -> dict[str, Any]:
 class RunFolder:
     """A locked run folder. Make one with `create` or `reopen`; close it, or use it in a `with`."""
 
-    def __init__(self, paths: Layout, lock_file: int, manifest: dict[str, Any]) -> None:
+    def __init__(self, paths: Layout, lock: int, manifest: dict[str, Any]) -> None:
         self.paths = paths
-        self._lock = lock_file
-        self._manifest = manifest
+        self.manifest = manifest
+        self._lock = lock
 
     @classmethod
     def create(cls, path: Path, config_text: str, manifest: Mapping[str, Any]) -> RunFolder:
@@ -40,7 +41,6 @@ class RunFolder:
         Raises:
             RunFolderError: the folder holds a run already, or images of something else, is being written by
                 another process, or cannot be made or written.
-            TypeError: an entry of the manifest is not of a type that JSON has.
         """
         paths = Layout(path)
         _refuse_second_run(paths)
@@ -51,7 +51,7 @@ class RunFolder:
                 f"{path}: cannot be made a run folder ({error.strerror}: {error.filename}). Choose another "
                 "folder, or get the right to write there."
             ) from error
-        held = lock.acquire(paths.lock)
+        held = _lock(paths.lock)
         try:
             _refuse_second_run(paths)  # another process may have been quicker
             if any(paths.images.iterdir()):
@@ -60,7 +60,7 @@ class RunFolder:
             write_atomically(paths.config, config_text.encode())
             return cls(paths, held, read_json(paths.manifest))
         except BaseException:
-            lock.release(held)
+            os.close(held)
             raise
 
     @classmethod
@@ -72,34 +72,14 @@ class RunFolder:
                 it cannot be written.
         """
         paths = Layout(path)
-        if not os.path.isfile(paths.config):  # noqa: PTH113 - where Path.is_file may raise, this says no
-            raise RunFolderError(
-                f"{path}: there is no run here to continue (no config.yaml that can be read). Mend the path, "
-                "or start a run."
-            )
-        held = lock.acquire(paths.lock)
+        if not paths.config.is_file():
+            raise RunFolderError(f"{path}: there is no run here to continue. Mend the path, or start a run.")
+        held = _lock(paths.lock)
         try:
             return cls(paths, held, read_json(paths.manifest))
         except BaseException:
-            lock.release(held)
+            os.close(held)
             raise
-
-    @property
-    def config_text(self) -> str:
-        """The text of config.yaml.
-
-        Raises:
-            RunFolderError: it cannot be read.
-        """
-        try:
-            return self.paths.config.read_bytes().decode()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RunFolderError(f"{self.paths.config}: cannot be read ({error}). Put it back, or {_ANEW}.") from error
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """A copy of what manifest.json holds."""
-        return dict(self._manifest)
 
     def update_manifest(self, **entries: Any) -> None:
         """Set entries of the manifest, and write it atomically.
@@ -107,16 +87,8 @@ class RunFolder:
         Raises:
             RunFolderError: it cannot be written; the old one stays.
         """
-        write_json(self.paths.manifest, {**self._manifest, **entries})
-        self._manifest = read_json(self.paths.manifest)
-
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write summary.json atomically; NaN as null.
-
-        Raises:
-            RunFolderError: it cannot be written; an old one stays.
-        """
-        write_json(self.paths.summary, summary)
+        write_json(self.paths.manifest, {**self.manifest, **entries})
+        self.manifest = read_json(self.paths.manifest)
 
     def rollback(self, meta: Mapping[str, Any] | None) -> None:
         """Take images and journals back to a checkpoint; to be called before journals are opened.
@@ -132,7 +104,7 @@ class RunFolder:
             RunFolderError: something the checkpoint counts is missing (nothing is changed then), or a file
                 cannot be written.
         """
-        images, lengths = _extent_of(meta, self.paths.checkpoint)
+        images, lengths = (0, {}) if meta is None else _extent_of(meta, self.paths.checkpoint)
         self._require(images, lengths)
         for journal in self.paths.journals:
             with writing(journal):
@@ -145,7 +117,6 @@ class RunFolder:
             for image in list(self.paths.images.glob("[0-9]*.png")):
                 if image.stem.isdecimal() and int(image.stem) > images:
                     image.unlink()
-        with writing(self.paths.root):
             for folder in (self.paths.root, self.paths.images):
                 for leftover in list(folder.glob(temporary_name("*"))):
                     leftover.unlink()
@@ -153,7 +124,7 @@ class RunFolder:
     def close(self) -> None:
         """Give the lock back; a second time does nothing."""
         if self._lock >= 0:
-            lock.release(self._lock)
+            os.close(self._lock)
             self._lock = -1
 
     def __enter__(self) -> Self:
@@ -169,7 +140,10 @@ class RunFolder:
             journal = self.paths.root / name
             size = journal.stat().st_size if journal.is_file() else 0
             if size < length:
-                raise shorter(journal, size, length)
+                raise RunFolderError(
+                    f"{journal}: has {size} bytes where the checkpoint counts {length}; its end was lost, or the file "
+                    f"edited. Put it back as the run left it, or {_ANEW}."
+                )
         for image in map(self.paths.image, range(1, images + 1)):
             if not image.is_file():
                 raise RunFolderError(
@@ -177,20 +151,47 @@ class RunFolder:
                 )
 
 
+def _lock(path: Path) -> int:
+    """Lock the file at `path` (made if missing) for this process; returns the descriptor that holds the lock.
+
+    It goes when its holder does, however it dies. The file itself stays for good: removing it would let two processes
+    lock two files of one name.
+    """
+    with writing(path):
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise RunFolderError(
+                f"{path.parent}: another process is writing this run. Wait for it, end it, or choose another folder."
+            ) from error
+        raise RunFolderError(
+            f"{path}: cannot be locked ({error.strerror}). Choose a folder on a file system that has locks."
+        ) from error
+    return file
+
+
 def _refuse_second_run(paths: Layout) -> None:
-    if os.path.exists(paths.config):  # noqa: PTH110 - where Path.exists may raise, this says no
+    if paths.config.exists():
         raise RunFolderError(
             f"{paths.root}: holds a run already. Continue it with resume={paths.root}, or choose another folder."
         )
 
 
-def _extent_of(meta: Mapping[str, Any] | None, checkpoint: Path) -> tuple[int, dict[str, int]]:
-    if meta is None:
-        return 0, {}
+def _extent_of(meta: Mapping[str, Any], checkpoint: Path) -> tuple[int, dict[str, int]]:
     try:
         return int(meta["images"]), {str(name): int(length) for name, length in meta["journals"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunFolderError(
-            f"{checkpoint}: does not say how many images and bytes belong to it. Another version of "
-            f"invset wrote it: {_ANEW}."
-        ) from error
+        raise RunFolderError(f"{checkpoint}: no checkpoint of this version of invset: {_ANEW}.") from error
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock at `path`."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+    return False

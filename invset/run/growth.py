@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from invset.core.state import State
 from invset.metrics.estimate import Estimate
 from invset.metrics.saturation import ALIKE, WINDOW, Found, coverage, plateaued
 from invset.run.files import write_atomically
@@ -24,13 +23,13 @@ class Growth:
         gain: the share of new ones among the last 100 samples below which they have come to a plateau, 0 to 1.
     """
 
-    def __init__(self, unrelated: Callable[[State], float], gain: float) -> None:
+    def __init__(self, unrelated: Callable[[Any], float], gain: float) -> None:
         self.gain = gain
         self._unrelated = unrelated
         self._unit = math.nan
         self._found: Found | None = None
 
-    def follow(self, recorder: Recorder, state: State | None) -> None:
+    def follow(self, recorder: Recorder, state: Any) -> None:
         """Take in the samples that there are by now; a run that never began has none."""
         if state is None:
             return
@@ -63,11 +62,15 @@ class Growth:
         return {"coverage": figures, "plateau": self.plateaued}
 
     def write(self, path: Path) -> None:
-        """coverage.csv: a line a sample. Distances are to the nearest new sample before, in those of unrelated images.
+        """coverage.csv: a line a sample, and no file without one.
+
+        Distances are to the nearest new sample before, in those of unrelated images.
 
         Raises:
             RunFolderError: it cannot be written.
         """
+        if not self.new:
+            return
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["n", "new", "distance", "new_so_far", "coverage", "low", "high"])

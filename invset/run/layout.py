@@ -2,91 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True)
 class Layout:
     """The paths of a run's files, whether or not they are there. Reading them needs no lock."""
 
-    root: Path
-
-    @property
-    def config(self) -> Path:
-        """The resolved config; where it is, there is a run."""
-        return self.root / "config.yaml"
-
-    @property
-    def manifest(self) -> Path:
-        """Versions, weights and checksums, device, random seed, timings, overrides."""
-        return self.root / "manifest.json"
-
-    @property
-    def summary(self) -> Path:
-        """What the run came to."""
-        return self.root / "summary.json"
-
-    @property
-    def samples(self) -> Path:
-        """The grid of samples."""
-        return self.root / "samples.png"
-
-    @property
-    def seeds(self) -> Path:
-        """The grid of seeds."""
-        return self.root / "seeds.png"
-
-    @property
-    def coverage(self) -> Path:
-        """How coverage grew with the samples."""
-        return self.root / "coverage.csv"
-
-    @property
-    def coverage_plot(self) -> Path:
-        """The same as a picture."""
-        return self.root / "coverage.png"
-
-    @property
-    def activations(self) -> Path:
-        """Journal: a line for each sample."""
-        return self.root / "activations.csv"
-
-    @property
-    def trace(self) -> Path:
-        """Journal: how the optimisation went."""
-        return self.root / "trace.csv"
-
-    @property
-    def code_journal(self) -> Path:
-        """Journal: the samples' codes as raw float32, while the run goes."""
-        return self.root / "codes.bin"
-
-    @property
-    def codes(self) -> Path:
-        """The samples' codes, at the end."""
-        return self.root / "codes.safetensors"
-
-    @property
-    def checkpoint(self) -> Path:
-        """Where the run can go on from."""
-        return self.root / "checkpoint.safetensors"
-
-    @property
-    def lock(self) -> Path:
-        """What the process that writes the folder holds locked."""
-        return self.root / ".lock"
-
-    @property
-    def images(self) -> Path:
-        """The folder of samples."""
-        return self.root / "images"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "config.yaml"  # the resolved config; where it is, there is a run
+        self.manifest = root / "manifest.json"  # versions, weights and checksums, device, random seed, overrides
+        self.summary = root / "summary.json"  # what the run came to
+        self.samples = root / "samples.png"
+        self.seeds = root / "seeds.png"
+        self.coverage = root / "coverage.csv"  # how coverage grew with the samples
+        self.coverage_plot = root / "coverage.png"
+        self.activations = root / "activations.csv"  # journal: a line for each sample
+        self.trace = root / "trace.csv"  # journal: how the optimisation went
+        self.code_journal = root / "codes.bin"  # journal: the samples' codes as raw float32, while the run goes
+        self.codes = root / "codes.safetensors"  # the samples' codes, at the end
+        self.checkpoint = root / "checkpoint.safetensors"  # where the run can go on from
+        self.lock = root / ".lock"  # what the process that writes the folder holds locked
+        self.images = root / "images"
+        self.journals = (self.activations, self.trace, self.code_journal)
 
     def image(self, number: int) -> Path:
         """The sample of that number, from 1: images/0001.png."""
         return self.images / f"{number:04d}.png"
-
-    @property
-    def journals(self) -> tuple[Path, ...]:
-        """All files that only grow."""
-        return self.activations, self.trace, self.code_journal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -12,14 +13,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from invset.core.method import Step
 from invset.core.region import Region
-from invset.core.state import State, StepInfo
 from invset.errors import NonFiniteError
-from invset.run import checkpoint, states
-from invset.run.codes import CodeJournal
+from invset.run import checkpoint
 from invset.run.folder import RunFolder, extent
 from invset.run.images import load_pngs, save_pngs
-from invset.run.journal import Journal
+from invset.run.journals import CodeJournal, Journal
 
 Read = Callable[[Tensor], tuple[Tensor, ...]]
 """images (b, 3, h, w) -> encodings (b, d), activations (b, p)"""
@@ -33,39 +33,49 @@ class Tally(NamedTuple):
     Attributes:
         samples: images saved, read back and found in range.
         candidates: codes that the method took for samples.
-        seed_steps: gradient steps before sampling began; -1 as long as it has not.
+        steps: gradient steps.
+        seed_steps: those before sampling began; -1 as long as it has not.
         sampling_steps: steps from the seeds on, not counting the seeds themselves.
-        forward: codes that went forward through generator and network.
-        backward: codes whose gradient was taken.
+        outer: outer iterations ended.
         tried: codes that sampling looked at, not counting the seeds.
         accepted: those of them that lay in range.
+        forward: codes that went forward through generator and network.
+        backward: codes whose gradient was taken.
         checked: saved images that went forward through the network.
         at_once: what memory was found to suffice for at once, in codes or images; 0 as long as it never ran out.
+        closest: the activations of the code that came closest to the ranges; none before the first step.
+        violation: how close, in half widths.
         seconds: time spent stepping and writing.
     """
 
     samples: int = 0
     candidates: int = 0
+    steps: int = 0
     seed_steps: int = -1
     sampling_steps: int = 0
+    outer: int = 0
     tried: int = 0
     accepted: int = 0
     forward: int = 0
     backward: int = 0
     checked: int = 0
     at_once: int = 0
+    closest: tuple[float, ...] = ()
+    violation: float = math.inf
     seconds: float = 0.0
 
 
 class Recorder:
     """The writing end of a run: journals open, at the folder's last checkpoint.
 
-    `count` is the number of samples so far, those since the last checkpoint among them.
+    `count` is the number of samples so far, those since the last checkpoint among them; `state`, of the type `kind`,
+    is the checkpoint's, None without one.
     """
 
     def __init__(
         self,
         folder: RunFolder,
+        kind: type,
         units: Sequence[str],
         code_size: int,
         read: Read,
@@ -79,16 +89,16 @@ class Recorder:
         self._constraints = len(units)
         paths = folder.paths
         meta: dict[str, Any] | None = None
-        self.state: State | None = None
+        self.state: Any = None
         self.tally = Tally()
         if paths.checkpoint.exists():
             tensors, meta = checkpoint.load(paths.checkpoint)
-            self.state = states.unpack(State, tensors, meta, device)
-            self.tally = Tally(*(meta.get(f"tally.{name}", 0) for name in Tally._fields))
+            self.state = checkpoint.unpack(kind, tensors, meta, device)
+            self.tally = checkpoint.unpack(Tally, {}, meta, device, "tally.")
         folder.rollback(meta)
-        self.activations = Journal.open(paths.activations, activation_header(units))
-        self.trace = Journal.open(paths.trace, trace_header(units))
-        self.codes = CodeJournal.open(paths.code_journal, code_size)
+        self.activations = Journal(paths.activations, activation_header(units))
+        self.trace = Journal(paths.trace, trace_header(units))
+        self.codes = CodeJournal(paths.code_journal, code_size)
         groups = _read_together(paths.activations, self.tally.samples)
         self._encodings = [self._saved(numbers)[0] for numbers in groups]
         self.count = sum(map(len, groups))
@@ -108,7 +118,7 @@ class Recorder:
             parts.append(part[max(0, row - first) :])
         return torch.cat(parts[::-1]) if parts else torch.empty(0, 0)
 
-    def record(self, info: StepInfo, room: int) -> int:
+    def record(self, step: Step, room: int) -> int:
         """Write one step: its samples, `room` at most, and its lines in the trace. Returns how many candidates fitted.
 
         A candidate whose saved image does not lie in the region leaves a line in activations.csv, and nothing else.
@@ -117,21 +127,20 @@ class Recorder:
             NonFiniteError: a saved image gave NaN or infinity; this step is not in the folder's checkpoint.
             RunFolderError: the disk.
         """
-        samples = info.samples.tolist()
+        samples = step.samples.tolist()
         taken = 0
         while room > 0 and taken < len(samples):
-            group = samples[taken : taken + room]
-            room -= self._record_samples(info, group)
-            taken += len(group)
-        for part in info.groups or (info,):
-            self.trace.append(_trace_rows(part))
+            rows = samples[taken : taken + room]
+            room -= self._record_samples(step, rows)
+            taken += len(rows)
+        self.trace.append(_trace_rows(step))
         return taken
 
-    def checkpoint(self, state: State, tally: Tally) -> None:
+    def checkpoint(self, state: Any, tally: Tally) -> None:
         """Make this the point from which the run goes on."""
         self.state, self.tally = state, tally
-        tensors, values = states.pack(state)
-        counts = {f"tally.{name}": value for name, value in tally._asdict().items()}
+        tensors, values = checkpoint.pack(state)
+        _, counts = checkpoint.pack(tally, "tally.")
         where = extent(tally.samples, self.activations, self.trace, self.codes)
         checkpoint.save(self.folder.paths.checkpoint, tensors, values | counts | where)
 
@@ -140,12 +149,12 @@ class Recorder:
         for journal in (self.activations, self.trace, self.codes):
             journal.close()
 
-    def _record_samples(self, info: StepInfo, rows: Sequence[int]) -> int:
+    def _record_samples(self, step: Step, rows: Sequence[int]) -> int:
         image = self.folder.paths.image
         first = self.count + 1
         numbers = range(first, first + len(rows))
         try:
-            return self._record_images(info, rows, numbers)
+            return self._record_images(step, rows, numbers)
         except BaseException:
             for number in numbers:
                 if number > self.count:  # not measured to the end: it is no sample
@@ -153,9 +162,9 @@ class Recorder:
                         image(number).unlink(missing_ok=True)
             raise
 
-    def _record_images(self, info: StepInfo, rows: Sequence[int], numbers: range) -> int:
+    def _record_images(self, step: Step, rows: Sequence[int], numbers: range) -> int:
         image, first = self.folder.paths.image, numbers.start
-        pictures = info.evaluation.images[torch.tensor(rows).to(info.evaluation.images.device)].cpu()
+        pictures = step.evaluation.images[torch.tensor(rows).to(step.evaluation.images.device)].cpu()
         save_pngs([image(number) for number in numbers], list(pictures))
         encodings, activations = self._saved(numbers)
         inside = self.region.contains(activations.to(self.device)).tolist()
@@ -166,12 +175,12 @@ class Recorder:
                 image(number).unlink()
             elif number != first + kept:
                 image(number).rename(image(first + kept))
-            computed = info.evaluation.activations[row].tolist()
-            chain = int(info.chains[row]) + 1
-            lines.append([first + kept if good else "", chain, info.step, *computed, *saved, good])
+            computed = step.evaluation.activations[row].tolist()
+            chain = int(step.chains[row]) + 1
+            lines.append([first + kept if good else "", chain, step.number, *computed, *saved, good])
             kept += good
         good_rows = torch.tensor(inside)
-        self.codes.append(info.codes[torch.tensor(rows)[good_rows].to(info.codes.device)])
+        self.codes.append(step.codes[torch.tensor(rows)[good_rows].to(step.codes.device)])
         self.activations.append(lines)
         self._encodings.append(encodings[good_rows])
         self.count += kept  # last: now they are samples
@@ -206,21 +215,13 @@ def trace_header(units: Sequence[str]) -> list[str]:
     return ["step", "phase", "outer", "chain", *per_unit, "mu", "length", "accepted"]
 
 
-def _trace_rows(info: StepInfo) -> list[list[str | int | float]]:
-    columns = [info.evaluation.activations, info.violation, info.multipliers.values]
-    numbers = torch.cat([column.float() for column in columns] + [info.lengths[:, None].float()], dim=1).tolist()
+def _trace_rows(step: Step) -> list[list[str | int | float]]:
+    columns = [step.evaluation.activations, step.violation, step.multipliers.values, step.multipliers.penalty[:, None]]
+    numbers = torch.cat([column.float() for column in [*columns, step.lengths[:, None]]], dim=1).tolist()
+    flags = (step.chains, step.sampling, step.outer, step.feasible)
     return [
-        [
-            info.step,
-            info.phase,
-            info.outer,
-            chain + 1,
-            *row[:-1],
-            info.multipliers.penalty,
-            row[-1],
-            bool(feasible),
-        ]
-        for chain, row, feasible in zip(info.chains.tolist(), numbers, info.feasible.tolist(), strict=True)
+        [step.number, "sampling" if sampling else "seeding", outer, chain + 1, *row, bool(feasible)]
+        for row, chain, sampling, outer, feasible in zip(numbers, *(flag.tolist() for flag in flags), strict=True)
     ]
 
 

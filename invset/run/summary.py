@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from safetensors.torch import save as to_safetensors
 
-from invset.core.state import State, StepInfo
+from invset.core.method import Step
 from invset.metrics.duplicates import near_duplicates
 from invset.metrics.pairwise import mean_pairwise_distance
-from invset.run.codes import read_codes
 from invset.run.files import write_atomically
 from invset.run.grids import save_grid
 from invset.run.images import load_png
+from invset.run.journals import read_codes
 from invset.run.recorder import Recorder, Tally
 
 GRID = 60  # samples in samples.png
@@ -29,17 +29,17 @@ NEAR = 0.1  # of the distance between unrelated codes' encodings: nearer to an e
 
 def summarise(
     recorder: Recorder,
-    state: State | None,
+    chains: int,
     tally: Tally,
     wanted: int,
     status: str,
     encoding_distance: float,
     has_seeds: bool = True,
 ) -> dict[str, Any]:
-    """The figures of a run, as summary.json holds them.
+    """The figures of a run of so many chains, as summary.json holds them.
 
     `encoding_distance` is the median distance between the encodings of unrelated codes; distances are between the
-    encodings of the samples as saved. Steps for seeds and after them are told of a method that `has_seeds`.
+    encodings of the samples as saved. Steps for seeds and after them are those of a method that `has_seeds`.
     """
     encodings = recorder.encodings
     duplicates = int(near_duplicates(encodings, NEAR * encoding_distance).sum()) if len(encodings) else 0
@@ -49,8 +49,16 @@ def summarise(
         "samples": recorder.count,
         "candidates": tally.candidates,
         "in_range_as_saved": recorder.count / tally.candidates if tally.candidates else math.nan,
-        **(_of_seeds(state, tally, wanted) if has_seeds else {}),
-        "gradient_steps": state.step if state is not None else 0,
+    }
+    if has_seeds:
+        summary |= {
+            "seed_steps": tally.seed_steps if tally.seed_steps >= 0 else None,
+            "sampling_steps": tally.sampling_steps,
+            "minimum_sampling_steps": max(0, -(-(wanted - chains) // chains)),
+            "outer_iterations": tally.outer + (tally.seed_steps < 0),
+        }
+    summary |= {
+        "gradient_steps": tally.steps,
         "passes": {
             "forward": tally.forward,
             "backward": tally.backward,
@@ -64,26 +72,11 @@ def summarise(
         "seconds": tally.seconds,
         "peak_memory_bytes": peak_memory(),
     }
-    if state is not None:
+    if tally.closest:
         summary["acceptance"] = tally.accepted / tally.tried if tally.tried else math.nan
-        summary["closest"] = {
-            "activations": state.closest.tolist(),
-            "violation": _finite(state.closest_violation),
-        }
+        summary["closest"] = {"activations": list(tally.closest), "violation": tally.violation}
         summary["codes"] = _code_range(recorder)
     return summary
-
-
-def _of_seeds(state: State | None, tally: Tally, wanted: int) -> dict[str, Any]:
-    steps: dict[str, Any] = {
-        "seed_steps": tally.seed_steps if tally.seed_steps >= 0 else None,
-        "sampling_steps": tally.sampling_steps,
-    }
-    if state is not None:
-        chains = len(state.codes)
-        steps["minimum_sampling_steps"] = max(0, -(-(wanted - chains) // chains))
-        steps["outer_iterations"] = state.outer + (1 if state.inner and tally.seed_steps < 0 else 0)
-    return steps
 
 
 def write_codes(recorder: Recorder, code_size: int) -> None:
@@ -108,19 +101,19 @@ def write_samples(recorder: Recorder, units: Sequence[str], title: str) -> None:
     save_grid(paths.samples, images, captions, f"{title}\n{shown}")
 
 
-def write_seeds(recorder: Recorder, info: StepInfo, title: str) -> None:
+def write_seeds(recorder: Recorder, step: Step, title: str) -> None:
     """seeds.png: the codes with which sampling began, or that a run ended with which never reached its ranges.
 
     A step that kept no images, as those of eq. 16, leaves no picture.
     """
-    if not len(info.evaluation.images):
+    images, activations = step.evaluation.images, step.evaluation.activations.tolist()
+    if not len(images):
         return
-    activations = info.evaluation.activations.tolist()
     captions = [
         f"chain {chain + 1}  {_written(values)}{'' if inside else ' (outside)'}"
-        for chain, values, inside in zip(info.chains.tolist(), activations, info.feasible.tolist(), strict=True)
+        for chain, values, inside in zip(step.chains.tolist(), activations, step.feasible.tolist(), strict=True)
     ]
-    save_grid(recorder.folder.paths.seeds, list(info.evaluation.images), captions, title)
+    save_grid(recorder.folder.paths.seeds, list(images), captions, title)
 
 
 def peak_memory() -> int:
@@ -160,7 +153,3 @@ def _saved_activations(recorder: Recorder, units: Sequence[str]) -> dict[int, li
 
 def _written(values: Sequence[float]) -> str:
     return "  ".join(f"{value:.4g}" for value in values)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

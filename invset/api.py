@@ -1,0 +1,191 @@
+"""One call each: sample the inverse set of a unit, probe what it reaches, load a finished run."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from invset.assemble.manifest import describe_run
+from invset.assemble.methods import own_settings
+from invset.assemble.models import build_models
+from invset.assemble.running import Run
+from invset.assemble.sampling import assemble, parse_neurons
+from invset.errors import ConfigError, RunFolderError
+from invset.report.runs import read_run
+from invset.run.config import read_config, write_config
+from invset.run.files import read_json
+from invset.run.folder import RunFolder
+from invset.run.layout import Layout
+from invset.settings import EncoderSettings, ProbeSettings, SampleSettings, check, from_dict
+from invset.survey import Survey, survey
+
+Unit = str | Sequence[str]
+"""layer:unit, as fc8:981 or fc8:goldfish; several for an intersection"""
+
+Range = Sequence[Any]
+"""(z1, z2); of several units a range each"""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of the inverse set of a unit, as `sample` and `load` return them.
+
+    Attributes:
+        images: (n, 3, h, w) in [0, 1], as saved.
+        activations: (n, p), of the images as saved.
+        codes: (n, c), float32.
+        units: of each activation, with the name of its class.
+        ranges: of each unit.
+        summary: the figures of summary.json: status, passes, distances.
+        grid: up to 60 of the samples with their activations; None without samples.
+        folder: where the run is; of `sample` it goes with the object, unless it is saved or a folder was given.
+    """
+
+    images: Tensor
+    activations: Tensor
+    codes: Tensor
+    units: tuple[str, ...]
+    ranges: tuple[tuple[float, float], ...]
+    summary: Mapping[str, Any]
+    grid: Image.Image | None
+    folder: Path
+    _temporary: Any = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        ends = ", ".join(
+            f"{unit} in [{low:g}, {high:g}]" for unit, (low, high) in zip(self.units, self.ranges, strict=True)
+        )
+        return f"<{len(self)} samples: {ends}; {self.summary.get('status')}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows."""
+        if self.grid is None:
+            return None
+        encoded = io.BytesIO()
+        self.grid.save(encoded, format="PNG")
+        return encoded.getvalue()
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy the run to a folder that is not there yet; what it holds, `load` and the command line can use.
+
+        Raises:
+            RunFolderError: there is something, or it cannot be written.
+        """
+        try:
+            return Path(shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".lock")))
+        except OSError as error:
+            raise RunFolderError(f"{folder}: cannot be written there ({error.strerror or error}).") from error
+
+
+def sample(unit: Unit, range: Range, *, folder: str | Path | None = None, **settings: Any) -> Samples:
+    """Sample the inverse set of a unit: images whose activation of it lies in a range.
+
+    Args:
+        unit: layer:unit, or several.
+        range: (z1, z2), or a range for each unit.
+        folder: where the run is kept; None: nowhere.
+        settings: those of `invset sample`, as n=50, seed=1, network="mini", method="paper", schedule={"K": 20}; the
+            images to start from are `images`.
+
+    Returns:
+        As many samples as were found: their `summary["status"]` is complete, incomplete or unreachable.
+
+    Raises:
+        ConfigError: a setting is wrong, or there is no such unit.
+        WeightsError: a file of weights cannot be used.
+        InvsetError: a network gave NaN or infinity, memory does not suffice, or the folder cannot be written.
+    """
+    asked = _settings(SampleSettings, settings, neuron=_plain(unit), range=_plain(range))
+    sampling = assemble(asked)
+    own = own_settings(asked)
+    options = {} if own is None else {entry.name: getattr(own, entry.name) for entry in fields(own)}
+    asked = replace(
+        asked,
+        encoder=sampling.models.settled,
+        starts=sampling.models.starts,
+        method=replace(asked.method, options=options),
+    )
+    temporary = tempfile.TemporaryDirectory(prefix="invset-") if folder is None else None
+    where = Path(temporary.name) / "run" if temporary is not None else Path(folder or "")
+    manifest = describe_run(asked, sampling, [])
+    with RunFolder.create(where, write_config(asked), manifest) as opened, closing(Run(asked, sampling, opened)) as run:
+        for _ in run.steps():
+            pass
+        run.finish()
+    return replace(load(where), _temporary=temporary)
+
+
+def load(folder: str | Path) -> Samples:
+    """The samples of a finished run, of `sample` or of the command line.
+
+    Raises:
+        RunFolderError: there is no finished run, or it is damaged.
+    """
+    root = Path(folder)
+    paths, config = Layout(root), read_config(root)
+    ranges = config.range if isinstance(config.range[0], list | tuple) else [config.range]
+    finished = read_run(root, config.method.name, [(float(low), float(high)) for low, high in ranges])
+    rows = list(range(finished.count))
+    images = torch.cat([*finished.images(rows)]) if rows else torch.zeros(0, 3, 0, 0)
+    try:
+        grid = Image.open(io.BytesIO(paths.samples.read_bytes())) if rows else None
+    except OSError as error:
+        raise RunFolderError(f"{paths.samples}: cannot be read ({error}). Put it back as the run left it.") from error
+    units = tuple(read_json(paths.manifest).get("units", finished.units))
+    codes = torch.zeros(0, 0) if finished.codes is None else finished.codes
+    return Samples(images, finished.activations, codes, units, finished.ranges, finished.summary, grid, root)
+
+
+def probe(unit: Unit, **settings: Any) -> Survey | list[Survey]:
+    """What a unit's activation reaches, and ranges that make sense; of several units a list.
+
+    Args:
+        unit: layer:unit, or several.
+        settings: those of `invset probe`, as codes=64, network="mini".
+
+    Raises:
+        ConfigError: a setting is wrong, or there is no such unit.
+        WeightsError: a file of weights cannot be used.
+    """
+    asked = _settings(ProbeSettings, settings, neuron=_plain(unit))
+    models = build_models(asked, parse_neurons(asked.neuron))
+    surveys = list(survey(asked, models))
+    return surveys[0] if isinstance(unit, str) else surveys
+
+
+def _settings(kind: type, given: Mapping[str, Any], **targets: Any) -> Any:
+    values = {("folder" if name == "images" else name): value for name, value in given.items()} | targets
+    groups = {entry.name: entry.default_factory for entry in fields(kind) if is_dataclass(entry.default_factory)}
+    for name, value in values.items():
+        if name in groups and isinstance(value, str):
+            values[name] = _choose(groups[name], value)
+    settings = from_dict(kind, values)
+    check(settings)
+    return settings
+
+
+def _choose(group: Any, name: str) -> dict[str, Any]:
+    """What a name stands for where a group of settings is given by one, as network="caffenet"."""
+    if group is EncoderSettings:
+        return {"network": name} if name in ("auto", "same", "own", "none") else {"network": "same", "layer": name}
+    first = fields(group)[0].name
+    if first not in ("kind", "name"):
+        raise ConfigError(f"{name}: give these settings as a dict, as schedule={{'K': 20}}.")
+    return {first: name}
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

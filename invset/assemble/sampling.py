@@ -1,0 +1,237 @@
+"""From settings to what a run needs: targets, models, problem and method; nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from invset.assemble.methods import Parts, build_method, method_class, own_settings
+from invset.assemble.models import Find, Models, build_models
+from invset.core.method import Abilities, Method
+from invset.core.problem import Passes, Pipeline, Problem
+from invset.core.region import Region
+from invset.core.scales import measure
+from invset.core.seeding import Schedule
+from invset.errors import ConfigError
+from invset.metrics.saturation import LEAST
+from invset.models.network import Generator
+from invset.models.reader import Reader
+from invset.models.starts import Starts
+from invset.passes.fused import Fused
+from invset.passes.micro_batches import Batches, MicroBatches
+from invset.passes.plain import Plain
+from invset.passes.ranks import Ranks
+from invset.passes.shared import Shared
+from invset.settings import SampleSettings, check, check_method, is_number, is_pair
+from invset.weights.fetch import fetch
+
+REFERENCES = 64  # unrelated codes on which distances are measured
+MICRO_BATCH, LARGE_MICRO_BATCH = 64, 1024  # of a method that optimises all n codes together: on a CPU, on a GPU
+
+
+class Targets(NamedTuple):
+    """Units as texts, and a range for each."""
+
+    neurons: tuple[str, ...]
+    ranges: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """All that a run needs.
+
+    Attributes:
+        targets: units and ranges as asked for.
+        models: network, generator, units and encoders.
+        reader: images to encodings and activations.
+        region: the ranges.
+        problem: whose passes are counted.
+        method: what is stepped.
+        kind: the method's class, which says what it can do.
+        batches: what is halved when memory runs out.
+        fused: the networks made quicker, if that was asked for.
+        references: unrelated codes (m, c).
+        chains: of all groups together.
+        unused: names of settings that were given and that the method passes over.
+    """
+
+    targets: Targets
+    models: Models
+    reader: Reader
+    region: Region
+    problem: Problem
+    method: Method
+    kind: type[Abilities]
+    batches: Batches
+    fused: Fused | None
+    references: Tensor
+    chains: int
+    unused: tuple[str, ...]
+    objective: str
+    eight_bit: bool
+
+    def unrelated_distance(self, state: Any) -> float:
+        """The median distance between encodings of unrelated codes, whatever the objective compares."""
+        if self.objective in ("encodings", "none"):
+            return float(state.distances.encodings)
+        plain = Pipeline(self.models.generator, self.reader, eight_bit=self.eight_bit)
+        return measure(Problem(MicroBatches(Plain(plain))), self.references).encodings
+
+
+def check_targets(settings: SampleSettings) -> Targets:
+    """The units and ranges asked for, all settings checked as far as no model is needed.
+
+    Raises:
+        ConfigError: the first setting that is wrong.
+    """
+    check(settings)
+    neurons = parse_neurons(settings.neuron)
+    return Targets(neurons, parse_ranges(settings.range, len(neurons)))
+
+
+def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None = None) -> Sampling:
+    """Models, problem and method; `ranks`: processes to share the work.
+
+    Raises:
+        ConfigError: a setting is wrong, or settings do not fit each other or the models.
+        WeightsError: a file of weights cannot be used.
+    """
+    targets = check_targets(settings)
+    kind = method_class(settings.method.name)
+    unused = _check_fit(settings, kind)
+    own = own_settings(settings)
+    models = build_models(settings, targets.neurons, find)
+    reader = Reader(models.network, models.units, models.encoder)
+    region_of = Region.two_sided if settings.constraint == "range" else Region.lower_only
+    region = region_of(targets.ranges).to(models.device)
+    schedule = Schedule(
+        chains=settings.n if kind.together else settings.schedule.K,
+        groups=settings.schedule.groups,
+        penalty=settings.schedule.mu,
+        growth=settings.schedule.alpha,
+        inner_steps=settings.schedule.inner_steps,
+        outer_iterations=settings.schedule.outer_iterations,
+        stop=settings.schedule.stop,  # type: ignore[arg-type]
+        objective_scale=None if settings.objective.scale == "auto" else float(settings.objective.scale),
+    )
+    chains = schedule.chains * schedule.groups
+    size = _batch_size(settings.batch_size, kind, models.device)
+    built: list[tuple[MicroBatches, Fused | None]] = []
+
+    def problem_of(read: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Problem:
+        pipeline = Pipeline(
+            models.generator,
+            read,
+            objective=settings.objective.between,  # type: ignore[arg-type]
+            eight_bit=settings.pixels == "eight_bit",
+        )
+        mine = chains if ranks is None else len(ranks.rows(torch.arange(chains)))
+        fused = None
+        if settings.compile is not None:
+            fused = Fused(pipeline, settings.compile, min(mine, size or mine))  # type: ignore[arg-type]
+        parts = MicroBatches(Plain(pipeline, fused), size)
+        built.append((parts, fused))
+        passes: Passes = parts if ranks is None else Shared(parts, ranks)
+        return Problem(passes, code_bounds(settings.code.bounds, models.generator))
+
+    problem = problem_of(reader)
+    starts = Starts(
+        models.starts,  # type: ignore[arg-type]
+        settings.seed,
+        chains,
+        models.generator,
+        models.inverse,
+        settings.folder,
+    )
+
+    def draw(chain: int, attempt: int) -> Tensor:
+        return problem.bound(starts.draw(chain, attempt).to(models.device))
+
+    references = starts.reference_codes(REFERENCES).to(models.device)
+    parts = Parts(settings, own, models.generator, reader, problem, problem_of, region, schedule, draw, references)
+    method, problem = build_method(parts)
+    through, fused = built[-1]
+    return Sampling(
+        targets, models, reader, region, problem, method, kind, through.batches, fused, references, chains,
+        tuple(unused), settings.objective.between, settings.pixels == "eight_bit",
+    )  # fmt: skip
+
+
+def code_bounds(bounds: Any, generator: Generator) -> tuple[float, float] | None:
+    """The bounds on codes that are asked for: auto, None or a pair."""
+    if bounds == "auto":
+        return generator.code_bounds
+    return None if bounds is None else (float(bounds[0]), float(bounds[1]))
+
+
+def parse_neurons(neuron: Any) -> tuple[str, ...]:
+    """One unit or a list of them, as texts. Raises ConfigError."""
+    if neuron is None:
+        raise ConfigError("neuron=null: give layer:unit, as neuron=fc8:981; invset units lists layers and units.")
+    neurons = list(neuron) if isinstance(neuron, list | tuple) else [neuron]
+    if not neurons or not all(isinstance(text, str) and text for text in neurons):
+        raise ConfigError(f"neuron={neuron}: give layer:unit, as fc8:981, or a list, as '[conv5:97,fc8:862]'.")
+    if len(set(neurons)) < len(neurons):
+        raise ConfigError(f"neuron={neuron}: the same unit twice; give each once.")
+    return tuple(neurons)
+
+
+def parse_ranges(value: Any, count: int) -> tuple[tuple[float, float], ...]:
+    """One range or a list of them, as many as there are units. Raises ConfigError."""
+    if value is None:
+        raise ConfigError("range=null: give two numbers, as 'range=[50,60]'; invset probe tells what a neuron reaches.")
+    if count > 1 and isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value)):
+        raise ConfigError(
+            f"range={value} is one range (without range= the default one), and there are {count} neurons: each needs "
+            "one of its own, in their order, as 'range=[[5,9],[40,50]]'."
+        )
+    ranges = [value] if count == 1 and not _is_nested(value) else value
+    wanted = "two finite numbers in order, as '[50,60]'" if count == 1 else f"{count} ranges, as '[[5,9],[40,50]]'"
+    if not _is_nested(ranges) or len(ranges) != count or not all(map(is_pair, ranges)):
+        raise ConfigError(f"range={value}: give {wanted}.")
+    return tuple((float(low), float(high)) for low, high in ranges)
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(one, list | tuple) for one in value)
+
+
+def _check_fit(settings: SampleSettings, kind: type[Abilities]) -> list[str]:
+    """Refuse settings that do not fit each other; returns the names of those that the method passes over."""
+    unused = check_method(settings, kind)
+    name, schedule = settings.method.name, settings.schedule
+    if kind.seeds and not kind.together and settings.n < schedule.K:
+        raise ConfigError(
+            f"n={settings.n} is less than schedule.K={schedule.K}: the K seeds are the first samples; "
+            f"give n={schedule.K} or more, or a smaller schedule.K."
+        )
+    if settings.fill == "uniform" and settings.constraint != "range":
+        raise ConfigError(f"fill=uniform: with constraint={settings.constraint} the range has no upper end to fill to.")
+    if settings.until == "plateau" and settings.n < LEAST:
+        raise ConfigError(
+            f"n={settings.n}: a plateau can be told from {LEAST} samples on, and n is the most; give n={LEAST} or more."
+        )
+    images = settings.starts in ("codes", "mixed") or (settings.starts == "auto" and kind.starts == "mixed")
+    if settings.folder is not None and not (images or kind.reads_folder):
+        auto = f"; starts=auto is neither with method={name}" if settings.starts == "auto" else ""
+        raise ConfigError(
+            f"folder={settings.folder} is only used with starts=codes or mixed{auto}: add one of them, or leave folder "
+            "out."
+        )
+    return unused
+
+
+def _batch_size(asked: int | str | None, kind: type[Abilities], device: torch.device) -> int | None:
+    """Codes that go through the networks at once; None: all there are, which is halved whenever memory runs out.
+
+    Only eq. 16 has more than a GPU can hold; there it begins with many more than a CPU has a use for.
+    """
+    if isinstance(asked, int):
+        return asked
+    if not kind.together:
+        return None
+    return LARGE_MICRO_BATCH if device.type == "cuda" else MICRO_BATCH

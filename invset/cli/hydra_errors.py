@@ -1,0 +1,74 @@
+"""What Hydra and omegaconf say of wrong settings, in our words: what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hydra.errors import OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from invset.cli.overrides import OPTIONS
+from invset.errors import near_names
+from invset.settings import SETTINGS, describe_type, names, walk
+
+
+def advise(name: str, known: Sequence[str]) -> str:
+    """What may have been meant by a setting that there is not."""
+    last = name.rsplit(".", 1)[-1]
+    close = [key for key in known if key.rsplit(".", 1)[-1] == last]
+    return f"did you mean {' or '.join(close)}?" if close else near_names(name, known)
+
+
+def describe_error(error: Exception, command: str, arguments: Sequence[str]) -> str:
+    """One line on an error of Hydra's or omegaconf's; `arguments` are what they were given."""
+    cause = error.__cause__
+    text = " ".join(f"{error}".split())
+    if isinstance(error, OverrideParseException) or "See https://hydra.cc/docs/1.2/advanced/override_grammar" in text:
+        given = error.override if isinstance(error, OverrideParseException) else _lexed(text)
+        return (
+            f"{given}: cannot be read; write key=value, as n=100, neuron=fc8:981 or 'range=[50,60]' "
+            "(in quotes, so that the shell leaves the brackets alone); a text with spaces or other signs needs quotes "
+            "of its own, as \"hydra.run.dir='my run'\"."
+        )
+    if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*?)'", text):
+        key, values = several[1], several[2]
+        return f"{key}={values}: write a list as '{key}=[{values}]' (in quotes), or add -m to sweep over the values."
+    if unknown := re.match(r"(?:Could not override|Error merging override) '?\+*([^'=\s]+)", text):
+        name, known = unknown[1], names(SETTINGS[command])
+        if name not in known and not name.startswith(("hydra.", *OPTIONS)):
+            return f"there is no setting '{name}': {advise(name, known)}"
+    if group := re.match(
+        r"(?:In '[^']*': )?Could not find '([^']+)/([^'/]+)'.*?Available options in '[^']*': (.*?)(?: Config|$)",
+        text,
+    ):
+        return f"{group[1]}={group[2]}: {near_names(group[2], group[3].split())}"
+    if "hydra_plugins" in text and (launcher := _launcher(arguments)):
+        return f"hydra/launcher={launcher}: not installed: pip install 'invset[{launcher.split('_')[0]}]'"
+    detail = " ".join(f"{cause}".split("\n")[0].split()) if isinstance(cause, OmegaConfBaseException) else ""
+    if merging := re.match(r"Error merging override (\S+)$", text):
+        wanted = _wanted(merging[1].partition("=")[0].lstrip("+"), command)
+        return f"{merging[1]}: {f'give {wanted}.' if wanted else detail}"
+    return f"{text} {detail}".strip()
+
+
+def _wanted(name: str, command: str) -> str | None:
+    """What a setting takes, in words; None if that is not known."""
+    settings = dict(walk(SETTINGS[command]))
+    if name not in settings:
+        return None
+    inner = [key for key in settings if key.startswith(f"{name}.")]
+    annotation = str(settings[name].type)
+    if inner or annotation.startswith("dict"):
+        return f"its settings one by one, as {inner[0] if inner else f'{name}.NAME'}=…"
+    return describe_type(annotation)
+
+
+def _launcher(arguments: Sequence[str]) -> str | None:
+    chosen = [argument.partition("=")[2] for argument in arguments if argument.startswith("hydra/launcher=")]
+    return chosen[-1] if chosen else None
+
+
+def _lexed(text: str) -> str:
+    found = re.match(r"LexerNoViableAltException: (.*?) \^", text)
+    return found[1] if found else text

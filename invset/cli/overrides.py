@@ -1,0 +1,56 @@
+"""Hydra's overrides as texts: what one sets, and how a text is written in one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+MODELS = {"network": "mini", "generator": "mini", "encoder": "auto"}  # groups of configs, and their defaults
+OF_MODELS = ("network.", "generator.", "encoder.", "code.", "position=", "starts=", "precision=", "channels_last=")
+OPTIONS = ("network.options.", "generator.options.", "encoder.options.", "method.options.")  # of builders
+
+
+def key_of(override: str) -> str:
+    """What an override sets."""
+    return override.split("=", 1)[0].lstrip("+~")
+
+
+def value_of(override: str) -> str:
+    """To what, as Hydra understands it."""
+    try:
+        return str(OverridesParser.create().parse_override(override).value())
+    except (HydraException, RecursionError):
+        return override.partition("=")[2]
+
+
+def quote(text: str) -> str:
+    """A text as Hydra's grammar takes any: a backslash is one, but before a quote and at the end it takes two."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text) + "'"
+
+
+def normalise(argument: str) -> str:
+    """An argument as Hydra takes it: experiments without their plus, options of builders with two."""
+    if argument.startswith("+experiment="):
+        return argument.removeprefix("+")
+    return f"++{argument.lstrip('+')}" if argument.lstrip("+").startswith(OPTIONS) else argument
+
+
+def job_overrides() -> list[str]:
+    """The overrides of the run that Hydra is at, as they were given."""
+    values = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    assert isinstance(values, list)
+    return [str(value) for value in values]
+
+
+def chosen_models() -> str:
+    """The overrides that a command to be pasted needs for the same models, each behind a space; '' for the defaults."""
+    hydra = HydraConfig.get()
+    choices = {group: hydra.runtime.choices[group] for group in MODELS}
+    names = [f"{group}={choice}" for group, choice in choices.items() if choice != MODELS[group]]
+    options = [override.lstrip("+") for override in hydra.overrides.task if override.lstrip("+").startswith(OF_MODELS)]
+    return "".join(f" {shlex.quote(word)}" for word in [*names, *options])

@@ -1,0 +1,1 @@
+"""Sweeps: which jobs they have, what became of each, going on with them, and their overview."""

@@ -1,0 +1,95 @@
+"""A sweep that was begun before, from `resume=SWEEP` or from its own command given again: what is missing is done."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from invset.cli.overrides import key_of, quote, value_of
+from invset.cli.sampling.resume import MAY_DIFFER
+from invset.cli.sweep.jobs import holds_sweep, read_record, settings_of
+from invset.errors import ConfigError
+from invset.settings import SampleSettings, names
+
+SWEEP_DIR, SUBDIR = "hydra.sweep.dir", "${hydra.job.num}"
+FLAGS = ("-m", "--multirun")
+
+
+def complete_arguments(given: list[str]) -> list[str]:
+    """Hydra's arguments for a command line of `invset sample`: as given, unless it goes on with a run or a sweep.
+
+    Raises:
+        ConfigError: it resumes several folders, or a sweep of other settings than those given.
+        RunFolderError: the sweep's record cannot be read.
+    """
+    folders = [argument.removeprefix("resume=") for argument in given if argument.startswith("resume=")]
+    if not folders or folders[-1] in ("", "null"):
+        _check_repeated(given)
+        return given
+    folder = Path(folders[0])
+    if len(folders) == 1 and holds_sweep(folder):
+        return _resume_sweep(folder, given)
+    if len(folders) > 1 or set(FLAGS) & set(given):
+        raise ConfigError("resume= goes on with one run, or one sweep: give one folder, and no -m.")
+    # Hydra's own output goes nowhere: the folder has what it wrote the first time.
+    others = [argument for argument in given if not argument.startswith("resume=")]
+    name = quote(str(folder))
+    return [*others, f"resume={name}", f"hydra.run.dir={name}", "hydra.output_subdir=null"]
+
+
+def _resume_sweep(folder: Path, given: Sequence[str]) -> list[str]:
+    record = read_record(folder)
+    new = {key_of(argument) for argument in given if "=" in argument}
+    saved = [override for override in record["overrides"]["task"] if not key_of(override).startswith("hydra")]
+    if record["sweep"]["subdir"] != SUBDIR and "hydra.sweep.subdir" not in new:
+        raise ConfigError(
+            f"resume={folder}: the folders of this sweep were named by hydra.sweep.subdir={record['sweep']['subdir']}: "
+            "give that again."
+        )
+    kept = [override for override in saved if key_of(override) not in new]
+    for override in kept:
+        if key_of(override).endswith(".factory") or not _is_plain(override):
+            raise ConfigError(
+                f"resume={folder}: this sweep was made with {override}, which may run code or bring settings from "
+                f"elsewhere. If it is yours, add {shlex.quote(override)} to the command."
+            )
+    others = [argument for argument in given if argument not in FLAGS and key_of(argument) not in ("resume", SWEEP_DIR)]
+    _require_same(folder, saved, [*kept, *others])
+    return [*kept, *others, f"{SWEEP_DIR}={quote(str(folder))}", "--multirun"]
+
+
+def _check_repeated(given: Sequence[str]) -> None:
+    """Refuse the command of another sweep for a folder that holds one."""
+    folders = [argument for argument in given if key_of(argument) == SWEEP_DIR]
+    if folders and set(FLAGS) & set(given):
+        folder = Path(value_of(folders[-1]))
+        if holds_sweep(folder) and any(folder.glob("[!.]*/config.yaml")):
+            _require_same(folder, read_record(folder)["overrides"]["task"], given)
+
+
+def _require_same(folder: Path, saved: Sequence[str], now: Sequence[str]) -> None:
+    """Jobs are numbered by what is swept over, in its order: that stays; single settings may differ as a run's may."""
+    before, after = settings_of(saved), settings_of([override for override in now if "=" in override])
+    single = {key for key in MAY_DIFFER if "," not in before.get(key, "") + after.get(key, "")}
+    kept = [[setting for key, setting in settings.items() if key not in single] for settings in (before, after)]
+    swept = [[setting for setting in settings if "," in setting] for settings in kept]
+    if sorted(kept[0]) != sorted(kept[1]) or swept[0] != swept[1]:
+        before_and_after = " ".join(kept[0]), " ".join(kept[1])
+        raise ConfigError(
+            f"{folder} holds a sweep of other settings: {before_and_after[0]}, not {before_and_after[1]}. Give the "
+            "same, in the same order, or sweep into another folder."
+        )
+
+
+def _is_plain(override: str) -> bool:
+    """Whether an override sets a value, or chooses among the configs that are in their places by name."""
+    key = key_of(override)
+    if not re.fullmatch(r"[A-Za-z_][\w.]*", key):  # group@package puts a config where it does not belong
+        return False
+    known = names(SampleSettings)
+    if "." in key or (key in known and not any(name.startswith(f"{key}.") for name in known)):
+        return True
+    choice = override.partition("=")[2]
+    return bool(re.fullmatch(r"[\w.,/-]*", choice)) and not re.search(r"\.\.|(^|,)/", choice)

@@ -1,0 +1,157 @@
+"""Files that only grow, by whole records: a CSV of numbers that read back exactly, and codes as raw float32."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from array import array
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from ctypes import c_float
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from invset.errors import RunFolderError
+from invset.run.files import write_all, writing
+
+_FLOAT = 4  # bytes of a float32
+
+
+class Growing:
+    """A file open for appending whole records; each is with the operating system when `_append` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with writing(path):
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            self.length = os.fstat(self._file).st_size
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _append(self, data: bytes) -> None:
+        with writing(self.path):
+            try:
+                write_all(self._file, data)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(self._file, self.length)  # no half records
+                raise
+        self.length += len(data)
+
+    def _read(self, start: int, count: int) -> bytes:
+        with writing(self.path):
+            return os.pread(self._file, count, start)
+
+
+class Journal(Growing):
+    """A CSV file that only grows: begun, or gone on with, and its header checked.
+
+    Raises:
+        RunFolderError: the file has another header, does not end with a whole line, or cannot be written.
+    """
+
+    def __init__(self, path: Path, header: Sequence[str]) -> None:
+        super().__init__(path)
+        self._columns = len(header)
+        first = _lines([header], len(header))
+        try:
+            if self.length and self._read(0, len(first)) != first:
+                raise RunFolderError(
+                    f"{path}: its first line is not {','.join(header)!r}. Another version wrote it, or for "
+                    "another unit: start a new run in another folder."
+                )
+            if self.length and self._read(self.length - 1, 1) != b"\n":
+                raise _cut_short(path, self.length)
+            if not self.length:
+                self._append(first)
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, rows: Iterable[Sequence[str | int | float]]) -> None:
+        """Add rows in one write; a float is taken as float32, in the 6 to 9 digits that read back to it.
+
+        Raises:
+            RunFolderError: the file cannot be written; it then ends with the row before these.
+        """
+        if data := _lines(rows, self._columns):
+            self._append(data)
+
+
+class CodeJournal(Growing):
+    """Codes (code_size,) as raw float32, one after the other: begun, or gone on with.
+
+    Raises:
+        RunFolderError: the file does not end with a whole code, or cannot be written.
+    """
+
+    def __init__(self, path: Path, code_size: int) -> None:
+        super().__init__(path)
+        self.code_size = code_size
+        if self.length % (_FLOAT * code_size):
+            self.close()
+            raise _cut_short(path, self.length)
+
+    def append(self, codes: Tensor) -> None:
+        """Add (k, code_size) codes, on any device, in one write.
+
+        Raises:
+            RunFolderError: the file cannot be written; it then ends with the code before these.
+        """
+        self._append(array("f", codes.detach().float().flatten().tolist()).tobytes())
+
+
+def read_codes(path: Path, code_size: int) -> Tensor:
+    """The codes in a `CodeJournal`'s file: (n, code_size) float32, bit for bit.
+
+    Raises:
+        RunFolderError: the file cannot be read, or does not end with a whole code.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RunFolderError(
+            f"{path}: cannot be read ({error.strerror}). Mend the path, or put the file back."
+        ) from error
+    if len(data) % (_FLOAT * code_size):
+        raise _cut_short(path, len(data))
+    if not data:
+        return torch.empty(0, code_size)
+    return torch.frombuffer(bytearray(data), dtype=torch.float32).view(-1, code_size)
+
+
+def _cut_short(path: Path, length: int) -> RunFolderError:
+    return RunFolderError(
+        f"{path}: byte {length} is not the end of a whole record. Continue the run with resume=FOLDER, which goes back "
+        "to the last checkpoint; if that failed, the file was edited: start a new run in another folder."
+    )
+
+
+def _lines(rows: Iterable[Sequence[str | int | float]], columns: int) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        if len(row) != columns:
+            raise ValueError(f"a row of {len(row)} entries in a journal of {columns} columns")
+        writer.writerow([_write(entry) for entry in row])
+    return text.getvalue().encode()
+
+
+def _write(entry: str | int | float) -> str:
+    if isinstance(entry, str):
+        return entry
+    if isinstance(entry, int):
+        return str(int(entry))
+    number = c_float(entry).value
+    if not math.isfinite(number):
+        return str(number)
+    digits = (f"{number:.{count}g}" for count in (6, 7, 8))
+    return next((text for text in digits if c_float(float(text)).value == number), f"{number:.9g}")
