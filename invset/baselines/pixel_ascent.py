@@ -37,7 +37,7 @@ class PixelAscentSettings(RoundSettings):
     """
 
     step: float = setting(
-        1.5 / 255, "mean change of a pixel, of 1; without normalise what the gradient is multiplied by"
+        0.00588, "mean change of a pixel, of 1; without normalise what the gradient is multiplied by"
     )
     end_step: float | None = setting(None, "the same at a round's end; null: as step")
     normalise: bool = setting(True, "divide the gradient by its mean absolute entry")
