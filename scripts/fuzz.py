@@ -31,7 +31,7 @@ from safetensors.torch import save
 from invset.errors import WeightsError
 from invset.run.summary import peak_memory
 from invset.weights.caffemodel import read_caffemodel, read_mean
-from invset.weights.files import kind
+from invset.weights.formats import kind
 from invset.weights.matconvnet import read_matconvnet
 from invset.weights.tensors import read_tensors
 

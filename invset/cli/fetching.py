@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.progress import Progress as Bars
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-from invset.weights import cache, disk
+from invset.weights import cache
 from invset.weights.known import Weights
-
-if TYPE_CHECKING:
-    from invset.weights.progress import Progress
 
 
 def fetch_for_run(weights: Weights, errors: Console | None = None) -> Path:
@@ -24,72 +20,32 @@ def fetch_for_run(weights: Weights, errors: Console | None = None) -> Path:
     Raises:
         WeightsError: it is not here and cannot be fetched; says what to do by hand.
     """
+    console = errors if errors is not None else Console(stderr=True)
+    return fetch_shown(weights, console, console)
+
+
+def fetch_shown(weights: Weights, out: Console, errors: Console) -> Path:
+    """The file; if it has to be fetched, `out` says what, from where, on which terms, and `errors` how it goes."""
     from invset.weights.fetch import fetch  # requests takes its time to import
 
-    found = cache.checked(weights)
+    found = cache.require(weights) if cache.offline() else cache.checked(weights)
     if found is not None:
         return found
-    if cache.offline():
-        return cache.require(weights)
-    console = errors if errors is not None else Console(stderr=True)
-    say(console, announcement(weights))
-    with Display(console, weights) as display:
-        return fetch(weights, display.show)
-
-
-def announcement(weights: Weights) -> str:
-    """What is about to be fetched, from where, on which terms, and who vouches for it."""
-    size = "" if weights.size is None else f" ({disk.in_words(weights.size)})"
-    host = urlsplit(weights.sources[0].url).hostname if weights.sources else "nowhere"
+    size = "" if weights.size is None else f" ({decimal(weights.size)})"
+    host = urlsplit(weights.sources[0].url).hostname
     trust = "" if weights.checksums else "; no checksum is published: trusted on first use"
-    return f"fetching {weights.name}{size} from {host}; terms: {weights.terms}{trust}"
-
-
-class Display:
-    """A bar on a terminal; elsewhere a line when it waits, or goes on to another source."""
-
-    def __init__(self, console: Console, weights: Weights) -> None:
-        self._console = console
-        self._before = ("downloading", weights.sources[0] if weights.sources else None, "")
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=28),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
+    say(out, f"fetching {weights.name}{size} from {host}; terms: {weights.terms}{trust}")
+    columns = (BarColumn(bar_width=28), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=errors, transient=True)
+    task = bar.add_task("", total=None)
+    with bar if errors.is_terminal else nullcontext():
+        path = fetch(
+            weights,
+            lambda text: say(errors, f"  {text}"),
+            lambda done, total: bar.update(task, completed=done, total=total),
         )
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        if not self._bars.disable:
-            self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not self._bars.disable:  # an older rich would print an empty line
-            self._bars.stop()
-
-    def show(self, progress: Progress) -> None:
-        """Show where fetching stands."""
-        now = (progress.phase, progress.source, progress.note)
-        if now != self._before and progress.phase not in ("checking", "unpacking"):
-            if progress.phase != "downloading":
-                say(self._console, "  " + progress.phase + (f": {progress.note}" if progress.note else ""))
-            elif progress.source != self._before[1] and progress.source is not None:
-                say(self._console, f"  from {progress.source.url}")
-            self._before = now
-        if self._bars.disable:
-            return
-        if self._task is None:
-            self._task = self._bars.add_task(progress.phase, total=progress.total)
-        self._bars.update(
-            self._task, description=progress.phase, completed=progress.done, total=progress.total, refresh=False
-        )
+    say(out, f"  {cache.describe_trust(weights, None)}")
+    return path
 
 
 def say(console: Console, text: str) -> None:

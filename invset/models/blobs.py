@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from invset.weights.caffemodel import read_caffemodel
-from invset.weights.files import kind
+from invset.weights.formats import kind
 from invset.weights.tensors import fill, read_tensors
 
 Module = TypeVar("Module", bound=nn.Module)

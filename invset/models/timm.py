@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from invset.compat import import_torchvision
 from invset.errors import ConfigError, WeightsError
+from invset.files import user_path
 from invset.models.colours import Colours
 from invset.models.discovery import discovered_network, require_size
 from invset.models.hollow import drawing
 from invset.models.names import hint
 from invset.models.network import Network
 from invset.models.random_weights import randomise_network
-from invset.weights.files import user_path
-from invset.weights.places import offline
+from invset.weights.cache import offline
 from invset.weights.tensors import fill, read_tensors
 
 ADVICE = "These are not that network's weights, by timm's names: give others, or another network.name."

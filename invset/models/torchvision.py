@@ -11,6 +11,7 @@ from torch import nn
 
 from invset.compat import import_torchvision
 from invset.errors import ConfigError
+from invset.files import user_path
 from invset.models.colours import Colours
 from invset.models.discovery import discovered_network, require_size
 from invset.models.hollow import class_count, hollow
@@ -18,7 +19,6 @@ from invset.models.names import hint
 from invset.models.network import Network
 from invset.models.random_weights import randomise_network
 from invset.weights.fetch import fetch
-from invset.weights.files import user_path
 from invset.weights.known import Weights, torchvision_weights
 from invset.weights.tensors import fill, read_tensors
 

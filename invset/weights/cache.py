@@ -1,118 +1,175 @@
-"""Files of weights on this machine: whether they are the right ones, and how one got by hand becomes one of them.
+"""Files of weights on this machine: where they are, and whether they are right.
 
 A file is right if it matches the published checksums. Where none is published the first file is trusted, recorded
-with its SHA-256, and asked to be the same from then on.
+with its SHA-256, and has to be the same from then on.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
 
 from invset.errors import WeightsError
-from invset.weights import archive, disk, records
-from invset.weights.digests import difference, digests, looks_like_a_page
+from invset.files import describing, write_atomically
+from invset.weights.archive import extract
+from invset.weights.formats import HEAD, is_page
 from invset.weights.known import PREFIX, SourceError, Weights
-from invset.weights.places import candidates, folder, held, located, offline, place
-from invset.weights.records import Record
 
-__all__ = [
-    "Verdict",
-    "add",
-    "by_hand",
-    "checked",
-    "folder",
-    "held",
-    "in_words",
-    "located",
-    "offline",
-    "place",
-    "recorded_difference",
-    "remembered",
-    "require",
-    "settle",
-    "verify",
-]
-
-BY_CHECKSUM, BY_FIRST_USE = "published checksum", "first use"
-_FOUND = "found in the cache folder"
+RECORDS = "records.json"
+ELSEWHERE = ", or set INVSET_CACHE to a folder elsewhere"  # what else to do if the cache cannot be written
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Record(NamedTuple):
+    """A file as it was when it was checked.
+
+    `mtime` in nanoseconds; `source` an address, or where it came from in words; `checked` a date with its zone.
+    """
+
+    sha256: str
+    size: int
+    mtime: int
+    source: str
+    checked: str
+
+
+class Verdict(NamedTuple):
     """What a look at a file found: `path` is None if it is not here; `words` say what it was compared with."""
 
-    weights: Weights
     path: Path | None
     good: bool
     words: str
 
 
-def checked(weights: Weights, seen: Callable[[int], None] | None = None) -> Path | None:
-    """The file, known to be the right one; None if it is not here. Reads it only if it changed since it last was.
+def folder() -> Path:
+    """The folder of weights: `weights` in $INVSET_CACHE, else in $XDG_CACHE_HOME/invset, else in ~/.cache/invset."""
+    return _user_folder("INVSET_CACHE", "invset") / "weights"
+
+
+def offline() -> bool:
+    """Whether INVSET_OFFLINE forbids the network."""
+    return os.environ.get("INVSET_OFFLINE", "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
+def place(weights: Weights) -> Path:
+    """Where the cache keeps a file, whether or not it is there."""
+    return folder() / weights.file
+
+
+def candidates(weights: Weights) -> list[Path]:
+    """The files of that name that are here, in the cache or, of torchvision's, in torch hub's folder."""
+    paths = [place(weights)]
+    if PREFIX in weights.checksums:
+        paths.append(_user_folder("TORCH_HOME", "torch") / "hub" / "checkpoints" / weights.file)
+    return [path for path in paths if path.is_file()]
+
+
+def recorded(weights: Weights) -> Path | None:
+    """The file, if it was found right before and has not changed since; it is not read."""
+    record = read_records().get(weights.name)
+    return next((path for path in candidates(weights) if record is not None and _is_of(record, weights, path)), None)
+
+
+def checked(weights: Weights) -> Path | None:
+    """The file, if it is here and right; read only if it changed since it last was.
 
     Raises:
         WeightsError: the file or the records cannot be read.
     """
-    known = records.read(folder()).get(weights.name)
-    for path in candidates(weights):
-        if known is not None and _stands(known, weights, path):
-            return path
-        if path.is_file() and _examine(weights, path, seen).good:
-            return path
-    return None
+    path = recorded(weights)
+    if path is None:
+        verdict = verify(weights)
+        path = verdict.path if verdict.good else None
+    return path
 
 
-def remembered(weights: Weights) -> Path | None:
-    """As `checked`, but None too for a file that would have to be read first."""
-    known = records.read(folder()).get(weights.name)
-    return next((p for p in candidates(weights) if known is not None and _stands(known, weights, p)), None)
+def require(weights: Weights) -> Path:
+    """As `checked`, but a file that is not here is a WeightsError, which says exactly what to put where."""
+    path = checked(weights)
+    if path is not None:
+        return path
+    path, _, words = verify(weights)
+    there = words if path is None else f"{path} is not the right file ({words})"
+    network = ", and INVSET_OFFLINE forbids to fetch it" if offline() else f"; run: invset weights fetch {weights.name}"
+    raise WeightsError(f"weights {weights.name}: {there}{network}.\n{instructions(weights)}")
 
 
-def verify(weights: Weights, seen: Callable[[int], None] | None = None) -> Verdict:
+def verify(weights: Weights) -> Verdict:
     """Read the file and compare it with its published checksums, or else with what was recorded on first use.
 
     Raises:
         WeightsError: the file or the records cannot be read.
     """
-    path = located(weights)
-    return Verdict(weights, None, False, "not here") if path is None else _examine(weights, path, seen)
+    wrong = Verdict(None, False, "not here")
+    for path in candidates(weights):
+        record = read_records().get(weights.name)
+        try:
+            sha256 = examine(weights, path, record)
+        except SourceError as error:
+            wrong = Verdict(path, False, str(error))
+            continue
+        if record is None or not _is_of(record, weights, path):
+            with suppress(WeightsError):  # a cache that may only be read is as good; its files are read each time
+                _write_record(weights, path, sha256, "found in the cache folder" if record is None else record.source)
+        return Verdict(path, True, describe_trust(weights, record))
+    return wrong
 
 
-def require(weights: Weights) -> Path:
-    """The file, known to be the right one.
+def examine(weights: Weights, path: Path, record: Record | None) -> str:
+    """The SHA-256 of a file that is the right one.
+
+    Args:
+        weights: which file it should be.
+        path: the file.
+        record: what it has to match where no checksum is published; None: any file is trusted then.
 
     Raises:
-        WeightsError: it is not here; says exactly what to put where.
+        SourceError: it is another file; says how that is known.
+        WeightsError: it cannot be read.
     """
-    path = checked(weights)
-    if path is not None:
-        return path
-    verdict = verify(weights)
-    there = "not here" if verdict.path is None else f"{verdict.path} is not the right file ({verdict.words})"
-    network = ", and INVSET_OFFLINE forbids to fetch it" if offline() else ""
-    raise WeightsError(f"weights {weights.name}: {there}{network}.\n{by_hand(weights)}")
+    found = {}
+    with describing(WeightsError, path, ELSEWHERE, "read"), path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if is_page(file.read(HEAD)):
+            raise SourceError("it is a web page, not a file of weights")
+        if not size or weights.size not in (None, size):
+            raise SourceError(f"it has {size:,} bytes" + (f", not {weights.size:,}" if weights.size else ""))
+        for name in {"sha256", *weights.checksums} - {PREFIX}:
+            file.seek(0)
+            found[name] = hashlib.file_digest(file, name).hexdigest()
+    for name, wanted in weights.checksums.items():
+        algorithm, beginning = ("sha256", "begin with ") if name == PREFIX else (name, "be ")
+        if not found[algorithm].startswith(wanted):
+            raise SourceError(f"its {algorithm} is {found[algorithm]}, and should {beginning}{wanted}")
+    if not weights.checksums and record is not None and record.sha256 != found["sha256"]:
+        raise SourceError(
+            f"its sha256 is {found['sha256']}, not {record.sha256} as on first use ({record.checked}, "
+            f"{record.source}); to trust this one, get it by hand and run: invset weights add {weights.name} PATH"
+        )
+    return found["sha256"]
 
 
-def by_hand(weights: Weights) -> str:
-    """What to do where fetching is not possible: the file, its marks, the addresses, the command."""
-    marks = [f"{weights.size:,} bytes"] if weights.size is not None else []
-    for algorithm, digest in weights.checksums.items():
-        marks.append(f"sha256 {digest}…" if algorithm == PREFIX else f"{algorithm} {digest}")
-    described = ", ".join(marks) or "no size or checksum is published"
-    lines = [f"By hand: get {weights.file} ({described})"]
-    for source in weights.sources:
-        inside = f" (an archive with {source.member} in it; give add the archive)" if source.member else ""
-        lines.append(f"  from {source.url}{inside}")
-    lines.append(f"then run: invset weights add {weights.name} PATH")
-    lines.append(f"which keeps it as {place(weights)}. Terms: {weights.terms}.")
-    return "\n".join(lines)
+def keep(weights: Weights, file: Path, sha256: str, source: str) -> Path:
+    """Move a file that was found right to its place in the cache, and record it.
+
+    Raises:
+        WeightsError: it cannot be written.
+    """
+    with describing(WeightsError, place(weights), ELSEWHERE):
+        file.replace(place(weights))
+    _write_record(weights, place(weights), sha256, source)
+    return place(weights)
 
 
-def add(weights: Weights, path: Path) -> Verdict:
+def add(weights: Weights, path: Path) -> Path:
     """Copy a file that was got by hand, or an archive with it inside, into the cache; `path` itself stays as it is.
 
     The copy is compared with the published checksums. Without any it is trusted and recorded, in the place of what
@@ -123,112 +180,126 @@ def add(weights: Weights, path: Path) -> Verdict:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: {'not a file' if path.exists() else 'there is no such file'}.")
-    target = place(weights)
-    with held(weights):
-        if target.exists() and path.samefile(target):
-            return _admitted(weights, target, path, _FOUND)
-        temporary = target.with_name(f".{target.name}.added")
+    temporary = place(weights).with_name(f".{weights.file}.added")
+    with locked(weights.file):
         try:
-            _copy(weights, path, temporary)
-            verdict = _admitted(weights, temporary, path, f"added by hand from {path.absolute()}")
+            with describing(WeightsError, temporary, ELSEWHERE):
+                _copy(weights, path, temporary)
+            sha256 = examine(weights, temporary, None)
+            return keep(weights, temporary, sha256, f"added by hand from {path.absolute()}")
+        except SourceError as error:
+            raise WeightsError(
+                f"{path}: not the file of {weights.name}: {error}. Nothing was added.\n{instructions(weights)}"
+            ) from error
         finally:
-            with suppress(OSError):
-                temporary.unlink()
-    return verdict
+            temporary.unlink(missing_ok=True)
 
 
-def settle(weights: Weights, temporary: Path, found: dict[str, str], source: str) -> Path:
-    """Move a file that was found to be right to its place, and record it.
+@contextmanager
+def locked(name: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Be the only process that writes this file of the cache; `waiting` is called if another one does.
 
     Raises:
-        WeightsError: it cannot be written.
+        WeightsError: the folder cannot be written.
     """
-    target = place(weights)
-    if temporary != target:
-        disk.put(temporary, target)
-    _record(weights, target, found["sha256"], source)
-    return target
+    path = folder() / f".{name}.lock"
+    lock = FileLock(path)
+    with describing(WeightsError, path, ELSEWHERE):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting()
+            lock.acquire(poll_interval=0.1)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def recorded_difference(weights: Weights, sha256: str) -> str | None:
-    """What tells a file from the one trusted on first use, where no checksum is published; None if nothing does."""
-    known = records.read(folder()).get(weights.name)
-    if weights.checksums or known is None or known.sha256 == sha256:
-        return None
-    return (
-        f"its sha256 is {sha256}, not {known.sha256} as on first use ({known.checked}, {known.source}); to trust it "
-        f"all the same, get it by hand and run: invset weights add {weights.name} PATH"
-    )
+def read_records() -> dict[str, Record]:
+    """What was recorded of files of weights, by the weights' names.
+
+    Raises:
+        WeightsError: the file of records cannot be read, or holds something else.
+    """
+    path = folder() / RECORDS
+    if not path.exists():
+        return {}
+    try:
+        with describing(WeightsError, path, ELSEWHERE, "read"):
+            entries = json.loads(path.read_bytes()).items()
+        return {name: Record(*(entry[field] for field in Record._fields)) for name, entry in entries}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise WeightsError(
+            f"{path}: not a file of records. Remove it; files of weights are then checked anew, and those without a "
+            "published checksum trusted anew."
+        ) from error
 
 
-def _stands(record: Record, weights: Weights, path: Path) -> bool:
-    """Whether what was recorded is about this file as it is now, and is enough by what is published today."""
-    is_its = record.path == ("" if path == place(weights) else str(path))
-    enough = record.trust == BY_CHECKSUM or not weights.checksums
-    digest = weights.checksums.get("sha256", weights.checksums.get(PREFIX, ""))
-    return is_its and enough and record.sha256.startswith(digest) and record.is_of(path)
-
-
-def _examine(weights: Weights, path: Path, seen: Callable[[int], None] | None = None) -> Verdict:
-    found = digests(path, weights.checksums, seen)
-    wrong = difference(weights, disk.size_of(path), found) or recorded_difference(weights, found["sha256"])
-    if wrong is not None:
-        return Verdict(weights, path, False, wrong)
-    if not weights.checksums and looks_like_a_page(path):
-        return Verdict(weights, path, False, "it is a web page, not a file of weights")
-    known = records.read(folder()).get(weights.name)
-    words = in_words(weights, known)
-    if known is None or not _stands(known, weights, path):
-        with suppress(WeightsError):  # a cache that may only be read is as good; its files are read each time
-            _record(weights, path, found["sha256"], known.source if known is not None else _FOUND)
-    return Verdict(weights, path, True, words)
-
-
-def in_words(weights: Weights, known: Record | None) -> str:
+def describe_trust(weights: Weights, record: Record | None) -> str:
     """What a file that is right was compared with."""
     if weights.checksums:
-        names = [
-            f"beginning of sha256 ({digest})" if name == PREFIX else name for name, digest in weights.checksums.items()
-        ]
+        names = [f"beginning of sha256 ({d})" if name == PREFIX else name for name, d in weights.checksums.items()]
         return f"matches the published {' and '.join(names)}"
-    if known is None:
+    if record is None:
         return "no checksum is published: trusted on first use, and recorded"
-    return f"as on first use ({known.checked}, {known.source}); no checksum is published"
+    return f"as on first use ({record.checked}, {record.source}); no checksum is published"
 
 
-def _admitted(weights: Weights, temporary: Path, path: Path, source: str) -> Verdict:
-    found = digests(temporary, weights.checksums)
-    wrong = difference(weights, disk.size_of(temporary), found)
-    if wrong is None and looks_like_a_page(temporary):
-        wrong = "it is a web page, not a file of weights"
-    if wrong is not None:
-        raise WeightsError(f"{path}: not the file of {weights.name}: {wrong}. Nothing was added.\n{by_hand(weights)}")
-    target = settle(weights, temporary, found, source)
-    return Verdict(weights, target, True, in_words(weights, None))
+def instructions(weights: Weights) -> str:
+    """How to get the file by hand: its marks, the addresses, the command."""
+    marks = [] if weights.size is None else [f"{weights.size:,} bytes"]
+    for name, digest in weights.checksums.items():
+        marks.append(f"sha256 {digest}…" if name == PREFIX else f"{name} {digest}")
+    lines = [f"By hand: get {weights.file} ({', '.join(marks) or 'no size or checksum is published'})"]
+    for source in weights.sources:
+        inside = f" (an archive with {source.member} in it; give add the archive)" if source.member else ""
+        lines.append(f"  from {source.url}{inside}")
+    lines.append(f"then run: invset weights add {weights.name} PATH")
+    lines.append(f"which keeps it as {place(weights)}. Terms: {weights.terms}.")
+    return "\n".join(lines)
 
 
-def _copy(weights: Weights, path: Path, temporary: Path) -> None:
-    members = list(dict.fromkeys(source.member for source in weights.sources if source.member))
-    if members and archive.is_archive(path):
-        reasons = []
-        for member in members:
-            try:
-                archive.extract(path, member, temporary, weights.size)
-                return
-            except SourceError as error:
-                reasons.append(str(error))
-        raise WeightsError(f"{path}: {'; '.join(reasons)}. Nothing was added.\n{by_hand(weights)}")
-    try:
-        readable = path.open("rb")
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}). Get the right to read it.") from error
-    with readable, disk.writing(temporary), temporary.open("wb") as copy:
-        shutil.copyfileobj(readable, copy, 1 << 20)
+def _copy(weights: Weights, path: Path, target: Path) -> None:
+    """The file itself, or one out of it: the first member that it has."""
+    members = dict.fromkeys(source.member for source in weights.sources if source.member)
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if not members or not (head.startswith((b"PK\x03\x04", b"\x1f\x8b")) or head[257:262] == b"ustar"):
+        shutil.copyfile(path, target)
+        return
+    for number, member in enumerate(members, 1):
+        try:
+            extract(path, member, target)
+            return
+        except SourceError:
+            if number == len(members):
+                raise
 
 
-def _record(weights: Weights, path: Path, sha256: str, source: str) -> None:
+def _is_of(record: Record, weights: Weights, path: Path) -> bool:
+    """Whether a record is about this file as it is now, and about the one that is published."""
     state = path.stat()
-    trust = BY_CHECKSUM if weights.checksums else BY_FIRST_USE
-    where = "" if path == place(weights) else str(path)
-    record = Record(sha256, state.st_size, state.st_mtime_ns, trust, source, records.now(), where)
-    records.write(folder(), weights.name, record)
+    same = (state.st_size, state.st_mtime_ns) == (record.size, record.mtime)
+    return same and record.sha256.startswith(weights.checksums.get("sha256", weights.checksums.get(PREFIX, "")))
+
+
+def _write_record(weights: Weights, path: Path, sha256: str, source: str) -> None:
+    """In the place of the one of that name, whatever other processes do to other names."""
+    state = path.stat()
+    record = Record(sha256, state.st_size, state.st_mtime_ns, source, time.strftime("%Y-%m-%d %H:%M:%S %z"))
+    with locked(RECORDS):
+        records = {**read_records(), weights.name: record}
+        text = json.dumps({name: entry._asdict() for name, entry in sorted(records.items())}, indent=2)
+        with describing(WeightsError, folder() / RECORDS, ELSEWHERE):
+            write_atomically(folder() / RECORDS, f"{text}\n".encode())
+
+
+def _user_folder(variable: str, name: str) -> Path:
+    """$VARIABLE, else the folder of that name in $XDG_CACHE_HOME, else in ~/.cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        return Path(os.environ.get(variable) or f"{cache}/{name}").expanduser().absolute()
+    except RuntimeError as error:
+        raise WeightsError("There is no home folder: set INVSET_CACHE to a folder for files of weights.") from error

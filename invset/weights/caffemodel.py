@@ -1,42 +1,38 @@
 """Caffe's files: weights (.caffemodel) and mean images (.binaryproto).
 
-Format: BVLC/caffe:src/caffe/proto/caffe.proto; what older layers mean: src/caffe/util/upgrade_proto.cpp, and the
-legacy shapes: src/caffe/blob.cpp.
+Format: BVLC/caffe:src/caffe/proto/caffe.proto, in the encoding of protobuf (https://protobuf.dev/programming-guides/
+encoding); what older layers mean: src/caffe/util/upgrade_proto.cpp, and the legacy shapes: src/caffe/blob.cpp. The few
+fields that hold weights are read here and not by protobuf, which keeps whole files in memory, several times over.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from io import BytesIO
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
-from google.protobuf.message import DecodeError
 from torch import Tensor
 
-from invset.weights import caffe_schema as schema
-from invset.weights.caffe_frames import fields
-from invset.weights.files import opened
+from invset.weights.formats import opened
 
-LAYERS = {100: schema.Layer, 2: schema.V1Layer}  # fields of NetParameter
+VARINT, RUN = 0, 2  # how protobuf writes a value: a number of its own length, or a length and so many bytes
+LENGTHS = {1: 8, 5: 4}  # bytes of the other ways
+V0, V1, V2 = (1, 2, 50), (4, 5, 6), (1, 2, 7)  # a layer's fields: name, type, blobs; of V1 the first may be a V0 layer
+LAYERS = {100: V2, 2: V1}  # fields of a NetParameter
 INNER_PRODUCT = (b"InnerProduct", b"innerproduct", 14)  # the type in V2, V0 and V1
-
-MOST_FIELDS = 200_000  # of the network and its layers: real ones have thousands
-MOST_BLOBS = 64  # of one layer
-MOST_DIMENSIONS = 32  # Caffe's own limit
 LONGEST_NAME = 1000  # bytes
-LONGEST_SHAPE = MOST_DIMENSIONS * 16  # bytes
-LARGEST_MESSAGE = 2**31 - 1  # bytes: protobuf's limit
-LARGEST_MEAN = 2**26  # bytes: eighty times an image of 256x256
+MOST_DIMENSIONS = 32  # Caffe's own limit
 
 
-class _Layer(NamedTuple):
-    name: bytes
-    type: bytes | int
-    blobs: list[bytes]
+class _Field(NamedTuple):
+    """A field of a message: its value, if that is a VARINT; else the file stands before its bytes, up to `end`."""
+
+    number: int
+    value: int | None
+    end: int
 
 
 def read_caffemodel(path: str | Path) -> dict[str, tuple[Tensor, ...]]:
@@ -50,18 +46,12 @@ def read_caffemodel(path: str | Path) -> dict[str, tuple[Tensor, ...]]:
     """
     layers: dict[str, tuple[Tensor, ...]] = {}
     with opened(Path(path)) as (file, size):
-        for layer in _layers(file, size):
-            if not layer.blobs:
-                layers.setdefault(layer.name[:LONGEST_NAME].decode(errors="replace"), ())
-                continue
-            name = _text(layer.name)
-            if layers.get(name):
-                raise ValueError(f"two layers with weights are named {name!r}")
-            inner_product = layer.type in INNER_PRODUCT
-            layers[name] = tuple(
-                _tensor(_popped(layer.blobs), f"blob {number} of layer {name!r}", inner_product, number)
-                for number in range(len(layer.blobs))
-            )
+        for field in _fields(file, size):
+            if field.number in LAYERS:
+                name, blobs = _layer(file, field.end, LAYERS[field.number])
+                if blobs and layers.get(name):
+                    raise ValueError(f"two layers with weights are named {name!r}")
+                layers[name] = layers.get(name) or blobs
         if not any(layers.values()):
             raise ValueError("is no caffemodel, or one without weights: no layer has any")
     return layers
@@ -74,9 +64,7 @@ def read_mean(path: str | Path) -> Tensor:
         WeightsError: the file is missing, damaged or no mean image of three channels.
     """
     with opened(Path(path)) as (file, size):
-        if size > LARGEST_MEAN:
-            raise ValueError("is too large for a mean image (.binaryproto)")
-        mean = _tensor(file.read(), "the mean image", False)
+        mean, _ = _blob(file, size, "the mean image")
         while mean.ndim > 3 and mean.shape[0] == 1:
             mean = mean[0]
         if mean.ndim != 3 or mean.shape[0] != 3:
@@ -84,112 +72,96 @@ def read_mean(path: str | Path) -> Tensor:
         return mean
 
 
-def _layers(file: BinaryIO, size: int) -> Iterator[_Layer]:
-    """The layers, with one of them in memory at a time."""
-    budget = iter(range(MOST_FIELDS))
-    for number, length in fields(file, size, budget):
-        if number not in LAYERS:
-            continue
-        message = _parsed(LAYERS[number], _read(file, length), budget)
-        if number == 2 and message.HasField("layer"):
-            inner = message.layer
-            del message
-            message = _parsed(schema.V0Layer, inner, budget)
-            del inner
-        if len(message.blobs) > MOST_BLOBS:
-            raise ValueError(f"a layer has {len(message.blobs)} blobs, more than {MOST_BLOBS}")
-        layer = _Layer(message.name, message.type, list(message.blobs))
-        del message  # which holds the blobs a second time
-        yield layer
+def _layer(file: BinaryIO, end: int, numbers: tuple[int, int, int]) -> tuple[str, tuple[Tensor, ...]]:
+    """Name and blobs of the layer that the file stands at."""
+    name, inner_product = "", False
+    found: list[tuple[Tensor, bool]] = []
+    for field in _fields(file, end):
+        if numbers == V1 and field.number == 1:
+            return _layer(file, field.end, V0)
+        if field.number == numbers[0]:
+            name = _content(file, field)[:LONGEST_NAME].decode(errors="replace")
+        elif field.number == numbers[1]:
+            inner_product = (_content(file, field) or field.value) in INNER_PRODUCT
+        elif field.number == numbers[2]:
+            found.append(_blob(file, field.end, f"blob {len(found)} of layer {name!r}"))
+    blobs = []
+    for index, (values, legacy) in enumerate(found):
+        if legacy and index == 0 and inner_product and values.shape[:2] == (1, 1):
+            values = values[0, 0]
+        elif legacy and index > 0 and values.shape[:3] == (1, 1, 1):
+            values = values[0, 0, 0]
+        blobs.append(values)
+    return name, tuple(blobs)
 
 
-def _read(file: BinaryIO, length: int) -> bytes:
-    if length > LARGEST_MESSAGE:
-        raise ValueError(f"has a layer of {length} bytes, more than protobuf's limit of {LARGEST_MESSAGE}")
-    data = file.read(length)
-    if len(data) < length:
-        raise ValueError("became shorter while it was read")
-    return data
-
-
-def _parsed(message: Any, data: bytes, budget: Iterator[int]) -> Any:
-    for _ in fields(BytesIO(data), len(data), budget):
-        pass
-    return _message(message, data)
-
-
-def _message(message: Any, data: bytes) -> Any:
-    try:
-        return message.FromString(data)
-    except DecodeError as error:
-        raise ValueError("has the wrong content: protobuf cannot parse it") from error
-
-
-def _popped(blobs: list[bytes]) -> bytes:
-    """The first blob, off the list, so that its bytes go when its tensor is there."""
-    return blobs.pop(0)
-
-
-def _tensor(data: bytes, what: str, inner_product: bool, number: int = 0) -> Tensor:
-    blob = _message(schema.Blob, data)
-    del data  # each copy goes as soon as there is the next
-    shape = _shape(blob, what, inner_product, number)
-    values = _run(blob)
-    if values.size != math.prod(shape):  # not packed: then protobuf has kept them aside, and gives them back
-        data = blob.SerializeToString()
-        del blob, values
-        blob = _message(schema.BlobOfNumbers, data)
-        del data
-        values = _numbers(blob)
-    del blob
+def _blob(file: BinaryIO, end: int, what: str) -> tuple[Tensor, bool]:
+    """The BlobProto that the file stands at, and whether its shape is a legacy one of four sides."""
+    floats, doubles = bytearray(), bytearray()
+    sides: dict[int, int] = {}
+    shape: list[int] = []
+    for field in _fields(file, end):
+        if field.number <= 4 and field.value is not None:
+            sides[field.number] = field.value
+        elif field.number == 5:  # all numbers as one run, or each by itself
+            floats += _content(file, field)
+        elif field.number == 7:
+            shape = _dimensions(file, field.end)
+        elif field.number == 8:
+            doubles += _content(file, field)
+    if sides:  # as in Caffe, they come before the shape
+        shape = [sides.get(number, 0) for number in (1, 2, 3, 4)]
+    if len(shape) > MOST_DIMENSIONS or not all(0 < side < 2**31 for side in shape):
+        raise ValueError(f"{what} has the impossible shape {_by(shape[:MOST_DIMENSIONS])}")
+    values = np.frombuffer(floats, "<f4")
+    if doubles:
+        with np.errstate(all="ignore"):  # a double may be too large for a float
+            values = np.frombuffer(doubles, "<f8").astype(np.float32)
     if values.size != math.prod(shape):
         raise ValueError(f"{what} should have {_by(shape)} values, and has {values.size}")
-    with np.errstate(all="ignore"):  # a double may be too large for a float
-        return torch.from_numpy(values.astype(np.float32, copy=not values.flags.writeable)).view(shape)
+    return torch.from_numpy(values).view(shape), bool(sides)
 
 
-def _run(blob: Any) -> np.ndarray:
-    """Values that lie packed, read-only."""
-    double = blob.double_data
-    dtype = np.dtype("<f8" if double else "<f4")
-    data = double or blob.data
-    if len(data) % dtype.itemsize:
-        raise ValueError("holds numbers that are cut short")
-    return np.frombuffer(data, dtype)
-
-
-def _numbers(blob: Any) -> np.ndarray:
-    field, dtype = (blob.double_data, np.float64) if blob.double_data else (blob.data, np.float32)
-    return np.fromiter(field, dtype, len(field))
-
-
-def _shape(blob: Any, what: str, inner_product: bool, number: int) -> tuple[int, ...]:
-    """As Caffe has it: the four sides come before the shape, where any is there."""
-    sides = ("num", "channels", "height", "width")
-    legacy = any(blob.HasField(side) for side in sides)
-    if legacy:
-        shape = tuple(getattr(blob, side) for side in sides)
-    elif len(blob.shape) > LONGEST_SHAPE:
-        raise ValueError(f"{what} has more dimensions than {MOST_DIMENSIONS}")
-    else:
-        shape = tuple(_message(schema.Shape, blob.shape).dim)
-    if len(shape) > MOST_DIMENSIONS or not all(0 < side < 2**31 for side in shape):
-        raise ValueError(f"{what} has the impossible shape {_by(shape)}")
-    if legacy and inner_product and number == 0 and shape[:2] == (1, 1):
-        return shape[2:]
-    if legacy and number > 0 and shape[:3] == (1, 1, 1):
-        return shape[3:]
+def _dimensions(file: BinaryIO, end: int) -> list[int]:
+    shape = []
+    for field in _fields(file, end):
+        if field.value is not None:
+            shape.append(field.value)
+        while file.tell() < field.end:
+            shape.append(_varint(file))
     return shape
 
 
-def _text(name: bytes) -> str:
-    if not 0 < len(name) <= LONGEST_NAME:
-        raise ValueError(f"a layer with weights has a name of {len(name)} bytes")
-    try:
-        return name.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError("the name of a layer is no text") from error
+def _fields(file: BinaryIO, end: int) -> Iterator[_Field]:
+    """The fields of the message that the file stands at; it may be read, and moved, between two of them."""
+    while file.tell() < end:
+        number, way = divmod(_varint(file), 8)
+        if number == 0 or way not in (VARINT, RUN, *LENGTHS):
+            raise ValueError("is no caffemodel")
+        value = _varint(file) if way == VARINT else None
+        length = _varint(file) if way == RUN else LENGTHS.get(way, 0)
+        start = file.tell()
+        if length > end - start:
+            raise ValueError(f"is no whole caffemodel: it promises {length} bytes where {end - start} are left")
+        yield _Field(number, value, start + length)
+        file.seek(start + length)
 
 
-def _by(shape: tuple[int, ...]) -> str:
+def _content(file: BinaryIO, field: _Field) -> bytes:
+    return file.read(field.end - file.tell())
+
+
+def _varint(file: BinaryIO) -> int:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            raise ValueError("is no whole caffemodel: it ends within a number")
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    raise ValueError("is no caffemodel: it holds an endless number")
+
+
+def _by(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape)) or "1"

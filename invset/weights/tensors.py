@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import pickletools
 import zipfile
-from collections.abc import Callable, Iterable
-from itertools import chain
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import IO, Any, BinaryIO, TypeVar
 
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
 from invset.errors import WeightsError
-from invset.weights.files import kind, opened
+from invset.weights.formats import kind, opened
 
 Module = TypeVar("Module", bound=nn.Module)
 
 WRAPPERS = ("state_dict", "model")  # keys under which training programs save the tensors
 PARALLEL = "module."  # what nn.DataParallel puts before each name
 PICKLES = 5  # at the start of a file that torch.save wrote before 1.6, the storages behind them
-MOST_OPERATIONS = 2_000_000  # of a pickle: some forty a tensor
-LONGEST_TEXT = 2000  # characters
+LONGEST_TEXT = 2000  # characters of a name in a pickle
 COUNTS = "num_batches_tracked"  # of a BatchNorm: files from before PyTorch 0.4.1 have none, and only training asks
 
 
@@ -36,11 +34,12 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         WeightsError: the file is missing, damaged, of another kind, or holds more than tensors by name.
     """
     found = kind(path)
-    if found == "safetensors":
-        return _single(read_safetensors(path)[0])
-    if found == "torch":
-        return _single(_read_torch(Path(path)))
-    raise WeightsError(f"{path}: is no file of PyTorch's tensors (safetensors, .pt or .pth). Give the path of one.")
+    if found not in ("safetensors", "torch"):
+        raise WeightsError(f"{path}: is no file of PyTorch's tensors (safetensors, .pt or .pth). Give the path of one.")
+    state = read_safetensors(path)[0] if found == "safetensors" else _read_torch(Path(path))
+    if all(name.startswith(PARALLEL) for name in state):
+        return {name.removeprefix(PARALLEL): value for name, value in state.items()}
+    return state
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -85,8 +84,7 @@ def fill(
     with torch.device("meta"):
         module = build()
     wanted = module.state_dict()
-    counts = {name: value for name, value in wanted.items() if name.endswith(COUNTS) and name not in state}
-    state = state | {name: torch.zeros(value.shape, dtype=value.dtype) for name, value in counts.items()}
+    state = {name: torch.tensor(0) for name in wanted if name.endswith(COUNTS)} | state
     for name in [*wanted, *state]:
         expected, found = _described(wanted.get(name)), _described(state.get(name))
         if expected != found:
@@ -100,7 +98,7 @@ def fill(
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     with opened(path) as (file, size):
-        _require_sound(path, file, size)
+        _require_sound(file, size)
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # of a damaged file the unpickler may raise nearly any; torch's words do not help
@@ -108,67 +106,53 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
                 "cannot be read by torch.load, or holds more than tensors by name, of which nothing is run "
                 f"({type(error).__name__}): of a whole model, save model.state_dict()"
             ) from error
-        return {name: value.detach() for name, value in _unwrapped(content).items()}
+        for key in WRAPPERS:
+            if isinstance(content, dict) and isinstance(content.get(key), dict):
+                content = content[key]
+        if not isinstance(content, dict) or not content:
+            raise ValueError("holds no tensors by name")
+        return {name: _plain(name, value) for name, value in content.items()}
 
 
-def _single(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names as they are without nn.DataParallel."""
-    if all(name.startswith(PARALLEL) for name in state):
-        return {name.removeprefix(PARALLEL): value for name, value in state.items()}
-    return state
-
-
-def _require_sound(path: Path, file: BinaryIO, size: int) -> None:
-    """Look through the pickles, which runs nothing: their length sets the time of torch.load, its messages' as well."""
+def _require_sound(file: BinaryIO, size: int) -> None:
+    """Look through the pickles, which runs nothing: torch.load takes minutes over a name of a million letters."""
     try:
         if file.read(2) != b"PK":
             file.seek(0)
-            operations = chain.from_iterable(pickletools.genops(file) for _ in range(PICKLES))
-            _require_short(operations)
+            for _ in range(PICKLES):
+                _require_short(file)
             return
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            # torch.save stores: what is compressed was written by others, and may unpack to anything.
-            if any(e.compress_type != zipfile.ZIP_STORED for e in entries) or sum(e.file_size for e in entries) > size:
-                raise ValueError("the entries of the zip are compressed, or overlap")
-            for entry in entries:
+        with zipfile.ZipFile(file) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > size:  # torch.save does not compress
+                raise ValueError("its entries are longer than the file")
+            for entry in archive.infolist():
                 if entry.filename.endswith(".pkl"):
-                    with archive.open(entry) as stream:
-                        _require_short(pickletools.genops(stream))
+                    with archive.open(entry) as pickle:
+                        _require_short(pickle)
     except Exception as error:  # a ValueError mostly; zipfile raises what it meets in a damaged file
         raise ValueError(f"is no whole file of torch.save's ({_brief(error)})") from error
 
 
-def _require_short(operations: Iterable[tuple[Any, Any, Any]]) -> None:
-    for count, (_, argument, _) in enumerate(operations):
-        if count >= MOST_OPERATIONS or (isinstance(argument, str | bytes) and len(argument) > LONGEST_TEXT):
-            raise ValueError("its pickle is longer than that of tensors")
+def _require_short(pickle: IO[bytes]) -> None:
+    for _, argument, _ in pickletools.genops(pickle):
+        if isinstance(argument, str | bytes) and len(argument) > LONGEST_TEXT:
+            raise ValueError("a name in its pickle is longer than that of a tensor")
 
 
-def _unwrapped(content: Any) -> dict[str, Tensor]:
-    for key in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not content:
-        raise ValueError("holds no tensors by name")
-    for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise ValueError(f"holds more than tensors by name: {str(name)[:50]!r} is a {type(value).__name__}")
-        # Such a tensor may stand for more memory than the file has.
-        if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_nested:
-            raise ValueError(f"{name[:50]!r} is no plain tensor")
-        if value.nbytes > value.untyped_storage().nbytes():
-            raise ValueError(
-                f"{name[:50]!r} repeats its numbers, {value.nbytes} bytes out of fewer: save a clone of it"
-            )
-    return content
+def _plain(name: Any, value: Any) -> Tensor:
+    """The tensor, if it is one whose every number is in the file: others may stand for more memory than that has."""
+    if not isinstance(name, str) or not isinstance(value, Tensor):
+        raise ValueError(f"holds more than tensors by name: {str(name)[:50]!r} is a {type(value).__name__}")
+    odd = value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_nested
+    if odd or value.nbytes > value.untyped_storage().nbytes():
+        raise ValueError(f"{name[:50]!r} is no plain tensor, or repeats its numbers: save a clone of it")
+    return value.detach()
 
 
-def _described(value: Any) -> str:
-    if not isinstance(value, Tensor):
+def _described(value: Tensor | None) -> str:
+    if value is None:
         return "absent"
-    kind = "" if value.is_floating_point() else f" of {value.dtype}"
-    return f"{tuple(value.shape)}{kind}"
+    return f"{tuple(value.shape)}" + ("" if value.is_floating_point() else f" of {value.dtype}")
 
 
 def _brief(error: Exception) -> str:

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from invset.errors import WeightsError
-from invset.weights.files import kind
+from invset.weights.formats import kind
 from invset.weights.tensors import fill, read_safetensors, read_tensors
 
 STATE = OrderedDict(
@@ -118,12 +118,12 @@ HOSTILE = {
     "none": (saved({}), "no tensors by name"),
     "numbered": (saved({3: torch.ones(2)}), "'3' is a Tensor"),
     "sparse": (saved({"a": torch.ones(2, 2).to_sparse()}), "'a' is no plain tensor"),
-    "expanded": (saved({"a": torch.ones(1).expand(10**9)}), "'a' repeats its numbers, 4000000000 bytes"),
+    "expanded": (saved({"a": torch.ones(1).expand(10**9)}), "'a' is no plain tensor, or repeats its numbers"),
     "cut": (saved({"a": torch.ones(99)})[:-200], "no whole file"),
     "cut old": (saved({"a": torch.ones(99)}, new=False)[:-200], "cannot be read by torch.load"),
-    "zip": (packed_again(saved({"a": torch.zeros(10**6)}), zipfile.ZIP_DEFLATED), "are compressed"),
+    "zip": (packed_again(saved({"a": torch.zeros(10**6)}), zipfile.ZIP_DEFLATED), "longer than the file"),
     # torch.load would look through such a message for minutes.
-    "long name": (b"\x80\x02c" + b"m" * 10**6 + b"\nn\n.", "longer than that of tensors"),
+    "long name": (b"\x80\x02c" + b"m" * 10**6 + b"\nn\n.", "longer than that of a tensor"),
     "safetensors": ((2**20).to_bytes(8, "little") + b"{" + bytes(50), "cannot be read as safetensors"),
     "safetensors of nothing": ((2).to_bytes(8, "little") + b"{", "cannot be read as safetensors"),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from invset.errors import WeightsError
+from invset.files import describing
 
 Kind = Literal["caffemodel", "matconvnet", "safetensors", "torch"]
 
@@ -24,18 +25,14 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         WeightsError: there is no such file, it is empty, cannot be read, or is what a failed download leaves.
     """
     try:
-        if not path.is_file():  # a pipe would wait for ever
-            what = "is a folder or no ordinary file" if path.exists() else "there is no such file of weights"
-            raise WeightsError(f"{path}: {what}. Give the path of the file, or download it.")
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            _require_weights(path, file.read(HEAD))
-            file.seek(0)
-            yield file, size
-    except OSError as error:
-        raise WeightsError(
-            f"{path}: cannot be read ({error.strerror or error}). Mend that, or get it again."
-        ) from error
+        with describing(WeightsError, path, ", or get the file again", "read"):
+            if not path.is_file():  # a pipe would wait for ever
+                what = "is a folder or no ordinary file" if path.exists() else "there is no such file of weights"
+                raise WeightsError(f"{path}: {what}. Give the path of the file, or download it.")
+            with path.open("rb") as file:
+                _require_weights(path, file.read(HEAD))
+                file.seek(0)
+                yield file, os.fstat(file.fileno()).st_size
     except ValueError as error:
         raise WeightsError(
             f"{path}: {error}. It is cut short, damaged or of another kind: download or copy it again."
@@ -50,34 +47,31 @@ def kind(path: str | Path) -> Kind:
     """
     with opened(Path(path)) as (file, _):
         head = file.read(HEAD)
-    if head[:10] in (b"MATLAB 5.0", b"MATLAB 7.3") or is_hdf5(head):
+    if head.startswith(b"MATLAB 5.0") or is_matlab_7(head):
         return "matconvnet"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= LONGEST_HEADER:
         return "safetensors"
     # torch.save writes a zip; until 1.6 it wrote pickles, whose first byte no caffemodel begins with.
-    if head[:4] == b"PK\x03\x04" or (head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")):
+    if head.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
         return "torch"
     return "caffemodel"
 
 
-def user_path(path: str | Path) -> Path:
-    """A path as a user writes it: `~` is the home folder, where there is one."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # then there is no such file, which is said when it is opened
-        return Path(path)
+def is_matlab_7(head: bytes) -> bool:
+    """Whether a file that begins so is of MATLAB 7.3: HDF5, bare or behind 512 bytes of MATLAB's."""
+    return head.startswith(b"MATLAB 7.3") or b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520])
 
 
-def is_hdf5(head: bytes) -> bool:
-    """Whether a file that begins so is HDF5, bare or, as MATLAB writes it, after 512 bytes."""
-    return b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520])
+def is_page(head: bytes) -> bool:
+    """Whether a file that begins so is a web page or an XML message; no file of weights is."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:2]
+    return start[:1] == b"<" and (start[1:].isalpha() or start[1:] in (b"!", b"?"))
 
 
 def _require_weights(path: Path, head: bytes) -> None:
     if not head:
         raise WeightsError(f"{path}: is empty. Download or copy it again.")
-    start = head.lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+    if is_page(head):
         raise WeightsError(f"{path}: is a web page, as a failed download leaves. Delete it and download it again.")
-    if start.startswith(b"version https://git-lfs"):
+    if head.startswith(b"version https://git-lfs"):
         raise WeightsError(f"{path}: stands for a file that Git LFS keeps. Get that with `git lfs pull`.")
