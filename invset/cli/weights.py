@@ -76,14 +76,15 @@ def _verify(names: Sequence[str], out: Console, err: Console) -> int:
         say(out, f"no weights are in {cache.folder()}")
     failed = False
     for weights in chosen:
-        path, good, words = cache.verify(weights)
-        failed = failed or not good
-        if good:
-            say(out, f"{weights.name}: {words}")
-        elif path is None:
+        record = cache.read_records().get(weights.name)
+        path, mistake = cache.verify(weights)
+        failed = failed or path is None or mistake is not None
+        if path is None:
             say(err, f"{weights.name}: not here: invset weights fetch {weights.name}")
+        elif mistake is not None:
+            say(err, f"{weights.name}: WRONG, {mistake}; fetch it again, or remove {path}")
         else:
-            say(err, f"{weights.name}: WRONG, {words}; fetch it again, or remove {path}")
+            say(out, f"{weights.name}: {cache.describe_trust(weights, record)}")
     return 1 if failed else 0
 
 

@@ -6,23 +6,21 @@ import errno
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import IO, TypeVar
 
 from invset.weights.known import SourceError
 
 Entry = TypeVar("Entry")
 
-_PIECE = 1 << 20  # bytes
 
-
-def extract(path: Path, member: str, target: Path) -> None:
+def extract(path: Path, members: Collection[str], target: Path) -> None:
     """Write a file in an archive to `target`.
 
     Args:
         path: the archive.
-        member: the file's path in it, or the end of that, as `fc6/generator.caffemodel`; the first such file counts.
+        members: the file's path in it, or the end of that, as `fc6/generator.caffemodel`; any of these.
         target: where to.
 
     Raises:
@@ -32,9 +30,9 @@ def extract(path: Path, member: str, target: Path) -> None:
     try:
         with target.open("wb") as copy:
             if zipfile.is_zipfile(path):
-                _copy_from_zip(path, member, copy)
+                _copy_from_zip(path, members, copy)
             else:
-                _copy_from_tar(path, member, copy)
+                _copy_from_tar(path, members, copy)
     except SourceError:
         raise
     except Exception as error:  # of a damaged archive the libraries raise all sorts
@@ -43,26 +41,25 @@ def extract(path: Path, member: str, target: Path) -> None:
         raise SourceError("it is no whole .zip or .tar.gz") from error
 
 
-def _copy_from_zip(path: Path, member: str, target: IO[bytes]) -> None:
+def _copy_from_zip(path: Path, members: Collection[str], target: IO[bytes]) -> None:
     with zipfile.ZipFile(path) as packed:
-        info = _first(member, ((info.filename, info) for info in packed.infolist()))
+        info = _first(members, ((info.filename, info) for info in packed.infolist()))
         with packed.open(info) as content:
-            shutil.copyfileobj(content, target, _PIECE)
+            shutil.copyfileobj(content, target)
 
 
-def _copy_from_tar(path: Path, member: str, target: IO[bytes]) -> None:
+def _copy_from_tar(path: Path, members: Collection[str], target: IO[bytes]) -> None:
     with tarfile.open(path) as packed:
-        content = packed.extractfile(_first(member, ((info.name, info) for info in packed if info.isfile())))
+        content = packed.extractfile(_first(members, ((info.name, info) for info in packed if info.isfile())))
         assert content is not None
         assert packed.fileobj is not None
-        shutil.copyfileobj(content, target, _PIECE)
-        while packed.fileobj.read(_PIECE):  # to the end, where gzip compares its checksum
+        shutil.copyfileobj(content, target)
+        while packed.fileobj.read(1 << 20):  # to the end, where gzip compares its checksum
             pass
 
 
-def _first(member: str, entries: Iterable[tuple[str, Entry]]) -> Entry:
-    wanted = PurePosixPath(member).parts
+def _first(members: Collection[str], entries: Iterable[tuple[str, Entry]]) -> Entry:
     for name, entry in entries:
-        if PurePosixPath(name).parts[-len(wanted) :] == wanted:
+        if any(f"/{name}".endswith(f"/{member}") for member in members):
             return entry
-    raise SourceError(f"the archive holds no file {member}")
+    raise SourceError(f"the archive holds no file {' or '.join(members)}")

@@ -41,14 +41,6 @@ class Record(NamedTuple):
     checked: str
 
 
-class Verdict(NamedTuple):
-    """What a look at a file found: `path` is None if it is not here; `words` say what it was compared with."""
-
-    path: Path | None
-    good: bool
-    words: str
-
-
 def folder() -> Path:
     """The folder of weights: `weights` in $INVSET_CACHE, else in $XDG_CACHE_HOME/invset, else in ~/.cache/invset."""
     return _user_folder("INVSET_CACHE", "invset") / "weights"
@@ -75,7 +67,13 @@ def candidates(weights: Weights) -> list[Path]:
 def recorded(weights: Weights) -> Path | None:
     """The file, if it was found right before and has not changed since; it is not read."""
     record = read_records().get(weights.name)
-    return next((path for path in candidates(weights) if record is not None and _is_of(record, weights, path)), None)
+    beginning = weights.checksums.get("sha256", weights.checksums.get(PREFIX, ""))
+    if record is not None and record.sha256.startswith(beginning):
+        for path in candidates(weights):
+            state = path.stat()
+            if (state.st_size, state.st_mtime_ns) == (record.size, record.mtime):
+                return path
+    return None
 
 
 def checked(weights: Weights) -> Path | None:
@@ -84,52 +82,50 @@ def checked(weights: Weights) -> Path | None:
     Raises:
         WeightsError: the file or the records cannot be read.
     """
-    path = recorded(weights)
-    if path is None:
-        verdict = verify(weights)
-        path = verdict.path if verdict.good else None
-    return path
+    found = recorded(weights)
+    if found is None:
+        path, mistake = verify(weights)
+        found = path if mistake is None else None
+    return found
 
 
 def require(weights: Weights) -> Path:
     """As `checked`, but a file that is not here is a WeightsError, which says exactly what to put where."""
-    path = checked(weights)
-    if path is not None:
-        return path
-    path, _, words = verify(weights)
-    there = words if path is None else f"{path} is not the right file ({words})"
+    found = checked(weights)
+    if found is not None:
+        return found
+    path, mistake = verify(weights)
+    there = "not here" if path is None else f"{path} is not the right file ({mistake})"
     network = ", and INVSET_OFFLINE forbids to fetch it" if offline() else f"; run: invset weights fetch {weights.name}"
     raise WeightsError(f"weights {weights.name}: {there}{network}.\n{instructions(weights)}")
 
 
-def verify(weights: Weights) -> Verdict:
+def verify(weights: Weights) -> tuple[Path | None, str | None]:
     """Read the file and compare it with its published checksums, or else with what was recorded on first use.
+
+    Returns:
+        The file that is here, None if there is none; and what is wrong with it, None if it is right.
 
     Raises:
         WeightsError: the file or the records cannot be read.
     """
-    wrong = Verdict(None, False, "not here")
+    wrong: tuple[Path | None, str | None] = None, None
     for path in candidates(weights):
         record = read_records().get(weights.name)
         try:
             sha256 = examine(weights, path, record)
         except SourceError as error:
-            wrong = Verdict(path, False, str(error))
+            wrong = path, str(error)
             continue
-        if record is None or not _is_of(record, weights, path):
+        if path != recorded(weights):
             with suppress(WeightsError):  # a cache that may only be read is as good; its files are read each time
                 _write_record(weights, path, sha256, "found in the cache folder" if record is None else record.source)
-        return Verdict(path, True, describe_trust(weights, record))
+        return path, None
     return wrong
 
 
 def examine(weights: Weights, path: Path, record: Record | None) -> str:
-    """The SHA-256 of a file that is the right one.
-
-    Args:
-        weights: which file it should be.
-        path: the file.
-        record: what it has to match where no checksum is published; None: any file is trusted then.
+    """The SHA-256 of a file, if it matches what is published or, where nothing is, the record (None: any is trusted).
 
     Raises:
         SourceError: it is another file; says how that is known.
@@ -183,8 +179,7 @@ def add(weights: Weights, path: Path) -> Path:
     temporary = place(weights).with_name(f".{weights.file}.added")
     with locked(weights.file):
         try:
-            with describing(WeightsError, temporary, ELSEWHERE):
-                _copy(weights, path, temporary)
+            _copy(weights, path, temporary)
             sha256 = examine(weights, temporary, None)
             return keep(weights, temporary, sha256, f"added by hand from {path.absolute()}")
         except SourceError as error:
@@ -240,8 +235,7 @@ def read_records() -> dict[str, Record]:
 def describe_trust(weights: Weights, record: Record | None) -> str:
     """What a file that is right was compared with."""
     if weights.checksums:
-        names = [f"beginning of sha256 ({d})" if name == PREFIX else name for name, d in weights.checksums.items()]
-        return f"matches the published {' and '.join(names)}"
+        return f"matches the published {' and '.join(weights.checksums)}"
     if record is None:
         return "no checksum is published: trusted on first use, and recorded"
     return f"as on first use ({record.checked}, {record.source}); no checksum is published"
@@ -250,8 +244,7 @@ def describe_trust(weights: Weights, record: Record | None) -> str:
 def instructions(weights: Weights) -> str:
     """How to get the file by hand: its marks, the addresses, the command."""
     marks = [] if weights.size is None else [f"{weights.size:,} bytes"]
-    for name, digest in weights.checksums.items():
-        marks.append(f"sha256 {digest}…" if name == PREFIX else f"{name} {digest}")
+    marks += [f"{algorithm} {digest}" for algorithm, digest in weights.checksums.items()]
     lines = [f"By hand: get {weights.file} ({', '.join(marks) or 'no size or checksum is published'})"]
     for source in weights.sources:
         inside = f" (an archive with {source.member} in it; give add the archive)" if source.member else ""
@@ -262,27 +255,16 @@ def instructions(weights: Weights) -> str:
 
 
 def _copy(weights: Weights, path: Path, target: Path) -> None:
-    """The file itself, or one out of it: the first member that it has."""
-    members = dict.fromkeys(source.member for source in weights.sources if source.member)
-    with path.open("rb") as file:
+    """The file itself, or what is wanted out of it."""
+    members = {source.member for source in weights.sources if source.member is not None}
+    with describing(WeightsError, path, ", and try again", "read"), path.open("rb") as file:
         head = file.read(HEAD)
-    if not members or not (head.startswith((b"PK\x03\x04", b"\x1f\x8b")) or head[257:262] == b"ustar"):
-        shutil.copyfile(path, target)
-        return
-    for number, member in enumerate(members, 1):
-        try:
-            extract(path, member, target)
-            return
-        except SourceError:
-            if number == len(members):
-                raise
-
-
-def _is_of(record: Record, weights: Weights, path: Path) -> bool:
-    """Whether a record is about this file as it is now, and about the one that is published."""
-    state = path.stat()
-    same = (state.st_size, state.st_mtime_ns) == (record.size, record.mtime)
-    return same and record.sha256.startswith(weights.checksums.get("sha256", weights.checksums.get(PREFIX, "")))
+    is_archive = head.startswith((b"PK\x03\x04", b"\x1f\x8b")) or head[257:262] == b"ustar"  # zip, gzip, tar
+    with describing(WeightsError, target, ELSEWHERE):
+        if members and is_archive:
+            extract(path, members, target)
+        else:
+            shutil.copyfile(path, target)
 
 
 def _write_record(weights: Weights, path: Path, sha256: str, source: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -27,14 +27,6 @@ LONGEST_NAME = 1000  # bytes
 MOST_DIMENSIONS = 32  # Caffe's own limit
 
 
-class _Field(NamedTuple):
-    """A field of a message: its value, if that is a VARINT; else the file stands before its bytes, up to `end`."""
-
-    number: int
-    value: int | None
-    end: int
-
-
 def read_caffemodel(path: str | Path) -> dict[str, tuple[Tensor, ...]]:
     """Layer name -> its blobs (weight, bias, …), float32, in the file's order; () of a layer that has none.
 
@@ -46,9 +38,9 @@ def read_caffemodel(path: str | Path) -> dict[str, tuple[Tensor, ...]]:
     """
     layers: dict[str, tuple[Tensor, ...]] = {}
     with opened(Path(path)) as (file, size):
-        for field in _fields(file, size):
-            if field.number in LAYERS:
-                name, blobs = _layer(file, field.end, LAYERS[field.number])
+        for number, _, end in _fields(file, size):
+            if number in LAYERS:
+                name, blobs = _layer(file, end, LAYERS[number])
                 if blobs and layers.get(name):
                     raise ValueError(f"two layers with weights are named {name!r}")
                 layers[name] = layers.get(name) or blobs
@@ -76,15 +68,15 @@ def _layer(file: BinaryIO, end: int, numbers: tuple[int, int, int]) -> tuple[str
     """Name and blobs of the layer that the file stands at."""
     name, inner_product = "", False
     found: list[tuple[Tensor, bool]] = []
-    for field in _fields(file, end):
-        if numbers == V1 and field.number == 1:
-            return _layer(file, field.end, V0)
-        if field.number == numbers[0]:
-            name = _content(file, field)[:LONGEST_NAME].decode(errors="replace")
-        elif field.number == numbers[1]:
-            inner_product = (_content(file, field) or field.value) in INNER_PRODUCT
-        elif field.number == numbers[2]:
-            found.append(_blob(file, field.end, f"blob {len(found)} of layer {name!r}"))
+    for number, value, stop in _fields(file, end):
+        if numbers == V1 and number == 1:
+            return _layer(file, stop, V0)
+        if number == numbers[0]:
+            name = _content(file, stop)[:LONGEST_NAME].decode(errors="replace")
+        elif number == numbers[1]:
+            inner_product = (_content(file, stop) or value) in INNER_PRODUCT
+        elif number == numbers[2]:
+            found.append(_blob(file, stop, f"blob {len(found)} of layer {name!r}"))
     blobs = []
     for index, (values, legacy) in enumerate(found):
         if legacy and index == 0 and inner_product and values.shape[:2] == (1, 1):
@@ -100,15 +92,15 @@ def _blob(file: BinaryIO, end: int, what: str) -> tuple[Tensor, bool]:
     floats, doubles = bytearray(), bytearray()
     sides: dict[int, int] = {}
     shape: list[int] = []
-    for field in _fields(file, end):
-        if field.number <= 4 and field.value is not None:
-            sides[field.number] = field.value
-        elif field.number == 5:  # all numbers as one run, or each by itself
-            floats += _content(file, field)
-        elif field.number == 7:
-            shape = _dimensions(file, field.end)
-        elif field.number == 8:
-            doubles += _content(file, field)
+    for number, value, stop in _fields(file, end):
+        if number <= 4 and value is not None:
+            sides[number] = value
+        elif number == 5:  # all numbers as one run, or each by itself
+            floats += _content(file, stop)
+        elif number == 7:
+            shape = _dimensions(file, stop)
+        elif number == 8:
+            doubles += _content(file, stop)
     if sides:  # as in Caffe, they come before the shape
         shape = [sides.get(number, 0) for number in (1, 2, 3, 4)]
     if len(shape) > MOST_DIMENSIONS or not all(0 < side < 2**31 for side in shape):
@@ -124,16 +116,19 @@ def _blob(file: BinaryIO, end: int, what: str) -> tuple[Tensor, bool]:
 
 def _dimensions(file: BinaryIO, end: int) -> list[int]:
     shape = []
-    for field in _fields(file, end):
-        if field.value is not None:
-            shape.append(field.value)
-        while file.tell() < field.end:
+    for _, value, stop in _fields(file, end):
+        if value is not None:
+            shape.append(value)
+        while file.tell() < stop:
             shape.append(_varint(file))
     return shape
 
 
-def _fields(file: BinaryIO, end: int) -> Iterator[_Field]:
-    """The fields of the message that the file stands at; it may be read, and moved, between two of them."""
+def _fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int | None, int]]:
+    """Of each field of the message up to `end`: its number, its value if that is a VARINT, and where it ends.
+
+    The file stands where the field's other bytes begin. It may be read, and moved, before the next field.
+    """
     while file.tell() < end:
         number, way = divmod(_varint(file), 8)
         if number == 0 or way not in (VARINT, RUN, *LENGTHS):
@@ -143,12 +138,12 @@ def _fields(file: BinaryIO, end: int) -> Iterator[_Field]:
         start = file.tell()
         if length > end - start:
             raise ValueError(f"is no whole caffemodel: it promises {length} bytes where {end - start} are left")
-        yield _Field(number, value, start + length)
+        yield number, value, start + length
         file.seek(start + length)
 
 
-def _content(file: BinaryIO, field: _Field) -> bytes:
-    return file.read(field.end - file.tell())
+def _content(file: BinaryIO, end: int) -> bytes:
+    return file.read(end - file.tell())
 
 
 def _varint(file: BinaryIO) -> int:

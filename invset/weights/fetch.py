@@ -28,15 +28,9 @@ TRIES = 5  # failures in a row, after which a source is given up
 TRIES_UNREACHED = 2  # of one that nothing came from yet, nor an answer
 TIMEOUT = (15.0, 60.0)  # seconds, until it is connected and between bytes
 LONGEST_WAIT = 60.0  # seconds between two tries
-_PIECE = 1 << 18  # bytes
-_MARGIN = 1 << 20  # bytes to leave free on the disk
 
-
-Say = Callable[[str], None]
-"""Is given a line about what happens now."""
-
-Move = Callable[[int, int | None], None]
-"""Is given how many bytes have come, of how many if that is known; what it raises ends the fetch."""
+Say = Callable[[str], None]  # is given a line about what happens now
+Move = Callable[[int, int | None], None]  # is given how many bytes have come, and of how many, if that is known
 
 
 class _Retry(Exception):
@@ -51,7 +45,8 @@ class _Retry(Exception):
 def fetch(weights: Weights, say: Say = lambda text: None, move: Move = lambda done, total: None) -> Path:
     """The file, from the cache or else from the first source that gives the right one.
 
-    Another process that fetches it already is waited for. With INVSET_OFFLINE, as `cache.require`.
+    Another process that fetches it already is waited for. With INVSET_OFFLINE, as `cache.require`. What `say` or `move`
+    raises ends the fetch, and what came is kept.
 
     Raises:
         WeightsError: no source gave it; says why of each, and what to do by hand. Or it cannot be kept here.
@@ -72,8 +67,8 @@ def fetch(weights: Weights, say: Say = lambda text: None, move: Move = lambda do
                 return _accept(weights, source, part)
             except SourceError as error:
                 failures.append(f"  {source.url}: {error}")
-        if kept := _size_of(part):
-            failures.append(f"What came, {kept / 1e6:,.1f} MB, is kept, and fetching again goes on from there.")
+        if any(_begun(part, source.url)[0] for source in weights.sources):
+            failures.append("What came is kept: fetching again goes on from there.")
     tried = "\n".join(failures)
     raise WeightsError(f"weights {weights.name} could not be fetched:\n{tried}\n{cache.instructions(weights)}")
 
@@ -84,7 +79,7 @@ def _accept(weights: Weights, source: Source, part: Path) -> Path:
     try:
         if source.member is not None:
             with describing(WeightsError, file, cache.ELSEWHERE):
-                archive.extract(part, source.member, file)
+                archive.extract(part, [source.member], file)
         sha256 = cache.examine(weights, file, cache.read_records().get(weights.name))
         path = cache.keep(weights, file, sha256, source.url)
         _discard(part)
@@ -157,7 +152,7 @@ def _receive(response: requests.Response, part: Path, have: int, total: int | No
         while True:
             move(have, total)
             with _explaining():
-                piece = response.raw.read1(_PIECE, decode_content=False)  # an archive is wanted packed
+                piece = response.raw.read1(1 << 18, decode_content=False)  # an archive is wanted packed
             if not piece:
                 break
             file.write(piece)
@@ -179,7 +174,7 @@ def _require_file(response: requests.Response) -> None:
 
 def _require_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
-    if free < needed + _MARGIN:
+    if free < needed:
         raise WeightsError(
             f"{folder}: {free / 1e6:,.1f} MB are free, and {needed / 1e6:,.1f} MB are to come. Make room, or set "
             "INVSET_CACHE to a folder on another disk."
@@ -190,11 +185,11 @@ def _begun(part: Path, url: str) -> tuple[int, str]:
     """How many bytes of this address there are to go on from, and the version they are of."""
     try:
         note = json.loads(_note_of(part).read_bytes())
-        version = note["validator"] if note["url"] == url else ""
+        if note["url"] == url and note["validator"]:  # without a version two halves of two files would pass for one
+            return part.stat().st_size, note["validator"]
     except (OSError, ValueError, TypeError, KeyError):
-        version = ""
-    # Without a version two halves of two files would pass for one.
-    return (_size_of(part), version) if version else (0, "")
+        pass
+    return 0, ""
 
 
 def _write_note(part: Path, url: str, response: requests.Response) -> None:
@@ -202,10 +197,6 @@ def _write_note(part: Path, url: str, response: requests.Response) -> None:
     tag = response.headers.get("ETag", "")
     version = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
     write_atomically(_note_of(part), json.dumps({"url": url, "validator": version}).encode())
-
-
-def _size_of(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _note_of(part: Path) -> Path:

@@ -63,9 +63,8 @@ def find(name: str) -> Weights:
         return KNOWN[wanted]
     if _HASHED_NAME.fullmatch(name):
         return torchvision_weights(_TORCHVISION + name)
-    spelled = difflib.get_close_matches(wanted, KNOWN, n=4) if wanted else []
-    close = list(dict.fromkeys([*spelled, *(known for known in KNOWN if wanted and wanted in known)]))
-    advice = f"did you mean {' or '.join(close[:5])}?" if close else f"there are {', '.join(KNOWN)}."
+    close = [*difflib.get_close_matches(wanted, KNOWN, n=4), *(known for known in KNOWN if wanted in known)]
+    advice = f"did you mean {' or '.join(dict.fromkeys(close[:6]))}?" if close else f"there are {', '.join(KNOWN)}."
     raise ConfigError(f"no weights are called '{name}': {advice}")
 
 
@@ -114,10 +113,8 @@ def _read() -> dict[str, Weights]:
     known = {}
     for name, entry in tomllib.loads(text).items():
         sources = tuple(Source(**source) for source in entry["sources"])
-        checksums = entry.get("checksums", {})
-        known[name] = Weights(
-            name, entry["file"], entry.get("size"), checksums, sources, entry["terms"], entry["about"]
-        )
+        size, checksums = entry.get("size"), entry.get("checksums", {})
+        known[name] = Weights(name, entry["file"], size, checksums, sources, entry["terms"], entry["about"])
     return known
 
 

@@ -16,10 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 HEADER = 128  # bytes
-DEEPEST = 16  # arrays in arrays
-EXPANSION = 8  # decompressed / compressed; of weights this is 1.1
-SLACK = 2**26  # bytes that a compressed array may have all the same
-CHUNK = 2**16  # bytes that are decompressed at once
+CHUNK = 2**20  # bytes that are decompressed at once
 
 MATRIX, COMPRESSED = 14, 15  # types of elements
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -52,9 +49,9 @@ def read_variables(file: BinaryIO, size: int) -> dict[str, Any]:
                 data = memoryview(file.read(length))
             if kind != MATRIX:
                 raise ValueError(f"a variable is of type {kind}")
-            name, value = _array(data, order, 0)
+            name, value = _array(data, order)
             variables[name] = value
-    except (ValueError, LookupError, StopIteration, struct.error, zlib.error) as error:
+    except (ValueError, LookupError, StopIteration, RecursionError, struct.error, zlib.error) as error:
         raise ValueError(f"is no whole MATLAB file ({error or type(error).__name__})") from error
     return variables
 
@@ -63,15 +60,11 @@ def _inflated(file: BinaryIO, length: int) -> bytearray:
     engine, data = zlib.decompressobj(), bytearray()
     for start in range(0, length, CHUNK):
         data += engine.decompress(file.read(min(CHUNK, length - start)))
-        if len(data) > EXPANSION * length + SLACK:
-            raise ValueError("it decompresses to far more than weights do")
     return data
 
 
-def _array(data: memoryview, order: str, depth: int) -> tuple[str, Any]:
+def _array(data: memoryview, order: str) -> tuple[str, Any]:
     """Name and value of an array."""
-    if depth > DEEPEST:
-        raise ValueError("arrays in arrays are too deep")
     if not data:
         return "", None
     parts = _elements(data, order)
@@ -82,9 +75,9 @@ def _array(data: memoryview, order: str, depth: int) -> tuple[str, Any]:
     shape = tuple(np.frombuffer(next(parts)[1], f"{order}i4").tolist())
     name = bytes(next(parts)[1]).decode("latin-1")
     if class_ == CELL:
-        return name, [_array(part, order, depth + 1)[1] for _, part in parts]
+        return name, [_array(part, order)[1] for _, part in parts]
     if class_ == STRUCT:
-        return name, _struct(parts, order, depth)
+        return name, _struct(parts, order)
     kind, content = next(parts)
     if class_ == CHAR:
         codec = TEXTS[kind].format("le" if order == "<" else "be")
@@ -92,12 +85,12 @@ def _array(data: memoryview, order: str, depth: int) -> tuple[str, Any]:
     return name, np.frombuffer(content, order + NUMBERS[kind]).reshape(shape, order="F")
 
 
-def _struct(parts: Iterator[tuple[int, memoryview]], order: str, depth: int) -> dict[str, Any] | None:
+def _struct(parts: Iterator[tuple[int, memoryview]], order: str) -> dict[str, Any] | None:
     """Field -> value; None of several structs, or none."""
     (width,) = struct.unpack(f"{order}i", next(parts)[1])
     names = bytes(next(parts)[1])
     fields = [names[start : start + width].split(b"\0")[0] for start in range(0, len(names), width)]
-    values = [_array(part, order, depth + 1)[1] for _, part in parts]
+    values = [_array(part, order)[1] for _, part in parts]
     if len(values) != len(fields):
         return None
     return {field.decode("latin-1"): value for field, value in zip(fields, values, strict=True)}

@@ -67,9 +67,8 @@ def fill(
 ) -> Module:
     """The module that `build` makes, with these tensors as its own, in eval mode, without gradients.
 
-    It is built without memory first, so that a file cannot ask for more than it fills. If it has buffers that no
-    file carries, and that `build` does not put on the CPU itself, it is then built once more, for them. Floating
-    point tensors become of the module's dtype. Tensors that are neither parameters nor buffers are not looked after.
+    It is built without memory first, so that a file cannot ask for more than it fills; and once more if it has buffers
+    that no file carries, and that `build` does not put on the CPU itself. Floating point becomes of the module's dtype.
 
     Args:
         build: makes the module; the global random state is left as it was.
@@ -97,8 +96,8 @@ def fill(
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
-    with opened(path) as (file, size):
-        _require_sound(file, size)
+    with opened(path) as (file, _):
+        _require_sound(file)
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # of a damaged file the unpickler may raise nearly any; torch's words do not help
@@ -114,7 +113,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         return {name: _plain(name, value) for name, value in content.items()}
 
 
-def _require_sound(file: BinaryIO, size: int) -> None:
+def _require_sound(file: BinaryIO) -> None:
     """Look through the pickles, which runs nothing: torch.load takes minutes over a name of a million letters."""
     try:
         if file.read(2) != b"PK":
@@ -123,8 +122,6 @@ def _require_sound(file: BinaryIO, size: int) -> None:
                 _require_short(file)
             return
         with zipfile.ZipFile(file) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > size:  # torch.save does not compress
-                raise ValueError("its entries are longer than the file")
             for entry in archive.infolist():
                 if entry.filename.endswith(".pkl"):
                     with archive.open(entry) as pickle:

@@ -219,7 +219,7 @@ def test_torchvisions_go_by_their_file_names(tmp_path: Path) -> None:
     assert typed("add", name, str(tmp_path / "got")).code == 0
     assert typed("path", name).out == f"{cache.folder() / name}\n"
     assert name in typed("list").out
-    assert f"{name}: matches the published beginning of sha256" in typed("verify").out
+    assert f"{name}: matches the published sha256-prefix" in typed("verify").out
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_offline(value: str | None, expected: bool, monkeypatch: pytest.MonkeyPa
 def test_nothing_is_here_and_nothing_is_made() -> None:
     assert cache.candidates(toy()) == []
     assert cache.checked(toy()) is None
-    assert cache.verify(toy()).words == "not here"
+    assert cache.verify(toy()) == (None, None)
     assert not cache.folder().exists()
 
 
@@ -109,8 +109,8 @@ def test_a_file_that_matches_what_is_published(algorithms: tuple[str, ...]) -> N
     assert cache.recorded(weights) is None
     assert cache.checked(weights) == path
     assert cache.recorded(weights) == path
-    verdict = cache.verify(weights)
-    assert (verdict.good, verdict.words) == (True, f"matches the published {' and '.join(algorithms)}")
+    assert cache.verify(weights) == (path, None)
+    assert cache.describe_trust(weights, None) == f"matches the published {' and '.join(algorithms)}"
     (record,) = json.loads((cache.folder() / cache.RECORDS).read_text()).values()
     assert (record["sha256"], record["size"]) == (SHA256, len(DATA))
 
@@ -118,23 +118,24 @@ def test_a_file_that_matches_what_is_published(algorithms: tuple[str, ...]) -> N
 @pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha384", "sha512"])
 def test_a_single_wrong_byte_is_found(algorithm: str) -> None:
     weights = toy(algorithm)
-    placed(weights, DATA[:-1] + b"?")
-    verdict = cache.verify(weights)
-    assert not verdict.good
-    assert re.match(rf"its {algorithm} is [0-9a-f]+, and should be {weights.checksums[algorithm]}", verdict.words)
+    path = placed(weights, DATA[:-1] + b"?")
+    found, mistake = cache.verify(weights)
+    assert found == path
+    assert mistake is not None
+    assert re.match(rf"its {algorithm} is [0-9a-f]+, and should be {weights.checksums[algorithm]}", mistake)
     assert cache.checked(weights) is None
 
 
 def test_every_published_checksum_has_to_match() -> None:
     weights = dataclasses.replace(toy("sha1"), checksums={**toy("sha1").checksums, "md5": "0" * 32})
     placed(weights)
-    assert not cache.verify(weights).good
+    assert cache.checked(weights) is None
 
 
 def test_a_wrong_size_is_said_as_such() -> None:
     weights = toy("sha1")
     placed(weights, DATA[:-1])
-    assert cache.verify(weights).words == "it has 10,239 bytes, not 10,240"
+    assert cache.verify(weights)[1] == "it has 10,239 bytes, not 10,240"
 
 
 def test_a_file_is_read_again_when_it_changed() -> None:
@@ -151,14 +152,13 @@ def test_a_file_is_read_again_when_it_changed() -> None:
 def test_trust_on_first_use_and_the_same_from_then_on() -> None:
     weights = toy()
     path = placed(weights)
-    assert cache.verify(weights).words == "no checksum is published: trusted on first use, and recorded"
-    again = cache.verify(weights)
-    assert again.good
-    assert re.match(r"as on first use \(.*, found in the cache folder\); no checksum is published", again.words)
+    assert cache.verify(weights) == (path, None)
+    assert cache.read_records()["toy"].source == "found in the cache folder"
+    assert cache.verify(weights) == (path, None)
     path.write_bytes(DATA[:-1] + b"?")
-    changed = cache.verify(weights)
-    assert not changed.good
-    assert SHA256 in changed.words
+    _, mistake = cache.verify(weights)
+    assert mistake is not None
+    assert SHA256 in mistake
     assert cache.checked(weights) is None
     path.write_bytes(DATA)
     assert cache.checked(weights) == path
@@ -167,7 +167,7 @@ def test_trust_on_first_use_and_the_same_from_then_on() -> None:
 def test_a_page_is_not_trusted_on_first_use() -> None:
     weights = toy()
     placed(weights, b"\n <!DOCTYPE html><html><body>404</body></html>")
-    assert cache.verify(weights).words == "it is a web page, not a file of weights"
+    assert cache.verify(weights)[1] == "it is a web page, not a file of weights"
 
 
 def test_a_checksum_that_is_published_later_is_asked_for() -> None:
@@ -281,7 +281,7 @@ def test_torch_hubs_copy_is_used_where_it_lies(tmp_path: Path) -> None:
     hub.write_bytes(DATA)
     assert cache.require(weights) == hub
     assert cache.recorded(weights) == hub
-    assert cache.verify(weights).words == f"matches the published beginning of sha256 ({SHA256[:8]})"
+    assert cache.verify(weights) == (hub, None)
     hub.write_bytes(DATA[::-1])
     assert cache.checked(weights) is None
     assert cache.checked(toy("sha256")) is None  # others are not looked for there

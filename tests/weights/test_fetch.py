@@ -259,7 +259,7 @@ def test_what_came_is_kept_for_the_next_time(server: Any) -> None:
     first = server.put("/w", DATA, web.part(HALF), *[web.status(503)] * 4)
     mirrors = [server.put("/a", b"", web.status(404)), server.put("/b", DATA, web.rude, web.rude)]
     weights = toy(first, *mirrors)
-    assert "What came, 0.1 MB, is kept, and fetching again goes on from there." in refused(weights)
+    assert "What came is kept: fetching again goes on from there." in refused(weights)
     assert left_over() == {"toy.bin.part", "toy.bin.part.json"}
     assert is_right(fetch(weights))
     assert server.ranges("/w")[-1] == f"bytes={HALF}-"
@@ -433,15 +433,15 @@ def test_ctrl_c_keeps_what_came(server: Any) -> None:
     assert server.ranges() == [None, f"bytes={kept}-"]
 
 
-def test_waits_are_told_of_and_bounded(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waits_are_announced_and_bounded(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(fetching, "LONGEST_WAIT", 60.0)
     monkeypatch.setattr(fetching.time, "sleep", slept.append)
-    told: list[str] = []
+    lines: list[str] = []
     answers = [web.status(503), web.status(503), web.status(429, Retry_After="7"), web.status(503, Retry_After="9999")]
-    fetch(toy(server.put("/w", DATA, *answers)), told.append)
+    fetch(toy(server.put("/w", DATA, *answers)), lines.append)
     assert slept == [1, 2, 7, 60]
-    assert told[3] == "waiting 7 s to try again: it answers 429 Too Many Requests"
+    assert lines[3] == "waiting 7 s to try again: it answers 429 Too Many Requests"
 
 
 def test_a_long_download_may_fail_often_but_not_in_a_row(server: Any) -> None:
@@ -465,8 +465,8 @@ def test_a_disk_that_is_full(server: Any) -> None:
 
 
 def test_a_disk_without_room_is_seen_before(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1_000_000})())
-    with pytest.raises(WeightsError, match=r"1.0 MB are free, and 0.1 MB are to come. Make room, or set INVSET_CACHE"):
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10_000})())
+    with pytest.raises(WeightsError, match=r"0.0 MB are free, and 0.1 MB are to come. Make room, or set INVSET_CACHE"):
         fetch(toy(server.put("/w", DATA)))
 
 
