@@ -36,9 +36,7 @@ class PixelAscentSettings(RoundSettings):
     jitter is 32 pixels of 224.
     """
 
-    step: float = setting(
-        0.00588, "mean change of a pixel, of 1; without normalise what the gradient is multiplied by"
-    )
+    step: float = setting(0.00588, "mean change of a pixel, of 1; without normalise what the gradient is multiplied by")
     end_step: float | None = setting(None, "the same at a round's end; null: as step")
     normalise: bool = setting(True, "divide the gradient by its mean absolute entry")
     decay: float = setting(0.0, "share of the way to grey at every step", within(0, 1))

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from invset.errors import RunFolderError
-from invset.run.files import read_json, temporary_name, write_atomically, write_json, writing
+from invset.files import temporary_name
+from invset.run.files import read_json, write_atomically, write_json, writing
 from invset.run.journals import Growing
 from invset.run.layout import Layout
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from invset.errors import RunFolderError
-from invset.run.files import write_all, writing
+from invset.run.files import writing
 
 _FLOAT = 4  # bytes of a float32
 
@@ -39,7 +39,9 @@ class Growing:
     def _append(self, data: bytes) -> None:
         with writing(self.path):
             try:
-                write_all(self._file, data)
+                rest = memoryview(data)
+                while rest:  # a disk that fills up takes only some of it at first
+                    rest = rest[os.write(self._file, rest) :]
             except OSError:
                 with suppress(OSError):
                     os.ftruncate(self._file, self.length)  # no half records
