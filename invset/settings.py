@@ -437,7 +437,7 @@ def options(kind: type, given: Mapping[str, Any], owner: str) -> Any:
     known = {entry.name: entry for entry in fields(kind)}
     for name, value in given.items():
         if name not in known:
-            raise ConfigError(f"method.options.{name}: {owner} has {', '.join(known) or 'no settings of its own'}.")
+            raise ConfigError(f"there is no setting 'method.options.{name}': for {owner} {near_names(name, known)}")
         if value is not None and not _is_of_type(value, str(known[name].type)):
             raise ConfigError(f"method.options.{name}={value}: give {describe_type(str(known[name].type))}.")
     settings = kind(**given)

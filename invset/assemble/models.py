@@ -101,7 +101,7 @@ def build_models(settings: ModelSettings, neurons: tuple[str, ...], find: Find =
     starts = usual_starts(settings, generator) if settings.starts == "auto" else settings.starts
     encodes = starts == "random_images" or (starts == "common" and generator.statistics is None)
     if encodes or (starts in FROM_IMAGES and settings.folder):
-        inverse = _build_inverse(encoder, settled, settings.network, network, generator, networks)
+        inverse = build_inverse(encoder, settled, settings.network, network, generator, networks)
     return Models(network, generator, units, encoder, inverse, device, settled, starts)
 
 
@@ -156,7 +156,7 @@ def build_encoder(settled: EncoderSettings, network: Network, networks: Networks
     return Encoder(other, settled.layer)
 
 
-def _build_inverse(
+def build_inverse(
     encoder: Encoder | None,
     settled: EncoderSettings,
     network_settings: NetworkSettings,

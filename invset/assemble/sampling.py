@@ -102,7 +102,7 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     """
     targets = check_targets(settings)
     kind = method_class(settings.method.name)
-    unused = _check_fit(settings, kind)
+    unused = check_fit(settings, kind)
     own = own_settings(settings)
     models = build_models(settings, targets.neurons, find)
     reader = Reader(models.network, models.units, models.encoder)
@@ -119,7 +119,7 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
         objective_scale=None if settings.objective.scale == "auto" else float(settings.objective.scale),
     )
     chains = schedule.chains * schedule.groups
-    size = _batch_size(settings.batch_size, kind, models.device)
+    size = choose_batch_size(settings.batch_size, kind, models.device)
     built: list[tuple[MicroBatches, Fused | None]] = []
 
     def problem_of(read: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Problem:
@@ -200,7 +200,7 @@ def _is_nested(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(isinstance(one, list | tuple) for one in value)
 
 
-def _check_fit(settings: SampleSettings, kind: type[Abilities]) -> list[str]:
+def check_fit(settings: SampleSettings, kind: type[Abilities]) -> list[str]:
     """Refuse settings that do not fit each other; returns the names of those that the method passes over."""
     unused = check_method(settings, kind)
     name, schedule = settings.method.name, settings.schedule
@@ -225,7 +225,7 @@ def _check_fit(settings: SampleSettings, kind: type[Abilities]) -> list[str]:
     return unused
 
 
-def _batch_size(asked: int | str | None, kind: type[Abilities], device: torch.device) -> int | None:
+def choose_batch_size(asked: int | str | None, kind: type[Abilities], device: torch.device) -> int | None:
     """Codes that go through the networks at once; None: all there are, which is halved whenever memory runs out.
 
     Only eq. 16 has more than a GPU can hold; there it begins with many more than a CPU has a use for.

@@ -84,7 +84,7 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
         if error is bug or isinstance(error, InvsetError):
             raise
         if callback.begun is None or isinstance(error, HydraException | OmegaConfBaseException):
-            return complain(_translate(error, command, arguments))
+            return complain(_translate(error, command))
         # The launcher's, which may have lost a process; others may have gone on.
         worst = complain(InvsetError(f"{type(error).__name__}: {' '.join(str(error).split())[:LONG]}"))
     finally:
@@ -92,10 +92,10 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
     return worst if callback.begun is None else max(worst, _conclude(callback.begun, arguments))
 
 
-def _translate(error: Exception, command: str, arguments: Sequence[str]) -> InvsetError:
+def _translate(error: Exception, command: str) -> InvsetError:
     """An error of Hydra's in our words. Raises what is none of those."""
     if isinstance(error, HydraException | OmegaConfBaseException | ValueError):
-        return ConfigError(describe_error(error, command, arguments))
+        return ConfigError(describe_error(error, command))
     if isinstance(error, OSError):
         return RunFolderError(f"{error.filename}: {error.strerror}; choose another hydra.run.dir.")
     raise error

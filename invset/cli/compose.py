@@ -50,7 +50,7 @@ def compose(command: str, overrides: Sequence[str]) -> Any:
         with where:
             return OmegaConf.to_object(hydra.compose(command, [normalise(override) for override in overrides]))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(describe_error(error, command, overrides)) from error
+        raise ConfigError(describe_error(error, command)) from error
 
 
 def parse(command: str, arguments: Sequence[str], words: str) -> Any:

@@ -12,6 +12,8 @@ from invset.cli.overrides import OPTIONS
 from invset.errors import near_names
 from invset.settings import SETTINGS, describe_type, names, walk
 
+LAUNCHERS = ("joblib", "ray", "submitit_local", "submitit_slurm")  # of packages that are extras
+
 
 def advise(name: str, known: Sequence[str]) -> str:
     """What may have been meant by a setting that there is not."""
@@ -20,8 +22,8 @@ def advise(name: str, known: Sequence[str]) -> str:
     return f"did you mean {' or '.join(close)}?" if close else near_names(name, known)
 
 
-def describe_error(error: Exception, command: str, arguments: Sequence[str]) -> str:
-    """One line on an error of Hydra's or omegaconf's; `arguments` are what they were given."""
+def describe_error(error: Exception, command: str) -> str:
+    """One line on an error of Hydra's or omegaconf's."""
     cause = error.__cause__
     text = " ".join(f"{error}".split())
     if isinstance(error, OverrideParseException) or "See https://hydra.cc/docs/1.2/advanced/override_grammar" in text:
@@ -42,9 +44,9 @@ def describe_error(error: Exception, command: str, arguments: Sequence[str]) -> 
         r"(?:In '[^']*': )?Could not find '([^']+)/([^'/]+)'.*?Available options in '[^']*': (.*?)(?: Config|$)",
         text,
     ):
+        if group[1] == "hydra/launcher" and group[2] in LAUNCHERS:
+            return f"{group[1]}={group[2]}: not installed: pip install 'invset[{group[2].split('_')[0]}]'"
         return f"{group[1]}={group[2]}: {near_names(group[2], group[3].split())}"
-    if "hydra_plugins" in text and (launcher := _launcher(arguments)):
-        return f"hydra/launcher={launcher}: not installed: pip install 'invset[{launcher.split('_')[0]}]'"
     detail = " ".join(f"{cause}".split("\n")[0].split()) if isinstance(cause, OmegaConfBaseException) else ""
     if merging := re.match(r"Error merging override (\S+)$", text):
         wanted = _wanted(merging[1].partition("=")[0].lstrip("+"), command)
@@ -62,11 +64,6 @@ def _wanted(name: str, command: str) -> str | None:
     if inner or annotation.startswith("dict"):
         return f"its settings one by one, as {inner[0] if inner else f'{name}.NAME'}=…"
     return describe_type(annotation)
-
-
-def _launcher(arguments: Sequence[str]) -> str | None:
-    chosen = [argument.partition("=")[2] for argument in arguments if argument.startswith("hydra/launcher=")]
-    return chosen[-1] if chosen else None
 
 
 def _lexed(text: str) -> str:

@@ -47,7 +47,7 @@ def task(composed: DictConfig) -> int:
             say(console, _describe_done(begun, status, settings))
             return 0 if status == "complete" else NOT_REACHED
     elif settings.resume is not None:
-        settings = resume.merge(resume.find_run(Path(settings.resume)), settings, job_overrides())
+        settings = resume.merge(Path(settings.resume), settings, job_overrides())
     check_targets(settings)
     settings = resume.settle(settings)
     sampling = processes.assemble(settings)

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from invset.cli import goal
-from invset.cli.schema import SampleConfig
-from invset.run.journal import Journal
+from invset.run import goal
+from invset.run.journals import Journal
+from invset.settings import SampleSettings
 
 SHORT = ("experiment=linear", "schedule.K=4", "method=paper")
 
@@ -145,9 +145,6 @@ def test_extended_to_n_without_a_plateau(invset, here, copied, plateau_run):
     assert summary(folder)["wanted"] == 300
     result = invset("sample", f"resume={folder}")
     assert "this run has all its 300 samples; nothing to do" in result.out
-    overrides = json.loads((folder / "manifest.json").read_text())["overrides"]
-    assert "until=n" in overrides
-    assert "until=plateau" not in overrides
 
 
 def test_extended_and_still_until_the_plateau_it_says_what_to_do(invset, copied, plateau_run):
@@ -191,15 +188,11 @@ def test_distances_are_between_encodings_whatever_is_maximised(invset, here, min
 
 
 def test_the_goal_of_a_summary():
-    config = SampleConfig(n=300)
-    before = {"status": "complete", "wanted": 300}  # as runs wrote it before there was a choice
-    assert goal.is_of(before, config)
-    assert not goal.is_of(before, SampleConfig(n=400))
-    assert not goal.is_of(before, SampleConfig(n=300, until="plateau"))
-    told = goal.told(SampleConfig(n=300, until="plateau"), 210, plateau=True)
-    assert told == {"wanted": 210, "n": 300, "until": "plateau", "gain": 0.05}
-    assert goal.is_of(told, SampleConfig(n=300, until="plateau"))
-    assert not goal.is_of(told, SampleConfig(n=300, until="plateau", gain=0.01))
-    assert not goal.is_of(told, config)
-    assert goal.is_of(goal.told(config, 300, plateau=True), SampleConfig(n=300, gain=0.5)), "n samples, whatever gain"
-    assert goal.told(config, 300, plateau=True)["wanted"] == 300
+    settings, plateau = SampleSettings(n=300), SampleSettings(n=300, until="plateau")
+    ended = goal.describe(plateau, 210, plateau=True)
+    assert ended == {"wanted": 210, "n": 300, "until": "plateau", "gain": 0.05}
+    assert goal.is_reached(ended, plateau)
+    assert not goal.is_reached(ended, SampleSettings(n=300, until="plateau", gain=0.01))
+    assert not goal.is_reached(ended, settings)
+    assert goal.is_reached(goal.describe(settings, 300, plateau=True), SampleSettings(n=300, gain=0.5)), "n, any gain"
+    assert goal.describe(settings, 300, plateau=True)["wanted"] == 300

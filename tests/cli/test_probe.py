@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 
-from invset.cli.probe import SUGGESTED, Survey, suggested_ranges
+from invset.survey import SUGGESTED, Survey
 
 FEW = ("codes=16", "chains=4", "steps=8")
 
@@ -71,7 +71,7 @@ def _survey(random: list[float], ascents: list[float], real: list[float] | None 
 
 
 def test_suggested_ranges_lie_between_usual_and_reachable():
-    found = suggested_ranges(_survey([0.0, 1.0], [100.0, 101.0, 102.0]))
+    found = _survey([0.0, 1.0], [100.0, 101.0, 102.0]).ranges
     assert found == [(20, 40), (40, 60), (60, 80)]
     assert found[0][0] >= 0.95
     assert found[-1][1] <= 0.95 + 0.8 * (102 - 0.95)
@@ -80,8 +80,8 @@ def test_suggested_ranges_lie_between_usual_and_reachable():
 
 
 def test_real_codes_count_before_random_ones():
-    assert suggested_ranges(_survey([500.0] * 3, [100.0, 101.0, 102.0], real=[0.0, 1.0]))
-    assert suggested_ranges(_survey([0.0] * 3, [100.0, 101.0, 102.0], real=[500.0] * 3)) == []
+    assert _survey([500.0] * 3, [100.0, 101.0, 102.0], real=[0.0, 1.0]).ranges
+    assert _survey([0.0] * 3, [100.0, 101.0, 102.0], real=[500.0] * 3).ranges == []
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 37.0, 1e6])
@@ -89,7 +89,7 @@ def test_real_codes_count_before_random_ones():
 def test_suggested_ranges_at_any_scale(scale, shift):
     random = [(shift + value) * scale for value in (0.0, 0.1, 0.2)]
     ascents = [(shift + value) * scale for value in (4.0, 5.0, 6.0)]
-    found = suggested_ranges(_survey(random, ascents))
+    found = _survey(random, ascents).ranges
     assert 2 <= len(found) <= SUGGESTED
     for low, high in found:
         assert (shift + 0.1) * scale < low < high < (shift + 6) * scale
@@ -100,12 +100,12 @@ def test_suggested_ranges_at_any_scale(scale, shift):
     [([0.0, 0.0], [0.0, 0.0]), ([5.0, 6.0], [1.0, 2.0]), ([float("nan")] * 2, [1.0, 2.0])],
 )
 def test_nothing_to_suggest(random, ascents):
-    assert suggested_ranges(_survey(random, ascents)) == []
+    assert _survey(random, ascents).ranges == []
 
 
 def test_chains_that_never_moved_do_not_count():
-    assert suggested_ranges(_survey([0.0, 0.0], [0.0, 0.0, 0.0, 10.0, 10.0]))
-    assert suggested_ranges(_survey([0.0, 0.0], [10.0]))
+    assert _survey([0.0, 0.0], [0.0, 0.0, 0.0, 10.0, 10.0]).ranges
+    assert _survey([0.0, 0.0], [10.0]).ranges
 
 
 def test_memory_that_runs_out_halves_batches(invset, here, mini_run, monkeypatch):

@@ -9,28 +9,29 @@ import pytest
 import torch
 from rich.console import Console
 
-from invset.cli.progress import Display, acceptance, seeding_note
+from invset.cli.sampling.progress import Display, acceptance, seeding_note
 from invset.run.recorder import Tally
 from invset.run.runner import Progress
 
 
-class Info(NamedTuple):
+class Shown(NamedTuple):
     """What is shown of a step."""
 
-    phase: str
-    outer: int
+    sampling: torch.Tensor
+    outer: torch.Tensor
     feasible: torch.Tensor
     violation: torch.Tensor
 
 
-def progress(phase: str, feasible: list[bool], violation: list[list[float]], tally: Tally, samples: int) -> Progress:
-    info = Info(phase, 1, torch.tensor(feasible), torch.tensor(violation))
-    return Progress(info, tally, samples, 20)  # type: ignore[arg-type]
+def progress(sampling: bool, inside: list[bool], violation: list[list[float]], tally: Tally, samples: int) -> Progress:
+    chains = len(inside)
+    step = Shown(torch.tensor([sampling] * chains), torch.ones(chains), torch.tensor(inside), torch.tensor(violation))
+    return Progress(step, tally, samples, 20)  # type: ignore[arg-type]
 
 
-SEEDING = progress("seeding", [True, False], [[0.0, 0.0], [3.25, 0.0]], Tally(), 0)
+SEEDING = progress(False, [True, False], [[0.0, 0.0], [3.25, 0.0]], Tally(), 0)
 SAMPLING = progress(
-    "sampling", [True, True], [[0.0, 0.0]] * 2, Tally(samples=6, candidates=7, seconds=2.0, tried=8, accepted=6), 6
+    True, [True, True], [[0.0, 0.0]] * 2, Tally(samples=6, candidates=7, seconds=2.0, tried=8, accepted=6), 6
 )
 
 
@@ -77,4 +78,4 @@ def test_seeding_note():
 
 @pytest.mark.parametrize(("tally", "share"), [(Tally(), 1.0), (Tally(tried=10, accepted=4, candidates=2), 0.4)])
 def test_acceptance(tally, share):
-    assert acceptance(progress("sampling", [True] * 2, [[0.0]] * 2, tally, 2)) == share
+    assert acceptance(progress(True, [True] * 2, [[0.0]] * 2, tally, 2)) == share

@@ -317,17 +317,24 @@ def test_a_full_disk(invset, here, linear, linear_run, monkeypatch, results, ful
     import errno
     import os
 
-    real, written = os.write, [0]
+    real, real_bytes, written = os.write, Path.write_bytes, [0]
+
+    def fill(path: Path) -> None:
+        written[0] += full in str(path.relative_to(here))
+        if written[0] > 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     def write(file: int, data: bytes) -> int:
-        if full in str(Path(f"/proc/self/fd/{file}").readlink()):
-            written[0] += 1
-            if written[0] > 4:
-                raise OSError(errno.ENOSPC, "No space left on device")
+        fill(Path(f"/proc/self/fd/{file}").readlink())
         return real(file, data)
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        fill(path.resolve())
+        return real_bytes(path, data)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", write)
+        patch.setattr(Path, "write_bytes", write_bytes)
         result = invset(*linear, "hydra.run.dir=run")
     assert result.code == 1
     assert result.err.count("\n") == 1, result.err

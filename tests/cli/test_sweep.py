@@ -21,8 +21,7 @@ from PIL import Image
 
 from invset.cli.main import run
 from invset.cli.signals import Interrupted
-from invset.cli.sweep import ended, settings
-from invset.errors import ConfigError, RunFolderError
+from invset.cli.sweep.jobs import read_jobs, settings_of
 
 RANGES = ("[0.6, 0.7]", "[1.5, 2]")  # the second cannot be reached
 JOBS = "0123"
@@ -53,7 +52,8 @@ def files(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def found(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    """All files but Hydra's own, which it writes anew each time."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and ".hydra" not in path.parts)
 
 
 def made(folder: Path) -> dict[str, bytes]:
@@ -62,7 +62,7 @@ def made(folder: Path) -> dict[str, bytes]:
     return {
         f"{path.relative_to(folder)}": path.read_bytes()
         for path in found(folder)
-        if path.name.endswith(kept) and ".hydra" not in path.parts and path.name != "overview.png"
+        if path.name.endswith(kept) and path.name != "overview.png"
     }
 
 
@@ -80,12 +80,7 @@ def no_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(*arguments: object) -> None:
         raise AssertionError("networks were built")
 
-    monkeypatch.setattr("invset.cli.build.sampling", build)
-
-
-def set_job(job: Path, **entries: object) -> None:
-    path = job / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+    monkeypatch.setattr("invset.assemble.sampling.assemble", build)
 
 
 def record(folder: Path, *added: str) -> None:
@@ -118,9 +113,9 @@ def test_a_finished_sweep_is_left_as_it_is_and_no_network_is_built(invset, sweep
     no_networks(monkeypatch)
     result = invset("sample", "resume=sweep")
     assert (result.code, result.err) == (3, "")
-    told = ("done already", "done already: unreachable, 0 of 8")
-    lines = [f"output:1 in {RANGES[index % 2]}: {told[index % 2]}" for index in range(4)]
-    assert result.out.splitlines() == [*lines, "sweep/overview.png"]
+    told = ("complete", "unreachable, 0 of 8")
+    lines = [f"sweep/{index}: output:1 in {RANGES[index % 2]}: done already: {told[index % 2]}" for index in range(4)]
+    assert result.out.splitlines() == [*lines, "4 jobs: 2 complete, 2 unreachable", "sweep/overview.png"]
     assert {job: files(sweep / job) for job in JOBS} == before
     assert pixels(sweep / "overview.png") == pixels(finished / "overview.png")
     again = invset(*COMMAND, "hydra.sweep.dir=sweep")
@@ -147,7 +142,7 @@ def test_only_what_is_missing_is_done(invset, sweep, finished, command):
 
 @pytest.mark.parametrize("fatal", [1, 14])
 def test_interrupted_and_resumed(invset, here, finished, monkeypatch, fatal):
-    from invset.run.journal import Journal
+    from invset.run.journals import Journal
 
     real, count = Journal.append, [0]
 
@@ -181,7 +176,7 @@ def test_a_process_killed(invset, here):
     assert process.wait() == -signal.SIGKILL
     result = invset("sample", "resume=killed")
     assert (result.code, result.err) == (0, "")
-    assert "output:1 in [0.8, 0.802]: done already" in result.out
+    assert "killed/0: output:1 in [0.8, 0.802]: done already" in result.out
     assert "going on from the last checkpoint" in result.out
     assert made(here / "killed") == made(here / "whole")
 
@@ -198,7 +193,7 @@ def test_an_interruption_of_the_overview(invset, sweep, monkeypatch):
     def save(*arguments: object) -> None:
         raise Interrupted(signal.SIGTERM)
 
-    monkeypatch.setattr("invset.cli.sweep_overview.save_picture", save)
+    monkeypatch.setattr("invset.cli.sweep.overview.save_picture", save)
     result = invset("sample", "resume=sweep")
     assert result.code == 143
     assert result.out.splitlines()[-1] == "to go on: invset sample resume=sweep"
@@ -216,23 +211,18 @@ def test_a_larger_n_extends_all_runs(invset, here, sweep):
     shrunk = invset("sample", "resume=sweep", "n=8")
     assert shrunk.code == 2
     assert "n may grow, not shrink to 8" in shrunk.err
-    without = [argument for argument in COMMAND if argument != "n=8"]
-    assert "+n" not in invset(*without, "hydra.sweep.dir=sweep").err
-    assert "-n=11" in invset(*without, "hydra.sweep.dir=sweep").err
-    assert files(sweep) == before
-
-
-def test_a_run_that_needs_no_extension_to_be_on_another_device(sweep):
-    assert ended(sweep / "0", [*COMMAND[2:], "device=cpu", "seed=0", "range=[0.6,0.7]"]) == "complete"
+    assert {name for name, file in files(sweep).items() if before.get(name) != file} <= {
+        "multirun.yaml", "overview.png", "overview.csv", *(f"{job}/failure.txt" for job in JOBS)
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("added", "told"),
     [
-        (("seed=0,1,2",), "-seed=0,1; +seed=0,1,2"),
-        (("schedule.K=5",), "-schedule.K=4; +schedule.K=5"),
-        (("network.name=x",), "+network.name=x"),
-        (("n=8,9",), "-n=8; +n=8,9"),
+        (("seed=0,1,2",), "seed=0,1,2"),
+        (("schedule.K=5",), "schedule.K=5"),
+        (("network.name=x",), "network.name=x"),
+        (("n=8,9",), "n=8,9"),
     ],
 )
 def test_a_sweep_of_other_settings_is_refused(invset, sweep, added, told):
@@ -241,6 +231,7 @@ def test_a_sweep_of_other_settings_is_refused(invset, sweep, added, told):
         result = invset(*command)
         assert (result.code, result.out) == (2, "")
         assert result.err.count("\n") == 1
+        assert "holds a sweep of other settings" in result.err
         assert told in result.err
     assert files(sweep) == before
 
@@ -249,7 +240,7 @@ def test_a_sweep_in_another_order_is_refused(invset, sweep):
     swept = [argument for argument in COMMAND if not argument.startswith("seed")]
     result = invset(*swept, "seed=0,1", "hydra.sweep.dir=sweep")
     assert result.code == 2
-    assert "it sweeps over seed, range, in this order" in result.err
+    assert "Give the same, in the same order" in result.err
 
 
 def test_a_folder_of_a_sweep_that_never_began_takes_another(invset, here):
@@ -267,8 +258,8 @@ def test_a_job_whose_folder_holds_another_run(invset, sweep):
     result = invset("sample", "resume=sweep")
     assert result.code == 3
     assert result.err.count("\n") == 1
-    assert "2 holds a run of other settings ('-' the run's, '+' yours): -seed=0; +seed=1" in result.err
-    assert files(sweep / "2") == before
+    assert "2 holds a run of other settings: seed is 0, not 1" in result.err
+    assert {name: file for name, file in files(sweep / "2").items() if name != "failure.txt"} == before
     assert [row["status"] for row in table(sweep)] == ["complete", "unreachable", "failed", "unreachable"]
     assert table(sweep)[2]["samples"] == ""
 
@@ -276,14 +267,38 @@ def test_a_job_whose_folder_holds_another_run(invset, sweep):
 def test_a_damaged_run(invset, sweep):
     (sweep / "0" / "images" / "0001.png").write_bytes(b"\x89PNG")
     (sweep / "0" / "images" / "0008.png").write_bytes(b"\x89PNG")
-    (sweep / "1" / "manifest.json").write_text("{")
+    (sweep / "1" / "summary.json").write_text("{")
     (sweep / "2" / "activations.csv").write_text("sample\n1\n")
-    result = invset("sample", "resume=sweep")
-    assert result.code == 3
-    assert len(result.err.splitlines()) == 3
-    assert "manifest.json: not JSON" in result.err
-    assert "cannot be read as an image" in result.err
-    assert [row["status"] for row in table(sweep)] == ["damaged", "damaged", "damaged", "unreachable"]
+    result = invset("overview", "sweep")
+    assert (result.code, result.err) == (1, "")
+    rows = table(sweep)
+    assert [row["status"] for row in rows] == ["damaged", "damaged", "damaged", "unreachable"]
+    assert "cannot be read as an image" in rows[0]["error"]
+    assert "summary.json: not JSON" in rows[1]["error"]
+
+
+def test_an_overview_of_what_is_there(invset, sweep):
+    """Missing, cut short, running, failed: whatever launcher ran it, and wherever it stands."""
+    from invset.run.folder import RunFolder
+
+    shutil.rmtree(sweep / "3")
+    (sweep / "1" / "summary.json").unlink()
+    (sweep / "2" / "failure.txt").write_text("no such thing")
+    with RunFolder.reopen(sweep / "0"):
+        result = invset("overview", "sweep")
+    assert (result.code, result.err) == (1, "")
+    assert [job.status for job in read_jobs(sweep)] == ["complete", "cut short", "failed", "missing"]
+    assert [row["status"] for row in table(sweep)] == ["running", "cut short", "failed", "missing"]
+    assert "4 jobs: 1 running, 1 cut short, 1 failed, 1 missing" in result.out
+    assert "sweep/2: failed: no such thing" in result.out
+    assert "to do what is missing: invset sample resume=sweep" in result.out
+    assert invset("sample", "resume=sweep").code == 3
+    assert [row["status"] for row in table(sweep)] == ["complete", "unreachable", "complete", "unreachable"]
+
+
+def test_an_overview_of_no_sweep(invset, here):
+    assert "there is no sweep here" in invset("overview", "nowhere").err
+    assert "overview of what?" in invset("overview").err
 
 
 def test_an_overview_that_cannot_be_written(invset, sweep):
@@ -360,36 +375,29 @@ EVIL = "# @package _global_\nhydra:\n  callbacks:\n    x:\n      _target_: os.mk
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    "override",
     [
-        ("network.factory=nets:mine", "calls a function, network.factory=nets:mine. If it is yours"),
-        ("experiment={}", "may bring settings from elsewhere"),
-        ("+experiment=linear,{}", "may bring settings from elsewhere"),
-        ("schedule@hydra.launcher=paper", "may bring settings from elsewhere"),
-        ("network={{kind: custom, factory: 'os:getcwd'}}", "may bring settings from elsewhere"),
+        "network.factory=nets:mine",
+        "experiment={}",
+        "+experiment=linear,{}",
+        "schedule@hydra.launcher=paper",
+        "network={{kind: custom, factory: 'os:getcwd'}}",
     ],
 )
-def test_what_could_run_something_is_to_be_given_again(invset, here, sweep, linear_run, override, told):
+def test_what_could_run_something_is_to_be_given_again(invset, here, sweep, override):
     (here / "evil.yaml").write_text(EVIL.format(here / "made"))
     configs = Path(__file__).parents[2] / "configs" / "experiment"
-    override = override.format(os.path.relpath(here / "evil", configs))
+    record(sweep, override.format(os.path.relpath(here / "evil", configs)))
     before = files(sweep)
-    record(sweep, override)
-    shutil.copytree(linear_run, here / "run")
-    saved = json.loads((here / "run" / "manifest.json").read_text())["overrides"]
-    set_job(here / "run", overrides=[*saved, override])
-    for folder in ("sweep", "run"):
-        result = invset("sample", f"resume={folder}", "n=30")
-        assert (result.code, result.out) == (2, "")
-        assert told in result.err
+    result = invset("sample", "resume=sweep", "n=30")
+    assert (result.code, result.out) == (2, "")
+    assert "may run code or bring settings from elsewhere. If it is yours, add " in result.err
     assert not (here / "made").exists()
-    assert {name: before[name] for name in before if name != "multirun.yaml"} == {
-        name: value for name, value in files(sweep).items() if name != "multirun.yaml"
-    }
+    assert files(sweep) == before
 
 
 @pytest.mark.parametrize("text", ["", "- 3\n", "hydra: [\n", "hydra: {overrides: {task: 3}, sweep: {subdir: x}}\n",
-                                  "hydra: 3", "[" * 5000, "#" * 2**21])  # fmt: skip
+                                  "hydra: 3", "[" * 5000])  # fmt: skip
 def test_a_record_that_is_damaged(invset, sweep, text):
     (sweep / "multirun.yaml").write_text(text)
     result = invset("sample", "resume=sweep")
@@ -421,33 +429,6 @@ def test_experiments_that_bring_their_ranges(invset, here):
     assert "experiment=a: there are linear" in invset("sample", "resume=sweep").err
 
 
-def test_ended(sweep):
-    given = ["range=[0.6, 0.7]", "seed='0'", "+experiment=linear", *COMMAND[3:5], *COMMAND[7:], "hydra.run.dir=x"]
-    assert ended(sweep / "0", given) == "complete"
-    assert ended(sweep / "1", [*given, "range=[1.5,2]"]) == "unreachable"
-    assert ended(sweep / "none", given) is None
-    for other in ("seed=1", "n=9", "network.weights=x", "+network.options.x=1"):
-        with pytest.raises(ConfigError, match="holds a run of other settings"):
-            ended(sweep / "0", [*given, other])
-    assert ended(sweep / "0", [*given, "n=9"], extending=True) is None
-    set_job(sweep / "0", invset="0.0.1")
-    assert ended(sweep / "0", given) is None, "another version may sample otherwise"
-    (sweep / "2" / "summary.json").unlink()
-    assert ended(sweep / "2", [*given, "seed=1"]) is None
-    set_job(sweep / "3", overrides="x")
-    with pytest.raises(RunFolderError, match="its overrides are no list of texts"):
-        ended(sweep / "3", given)
-
-
-def test_ended_while_an_extension_was_killed(sweep):
-    given = ["range=[0.6, 0.7]", "seed=0", "experiment=linear", "schedule.K=4", *COMMAND[7:], "n=9"]
-    set_job(sweep / "0", overrides=given)
-    assert ended(sweep / "0", given) is None, "before config.yaml was written"
-    config = sweep / "0" / "config.yaml"
-    config.write_text(config.read_text().replace("\nn: 8\n", "\nn: 9\n"))
-    assert ended(sweep / "0", given) is None, "after it"
-
-
 def test_overrides_are_the_same_however_they_are_written():
-    assert settings(["a='b:c'", "x=[1, 2]", "+y={k: 1}"]) == settings(["y={k:1}", "x=[1,2]", r"a=b\:c"])
-    assert settings(["a=1", "a=2", "device=cpu", "hydra.x=1", "~hydra.y"]) == {"a": "a=2", "device": "device=cpu"}
+    assert settings_of(["a='b:c'", "x=[1, 2]", "+y={k: 1}"]) == settings_of(["y={k:1}", "x=[1,2]", r"a=b\:c"])
+    assert settings_of(["a=1", "a=2", "device=cpu", "hydra.x=1", "~hydra.y"]) == {"a": "a=2", "device": "device=cpu"}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from invset.cli.overrides import key_of, quote, value_of
-from invset.cli.sampling.resume import MAY_DIFFER
+from invset.cli.sampling.resume import MAY_DIFFER, find_run
 from invset.cli.sweep.jobs import holds_sweep, read_record, settings_of
 from invset.errors import ConfigError
 from invset.settings import SampleSettings, names
@@ -33,6 +33,7 @@ def complete_arguments(given: list[str]) -> list[str]:
         return _resume_sweep(folder, given)
     if len(folders) > 1 or set(FLAGS) & set(given):
         raise ConfigError("resume= goes on with one run, or one sweep: give one folder, and no -m.")
+    find_run(folder)
     # Hydra's own output goes nowhere: the folder has what it wrote the first time.
     others = [argument for argument in given if not argument.startswith("resume=")]
     name = quote(str(folder))
@@ -42,7 +43,8 @@ def complete_arguments(given: list[str]) -> list[str]:
 def _resume_sweep(folder: Path, given: Sequence[str]) -> list[str]:
     record = read_record(folder)
     new = {key_of(argument) for argument in given if "=" in argument}
-    saved = [override for override in record["overrides"]["task"] if not key_of(override).startswith("hydra")]
+    task = record["overrides"]["task"]
+    saved = [override for override in task if not key_of(override).startswith("hydra") and override[:1] != "-"]
     if record["sweep"]["subdir"] != SUBDIR and "hydra.sweep.subdir" not in new:
         raise ConfigError(
             f"resume={folder}: the folders of this sweep were named by hydra.sweep.subdir={record['sweep']['subdir']}: "

@@ -6,22 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from invset.cli.schema import MethodConfig, ProbeConfig, SampleConfig, ScheduleConfig
-from invset.cli.usual_starts import usual_starts
+from invset.assemble.models import usual_starts
 from invset.errors import ConfigError
 from invset.models.registry import build_generator
+from invset.settings import MethodSettings, ProbeSettings, SampleSettings, ScheduleSettings
 
-MANY = SampleConfig(method=MethodConfig("multistart"))
-PAPER = SampleConfig(method=MethodConfig("paper"))
+MANY = SampleSettings(method=MethodSettings("multistart"))
+PAPER = SampleSettings(method=MethodSettings("paper"))
 
 
 @pytest.mark.parametrize(
     ("config", "mini", "pixels", "unknown"),
     [
         (MANY, "mixed", "normal", "random_images"),
-        (replace(MANY, schedule=ScheduleConfig(K=10**6)), "normal", "normal", "random_images"),
+        (replace(MANY, schedule=ScheduleSettings(K=10**6)), "normal", "normal", "random_images"),
         (PAPER, "normal", "normal", "random_images"),
-        (ProbeConfig(folder="x"), "normal", "normal", "random_images"),
+        (ProbeSettings(folder="x"), "normal", "normal", "random_images"),
         (replace(MANY, folder="x"), "mixed", "mixed", None),
     ],
 )

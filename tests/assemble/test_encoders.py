@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from invset.cli import build, encoder
-from invset.cli.encoder import Networks, built_encoder, inverse_encoder, settled_encoder
-from invset.cli.schema import EncoderConfig, GeneratorConfig, NetworkConfig, ProbeConfig
+from invset.assemble import models
+from invset.assemble.models import Networks, build_encoder, build_inverse, settle_encoder
 from invset.errors import ConfigError
 from invset.models.network import Generator, Network
+from invset.settings import EncoderSettings, GeneratorSettings, NetworkSettings, ProbeSettings
 
-AUTO, OWN = EncoderConfig("auto", None), EncoderConfig("own", None)
+AUTO, OWN = EncoderSettings("auto", None), EncoderSettings("own", None)
 
 
 class Layers(nn.Module):
@@ -49,7 +49,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
-    monkeypatch.setattr(encoder, "build_network", made.build)
+    monkeypatch.setattr(models, "build_network", made.build)
     return made
 
 
@@ -65,41 +65,41 @@ def generator(inverts: tuple[str, str] | None) -> Generator:
         (AUTO, "torchvision", ("caffenet", "fc6"), ("same", "fc6")),
         (AUTO, "linear", ("caffenet", "fc6"), ("caffenet", "fc6")),
         (AUTO, "linear", None, ("mini", "fc6")),
-        (EncoderConfig("auto", "out"), "linear", ("caffenet", "fc6"), ("same", "out")),
+        (EncoderSettings("auto", "out"), "linear", ("caffenet", "fc6"), ("same", "out")),
         (OWN, "torchvision", ("caffenet", "fc6"), ("caffenet", "fc6")),
         (OWN, "caffenet", ("caffenet", "fc6"), ("same", "fc6")),
-        (EncoderConfig("own", "fc7"), "linear", ("caffenet", "fc6"), ("caffenet", "fc7")),
-        (EncoderConfig("same", "out"), "linear", None, ("same", "out")),
-        (EncoderConfig("mini", "fc7"), "caffenet", ("caffenet", "fc6"), ("mini", "fc7")),
-        (EncoderConfig("none", None), "caffenet", ("caffenet", "fc6"), ("none", None)),
+        (EncoderSettings("own", "fc7"), "linear", ("caffenet", "fc6"), ("caffenet", "fc7")),
+        (EncoderSettings("same", "out"), "linear", None, ("same", "out")),
+        (EncoderSettings("mini", "fc7"), "caffenet", ("caffenet", "fc6"), ("mini", "fc7")),
+        (EncoderSettings("none", None), "caffenet", ("caffenet", "fc6"), ("none", None)),
     ],
 )
 def test_what_it_settles_to(
-    world: World, config: EncoderConfig, kind: str, inverts: tuple[str, str] | None, settled: tuple[str, str | None]
+    world: World, config: EncoderSettings, kind: str, inverts: tuple[str, str] | None, settled: tuple[str, str | None]
 ) -> None:
-    found = settled_encoder(config, NetworkConfig(kind), world.build(kind), generator(inverts))
+    found = settle_encoder(config, NetworkSettings(kind), world.build(kind), generator(inverts))
     assert (found.network, found.layer) == settled
 
 
 def test_what_describes_no_network_is_refused(world: World) -> None:
-    network, caffenet = world.build("caffenet"), NetworkConfig("caffenet")
+    network, caffenet = world.build("caffenet"), NetworkSettings("caffenet")
     for config in (replace(AUTO, weights="x.pt"), replace(OWN, options={"size": 3})):
         with pytest.raises(ConfigError, match="describes a network of its own"):
-            settled_encoder(config, caffenet, network, generator(("caffenet", "fc6")))
+            settle_encoder(config, caffenet, network, generator(("caffenet", "fc6")))
     with pytest.raises(ConfigError, match="inverts"):
-        settled_encoder(OWN, caffenet, network, generator(None))
+        settle_encoder(OWN, caffenet, network, generator(None))
     with pytest.raises(ConfigError, match="did you mean caffenet"):
-        settled_encoder(EncoderConfig("caffenett", "fc6"), caffenet, network, generator(None))
+        settle_encoder(EncoderSettings("caffenett", "fc6"), caffenet, network, generator(None))
 
 
 def test_the_same_settings_are_the_same_network(world: World) -> None:
     placed: list[Network] = []
     networks = Networks(placed.append)
-    studied = NetworkConfig("caffenet", weights="random", labels="names.txt", options={"mean": None})
+    studied = NetworkSettings("caffenet", weights="random", labels="names.txt", options={"mean": None})
     network = networks.get("caffenet", studied)
-    encoding = EncoderConfig("caffenet", "fc6", weights="random", options={"random_seed": 0})
-    assert built_encoder(encoding, network, networks).network is network
-    other = built_encoder(replace(encoding, options={"random_seed": 1}), network, networks)
+    encoding = EncoderSettings("caffenet", "fc6", weights="random", options={"random_seed": 0})
+    assert build_encoder(encoding, network, networks).network is network
+    other = build_encoder(replace(encoding, options={"random_seed": 1}), network, networks)
     assert other.network is not network
     assert placed == [network, other.network]
 
@@ -107,26 +107,28 @@ def test_the_same_settings_are_the_same_network(world: World) -> None:
 def test_starts_are_encoded_by_what_the_generator_inverts(world: World) -> None:
     """Not by any layer of as many numbers."""
     networks = Networks(lambda _: None)
-    config = NetworkConfig("torchvision", name="alexnet")
+    config = NetworkSettings("torchvision", name="alexnet")
     network, toy = networks.get("torchvision", config), generator(("caffenet", "fc6"))
-    settled = settled_encoder(AUTO, config, network, toy)
-    near = built_encoder(settled, network, networks)
+    settled = settle_encoder(AUTO, config, network, toy)
+    near = build_encoder(settled, network, networks)
     assert near.network is network
-    inverse = inverse_encoder(near, settled, config, network, toy, networks)
+    inverse = build_inverse(near, settled, config, network, toy, networks)
     assert (inverse.network.name, inverse.layer) == ("caffenet", "fc6")
-    none = EncoderConfig("none", None)
-    assert inverse_encoder(None, none, config, network, toy, networks).network is inverse.network
-    assert inverse_encoder(near, settled, config, network, generator(None), networks) is near
-    own = EncoderConfig("caffenet", "fc6", weights="random")
-    given = built_encoder(own, network, networks)
-    assert inverse_encoder(given, own, config, network, toy, networks) is given
+    none = EncoderSettings("none", None)
+    assert build_inverse(None, none, config, network, toy, networks).network is inverse.network
+    assert build_inverse(near, settled, config, network, generator(None), networks) is near
+    own = EncoderSettings("caffenet", "fc6", weights="random")
+    given = build_encoder(own, network, networks)
+    assert build_inverse(given, own, config, network, toy, networks) is given
 
 
 @pytest.mark.parametrize("starts", ["auto", "normal"])
 def test_nothing_is_built_that_is_not_used(world: World, starts: str) -> None:
-    config = ProbeConfig(NetworkConfig("mini"), GeneratorConfig("mini"), EncoderConfig("none", None), starts=starts)
-    models = build.models(config, ("fc7:1",))
-    assert (models.encoder, models.inverse, models.starts) == (None, None, "normal")
+    config = ProbeSettings(
+        NetworkSettings("mini"), GeneratorSettings("mini"), EncoderSettings("none", None), starts=starts
+    )
+    built = models.build_models(config, ("fc7:1",))
+    assert (built.encoder, built.inverse, built.starts) == (None, None, "normal")
     assert world.built == ["mini"]
 
 
@@ -134,10 +136,10 @@ def test_nothing_is_built_that_is_not_used(world: World, starts: str) -> None:
 def test_random_images_are_encoded_for_the_generator_whatever_measures_distances(
     world: World, monkeypatch: pytest.MonkeyPatch, starts: str
 ) -> None:
-    monkeypatch.setattr(build, "build_generator", lambda *_, **__: generator(("caffenet", "fc6")))
-    network = NetworkConfig("torchvision", name="alexnet")
-    config = ProbeConfig(network, GeneratorConfig("toy"), EncoderConfig("none", None), starts=starts)
-    models = build.models(config, ("fc7:1",))
-    assert models.encoder is None
-    assert models.inverse is not None
-    assert (models.inverse.network.name, models.inverse.layer) == ("caffenet", "fc6")
+    monkeypatch.setattr(models, "build_generator", lambda *_, **__: generator(("caffenet", "fc6")))
+    network = NetworkSettings("torchvision", name="alexnet")
+    config = ProbeSettings(network, GeneratorSettings("toy"), EncoderSettings("none", None), starts=starts)
+    built = models.build_models(config, ("fc7:1",))
+    assert built.encoder is None
+    assert built.inverse is not None
+    assert (built.inverse.network.name, built.inverse.layer) == ("caffenet", "fc6")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from invset.cli.own_folder import new
+from invset.cli.unique_folder import make_folder
 
 QUICK = ("sample", "experiment=linear", "n=8", "schedule.K=4", "range=[0.6,0.7]")
 SECOND = "12-00-00"
@@ -77,5 +77,5 @@ def test_a_folder_that_the_user_chose_is_taken_once(invset, here):
 
 def test_what_is_in_the_way_is_left_to_others(here):
     (here / "file").write_text("")
-    assert new("file/run") == "file/run"
-    assert [new("a/b"), new("a/b"), new("a/b")] == ["a/b", "a/b-2", "a/b-3"]
+    assert make_folder("file/run") == "file/run"
+    assert [make_folder("a/b") for _ in range(3)] == ["a/b", "a/b-2", "a/b-3"]

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from invset.cli.device import LARGE, batch_size, place, prepare_torch
+from invset.assemble.device import place, prepare_torch
+from invset.assemble.methods import method_class
+from invset.assemble.sampling import LARGE_MICRO_BATCH, MICRO_BATCH, choose_batch_size
 from invset.errors import ConfigError
 from invset.models.network import Network
 
@@ -30,7 +32,7 @@ def test_float32_is_whole_in_convolutions_too(flags: None) -> None:
 
 
 def test_tf32_without_a_gpu_is_refused(flags: None) -> None:
-    with pytest.raises(ConfigError, match="precision=tf32 is a way of GPUs, and the device is cpu"):
+    with pytest.raises(ConfigError, match="precision=tf32 is for GPUs, and the device is cpu"):
         prepare_torch("cpu", None, "tf32")
 
 
@@ -88,11 +90,11 @@ def test_a_network_that_cannot_be_run_with_channels_last_is_run_as_it_is() -> No
     ("asked", "method", "device", "size"),
     [
         ("auto", "multistart", "cuda", None),
-        ("auto", "full", "cpu", None),
-        ("auto", "full", "cuda", LARGE),
-        (None, "full", "cuda", LARGE),
+        ("auto", "full", "cpu", MICRO_BATCH),
+        ("auto", "full", "cuda", LARGE_MICRO_BATCH),
+        (None, "full", "cuda", LARGE_MICRO_BATCH),
         (7, "full", "cuda", 7),
     ],
 )
 def test_codes_at_once(asked: int | str | None, method: str, device: str, size: int | None) -> None:
-    assert batch_size(asked, method, torch.device(device)) == size
+    assert choose_batch_size(asked, method_class(method), torch.device(device)) == size
