@@ -29,11 +29,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from bench_step import MODELS, named, seconds, step, variants
 from hydra import compose, initialize_config_dir
-from literal import Literal, OneByOne, mean_distance
 from omegaconf import OmegaConf
 
+from bench_step import MODELS, named, seconds, step, variants
 from invset.cli import app, build, check, schema
 from invset.cli.build import Sampling
 from invset.cli.device import PRECISIONS, prepare_torch
@@ -45,6 +44,7 @@ from invset.run.folder import RunFolder
 from invset.run.recorder import Recorder
 from invset.run.runner import Runner
 from invset.run.summary import peak_memory
+from literal import Literal, OneByOne, mean_distance
 
 INVSET = (sys.executable, "-c", "from invset.cli.main import main; main()")
 WHOLE = {

@@ -1,28 +1,23 @@
 """The built-in model: a small AlexNet-like network, and a generator that inverts its fc6.
 
 The shipped one is for 64x64 images; others of 32 to 256 pixels, wider or with other codes, can be trained. Both are
-trained with BatchNorm and used without it: `fold` merges each normalisation into the layer before.
+trained with BatchNorm (`norm`) and used without it: the export merges each normalisation into the layer before.
 The shipped fc8 is four times the trained logits, which brings it near the ranges of the paper: optimised images of
 most of the generator's classes reach 28 to 48, of the best 58 to 67. Softmax is of fc8 / 4.
 """
 
-import copy
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from invset.errors import ConfigError, WeightsError
 from invset.models.statistics import CodeStatistics
 from invset.weights.tensors import fill, read_safetensors
-
-Module = TypeVar("Module", bound=nn.Module)
 
 DATA = Path(__file__).parents[1] / "data" / "mini"
 SIZES = (32, 64, 128, 256)  # pixels a side
@@ -191,26 +186,6 @@ def load_code_statistics(path: str | Path | None = None) -> CodeStatistics:
             )
         values.append(value)
     return CodeStatistics(*values)
-
-
-def fold(module: Module) -> Module:
-    """A copy in eval mode with each BatchNorm merged into the convolution or linear layer before it.
-
-    Computes the same function as the module in eval mode, up to rounding.
-    """
-    module = copy.deepcopy(module).eval()
-    for block in [m for m in module.modules() if isinstance(m, nn.Sequential)]:
-        layers: list[nn.Module] = []
-        for layer in block:
-            if isinstance(layer, nn.BatchNorm2d):
-                layers[-1] = fuse_conv_bn_eval(cast(nn.Conv2d, layers[-1]), layer)
-            elif isinstance(layer, nn.BatchNorm1d):
-                layers[-1] = fuse_linear_bn_eval(cast(nn.Linear, layers[-1]), layer)
-            else:
-                layers.append(layer)
-        del block[:]
-        block.extend(layers)
-    return module
 
 
 class _Residual(nn.Module):

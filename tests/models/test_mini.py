@@ -1,9 +1,8 @@
-"""The built-in model: BatchNorm folded away changes nothing, and damaged files end in one message."""
+"""The built-in model: its layers, its sizes, and damaged files that end in one message."""
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from invset.errors import ConfigError, WeightsError
 from invset.models.labels import class_folders, class_names
@@ -13,45 +12,10 @@ from invset.models.mini import (
     Dimensions,
     MiniGenerator,
     MiniNetwork,
-    fold,
     load_code_statistics,
     load_generator,
     load_network,
 )
-
-
-def _with_random_norms(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """As after a training: no statistic of a BatchNorm at its start."""
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            for tensor in (layer.weight.data, layer.running_var):
-                tensor.uniform_(0.5, 1.5)
-            for tensor in (layer.bias.data, layer.running_mean):
-                tensor.normal_(0, 0.3)
-    return module.to(dtype).eval()
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize(("build", "shape"), [(MiniNetwork, (3, 3, 64, 64)), (MiniGenerator, (3, 512))])
-@torch.no_grad()
-def test_folded_equals_unfolded(build, shape, dtype):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module, inputs = _with_random_norms(build(norm=True), dtype), torch.rand(shape, dtype=dtype)
-    folded = fold(module)
-    assert not any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in folded.modules())
-    expected = module(inputs)
-    error = (folded(inputs) - expected).abs().max() / expected.abs().max()
-    assert error < (1e-12 if dtype == torch.float64 else 1e-5)
-    assert build().to(dtype).load_state_dict(folded.state_dict())
-
-
-def test_fold_leaves_the_module_as_it_was():
-    module = MiniNetwork(5, norm=True)
-    before = {name: value.clone() for name, value in module.state_dict().items()}
-    fold(module)
-    assert module.training
-    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
 
 
 def test_residual_blocks_start_as_nothing():
@@ -162,7 +126,7 @@ def test_wrong_shape(load, shipped, name, shape, tmp_path):
 
 def test_network_of_other_classes(tmp_path):
     path = tmp_path / "own.safetensors"
-    save_file(fold(MiniNetwork(3, norm=True)).state_dict(), path)
+    save_file(MiniNetwork(3).state_dict(), path)
     assert load_network(path)(torch.rand(1, 3, 64, 64)).shape == (1, 3)
 
 

@@ -8,13 +8,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from invset.models.mini import Dimensions, MiniGenerator, MiniNetwork, fold
+from invset.models.mini import Dimensions, MiniGenerator, MiniNetwork
 from invset.models.network import Network
 from invset.models.statistics import CodeStatistics
-from invset.training.data import ImageSet, load_images, unit_folders
-from invset.training.distil import DistilSettings, DistilTraining
-from invset.training.generator import GeneratorSettings, GeneratorTraining
-from invset.training.network import NetworkSettings, NetworkTraining
+from training.data import ImageSet, load_images, unit_folders
+from training.distil import DistilSettings, DistilTraining
+from training.folding import fold
+from training.generator import GeneratorSettings, GeneratorTraining
+from training.network import NetworkSettings, NetworkTraining
 
 
 @pytest.fixture(autouse=True, scope="module")  # before fixtures that train, which are of this scope

@@ -8,19 +8,21 @@ import pytest
 import torch
 
 from invset.errors import ConfigError
-from invset.training import compute
-from invset.training.compute import autocast, chosen_device, compiles, place, switched_on
+from training import compute
+from training.compute import autocast, choose_device, place, resolve_auto, should_compile
 
-SLOW = not os.environ.get("INVSET_SLOW") or not shutil.which("g++")
+SLOW = pytest.mark.skipif(
+    not os.environ.get("INVSET_SLOW") or not shutil.which("g++"), reason="minutes; set INVSET_SLOW=1"
+)
 
 
 def test_auto_is_for_gpus():
-    assert switched_on("auto", "cuda:1", "x") is True
-    assert switched_on("auto", "cpu", "x") is False
-    assert switched_on(True, "cpu", "x") is True
-    assert switched_on(False, "cuda", "x") is False
+    assert resolve_auto("auto", "cuda:1", "x") is True
+    assert resolve_auto("auto", "cpu", "x") is False
+    assert resolve_auto(True, "cpu", "x") is True
+    assert resolve_auto(False, "cuda", "x") is False
     with pytest.raises(ConfigError, match="x is 'maybe', and may be true, false or auto"):
-        switched_on("maybe", "cpu", "x")
+        resolve_auto("maybe", "cpu", "x")
 
 
 def test_autocast():
@@ -31,21 +33,21 @@ def test_autocast():
 
 def test_compiling_needs_a_compiler(monkeypatch):
     monkeypatch.setattr(compute.shutil, "which", lambda name: "/usr/bin/" + name)
-    assert compiles(True, "cpu") is True
-    assert compiles("auto", "cpu") is compiles(False, "cuda") is False
+    assert should_compile(True, "cpu") is True
+    assert should_compile("auto", "cpu") is should_compile(False, "cuda") is False
     monkeypatch.setattr(compute.importlib.util, "find_spec", lambda name: None)
-    assert compiles("auto", "cuda") is False
+    assert should_compile("auto", "cuda") is False
     with pytest.raises(ConfigError, match=r"torch\.compile needs triton here"):
-        compiles(True, "cuda")
+        should_compile(True, "cuda")
     monkeypatch.setattr(compute.shutil, "which", lambda name: None)
     with pytest.raises(ConfigError, match=r"torch\.compile needs a C\+\+ compiler here"):
-        compiles(True, "cpu")
+        should_compile(True, "cpu")
 
 
 def test_places(monkeypatch):
-    assert chosen_device("cpu") == "cpu"
+    assert choose_device("cpu") == "cpu"
     with pytest.raises(ConfigError, match="device is cud, which is not here"):
-        chosen_device("cud")
+        choose_device("cud")
     images = torch.zeros(1, 3, 2, 2)
     assert place(images, "auto", "cpu") is images
     assert place(images, "auto", "meta").device.type == "meta"
@@ -57,10 +59,17 @@ def test_places(monkeypatch):
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # dynamo looks at an input's
 @pytest.mark.parametrize(
-    "backend", ["eager", pytest.param("inductor", marks=pytest.mark.skipif(SLOW, reason="minutes; set INVSET_SLOW=1"))]
+    ("backend", "build"),
+    [
+        ("eager", "network_training"),
+        pytest.param("eager", "generator_training", marks=SLOW),
+        pytest.param("inductor", "network_training", marks=SLOW),
+        pytest.param("inductor", "generator_training", marks=SLOW),
+    ],
 )
-def test_compiled_steps_are_the_steps(backend, images, build, monkeypatch):
-    """Traced whole, without a break or a new name; the backend "eager" needs no compiler, and no minutes."""
+def test_compiled_steps_are_the_steps(backend, build, images, request, monkeypatch):
+    """Traced whole, without a break or a new name; the backend "eager" needs no compiler."""
+    build = request.getfixturevalue(build)
     whole = functools.partial(torch.compile, backend=backend, fullgraph=True)
     monkeypatch.setattr(compute.torch, "compile", whole)
     torch._dynamo.reset()

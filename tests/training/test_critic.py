@@ -9,8 +9,8 @@ from torch import nn
 from invset.errors import ConfigError, WeightsError
 from invset.models.network import Network
 from invset.models.registry import build_network
-from invset.training.critic import Critic
-from invset.training.loop import train
+from training.critic import Critic
+from training.loop import train
 
 
 @pytest.fixture(scope="module")

@@ -7,35 +7,35 @@ import torch.nn.functional as F
 from invset.errors import ConfigError
 from invset.models.labels import class_folders
 from invset.models.mini import Dimensions, MiniNetwork
-from invset.training.data import (
+from training.data import (
     ImageSet,
-    augmented,
+    augment,
+    draw_classmates,
     join,
     load_images,
     named_folders,
-    picked,
+    read_batch,
     require_size,
-    same_class_rows,
     unit_folders,
 )
 
 
 def test_augmented_without_shift_is_the_image_or_its_mirror():
     images = torch.randint(0, 255, (20, 3, 64, 64), dtype=torch.uint8)
-    result = augmented(images, 0, torch.Generator().manual_seed(0))
+    result = augment(images, 0, torch.Generator().manual_seed(0))
     same = [torch.equal(a, b) for a, b in zip(images, result, strict=True)]
     mirrored = [torch.equal(a.flip(2), b) for a, b in zip(images, result, strict=True)]
     assert all(a != b for a, b in zip(same, mirrored, strict=True))
     assert 0 < sum(same) < 20
-    moved = augmented(images, 3, torch.Generator().manual_seed(0))
+    moved = augment(images, 3, torch.Generator().manual_seed(0))
     assert moved.shape == images.shape
     assert moved.dtype == torch.uint8
 
 
-def test_same_class_rows():
+def test_classmates():
     labels = torch.tensor([3, 1, 3, 2, 1, 3])
     rows = torch.arange(6).repeat(50)
-    other = same_class_rows(labels, rows, torch.Generator().manual_seed(0))
+    other = draw_classmates(labels, labels.sort(stable=True), rows, torch.Generator().manual_seed(0))
     assert torch.equal(labels[other], labels[rows])
     assert set(other[rows == 0].tolist()) == {0, 2, 5}
 
@@ -67,7 +67,7 @@ def test_augmented_on_known_images():
     offset = torch.randint(0, 2 * shift + 1, (2, 3, 1), generator=drawn)[:, :, 0].tolist()
     flip = (torch.rand(3, 1, generator=drawn) < 0.5)[:, 0].tolist()
     padded = F.pad(images.float(), (shift,) * 4, mode="reflect").byte()
-    result = augmented(images, shift, torch.Generator().manual_seed(5))
+    result = augment(images, shift, torch.Generator().manual_seed(5))
     for i in range(3):
         cut = padded[i, :, offset[0][i] : offset[0][i] + 4, offset[1][i] : offset[1][i] + 5]
         assert torch.equal(result[i], cut.flip(2) if flip[i] else cut)
@@ -77,7 +77,7 @@ def test_augmented_on_known_images():
 
 def test_a_batch_is_in_channels_last():
     data = ImageSet(torch.randint(0, 255, (6, 3, 8, 8), dtype=torch.uint8), torch.arange(6))
-    images, labels = picked(data, torch.tensor([4, 1]), 0, torch.Generator().manual_seed(0), "cpu")
+    images, labels = read_batch(data, torch.tensor([4, 1]), 0, torch.Generator().manual_seed(0), "cpu")
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert labels.tolist() == [4, 1]
     for image, row in zip(images, (4, 1), strict=True):
@@ -85,15 +85,21 @@ def test_a_batch_is_in_channels_last():
         assert torch.equal(image, pixels) or torch.equal(image, pixels.flip(2))
 
 
-@pytest.mark.parametrize("size", [32, 256])
-def test_images_are_read_at_any_size(folder, size):
-    data = load_images(folder, ("blues", "reds"), size=size)
-    assert data.images.shape == (12, 3, size, size)
-    crops = load_images(folder, ("blues", "reds"), ["blues"], crops=2, seed=1, size=size)
-    assert crops.images.shape == (12, 3, size, size)
+def test_crops_are_random_and_the_same_again(folder):
+    crops = load_images(folder, ("blues", "reds"), ["blues"], crops=2, seed=1, size=256)
+    assert crops.images.shape == (12, 3, 256, 256)
     assert not torch.equal(crops.images[0], crops.images[1])
-    again = load_images(folder, ("blues", "reds"), ["blues"], crops=2, seed=1, size=size)
+    again = load_images(folder, ("blues", "reds"), ["blues"], crops=2, seed=1, size=256)
     assert torch.equal(crops.images, again.images)
+
+
+def test_images_that_are_none(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ConfigError, match="Give each class some"):
+        load_images(tmp_path, ("a",))
+    (tmp_path / "a" / "1.png").write_bytes(b"nothing to see")
+    with pytest.raises(ConfigError, match=r"1\.png: cannot be read as an image"):
+        load_images(tmp_path, ("a",))
 
 
 def test_images_of_another_size_than_the_networks():

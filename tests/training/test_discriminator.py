@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from invset.models.mini import SIZES, Dimensions, MiniNetwork
-from invset.training.discriminator import Discriminator
-from invset.training.losses import adversarial_loss, discriminator_loss
+from training.discriminator import Discriminator, Scores, adversarial_loss, discriminator_loss
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -63,8 +62,6 @@ def test_without_maps_there_is_one_head():
 
 def test_hinges_by_hand():
     """One score an image: real 0.5 (code 1, label 0), made -0.25 of its code and 2 of a mixed one."""
-    from invset.training.discriminator import Scores
-
     real = Scores(*(torch.tensor([[x]]) for x in (0.5, 1.0, 0.0)))
     fake = Scores(torch.tensor([[-0.25], [2.0]]), torch.tensor([[0.5], [100.0]]), torch.tensor([[0.25], [1.0]]))
     expected = 0.5 + 0 + (0.75 + 3) / 2 + (1.5 + 4) / 2  # the mixed code's 100 is no one's business

@@ -9,14 +9,14 @@ from invset.models.mini import (
     Dimensions,
     MiniGenerator,
     MiniNetwork,
-    fold,
     load_code_statistics,
     load_generator,
     load_network,
 )
-from invset.training.data import load_images
-from invset.training.evaluate import encode, reconstruction
-from invset.training.export import export_generator, export_network
+from training.data import load_images
+from training.evaluate import encode, reconstruction
+from training.export import export_generator, export_network
+from training.folding import fold
 
 
 @pytest.mark.parametrize("dimensions", [Dimensions(), Dimensions(32, 0.5, 24)])

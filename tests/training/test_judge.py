@@ -7,7 +7,7 @@ from torch import nn
 from invset.errors import ConfigError
 from invset.models.network import Generator, Network
 from invset.models.statistics import CodeStatistics
-from invset.training.judge import JudgeSettings, Samples, Verdict, means, sampled, seen, verdict
+from training.judge import JudgeSettings, Samples, Verdict, judge, mean_shares, sample_units, top_shares
 
 FEW = {"samples": 6, "chains": 3, "steps": 8}
 
@@ -27,31 +27,31 @@ class Levels(nn.Module):
         return self.fc8(self.heights[(255 * images[:, 0, 0, 0]).round().long()])
 
 
-def test_seen_counts_the_first_and_the_first_five():
+def test_shares_count_the_first_and_the_first_five():
     rankings = [[3, 0, 1, 2, 4, 5, 6], [0, 3, 1, 2, 4, 5, 6], [0, 1, 2, 4, 3, 5, 6], [0, 1, 2, 4, 5, 3, 6]]
-    judge = Network("levels", Levels(rankings), {"fc8": "fc8"}, (3, 4, 4))
+    levels = Network("levels", Levels(rankings), {"fc8": "fc8"}, (3, 4, 4))
     images = torch.zeros(5, 3, 4, 4, dtype=torch.uint8)
     images[:, 0] = torch.tensor([0, 1, 2, 3, 0])[:, None, None]
     for batch in (2, 64):
-        assert seen(judge, images, 3, batch) == pytest.approx((2 / 5, 4 / 5))
-        assert seen(judge, images, 0, batch) == pytest.approx((3 / 5, 1))
-        assert seen(judge, images, 6, batch) == (0, 0)
-    assert seen(judge, images[:0], 3) == (0, 0)
-    assert verdict(Samples(0, 1.0, 2.0, images), {"a": judge}) == Verdict(1.0, 2.0, 5, {"a": pytest.approx((0.6, 1))})
+        assert top_shares(levels, images, 3, batch) == pytest.approx((2 / 5, 4 / 5))
+        assert top_shares(levels, images, 0, batch) == pytest.approx((3 / 5, 1))
+        assert top_shares(levels, images, 6, batch) == (0, 0)
+    assert top_shares(levels, images[:0], 3) == (0, 0)
+    assert judge(Samples(0, 1.0, 2.0, images), {"a": levels}) == Verdict(1.0, 2.0, 5, {"a": pytest.approx((0.6, 1))})
 
 
 def test_a_judge_of_few_units(reddish):
     images = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
     images[:3, 0] = 255
     images[3, 2] = 255
-    assert seen(reddish, images, 1) == (0.75, 1)
-    assert seen(reddish, images, 0) == (0.25, 1)
+    assert top_shares(reddish, images, 1) == (0.75, 1)
+    assert top_shares(reddish, images, 0) == (0.25, 1)
 
 
 def test_every_unit_counts_as_much():
     verdicts = [Verdict(0, 1, 50, {"a": (1.0, 1.0), "b": (0.5, 0.75)}), Verdict(0, 1, 2, {"a": (0, 0.5), "b": (0, 0)})]
-    assert means(verdicts, "a") == (0.5, 0.75)
-    assert means(verdicts, "b") == (0.25, 0.375)
+    assert mean_shares(verdicts, "a") == (0.5, 0.75)
+    assert mean_shares(verdicts, "b") == (0.25, 0.375)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_samples_are_in_the_range(models):
     """The activation is that of the 8-bit images, computed here by the bare module."""
     network, generator = models
     narrow = JudgeSettings(**FEW, low=0.9, high=0.95)
-    for row, samples in zip((1, 0), sampled(network, generator, "fc8", [1, 0], narrow, 0), strict=True):
+    for row, samples in zip((1, 0), sample_units(network, generator, [1, 0], narrow, 0), strict=True):
         assert samples.row == row
         assert 0 < samples.low < samples.high
         assert samples.low / samples.high == pytest.approx(0.9 / 0.95)
@@ -89,14 +89,8 @@ def test_samples_are_in_the_range(models):
         activations = network.module(samples.images.float() / 255)[:, row]
         assert ((activations >= samples.low - 1e-4) & (activations <= samples.high + 1e-4)).all()
         assert len(samples.images.flatten(1).unique(dim=0)) == 6
-
-
-def test_samples_are_the_same_again_and_by_themselves(models):
-    settings = JudgeSettings(**FEW, low=0.9, high=0.95)
-    both = list(sampled(*models, "fc8", [0, 1], settings, 3))
-    alone = next(sampled(*models, "fc8", [1], settings, 3))
-    assert alone.low == both[1].low
-    assert torch.equal(alone.images, both[1].images)
+        alone = next(sample_units(network, generator, [row], narrow, 0))
+        assert torch.equal(alone.images, samples.images)
 
 
 def test_what_is_not_reached_is_not_seen(models):
@@ -104,11 +98,11 @@ def test_what_is_not_reached_is_not_seen(models):
     high = JudgeSettings(**FEW, low=50, high=51)
     below_zero = JudgeSettings(**FEW)
     for row, settings in ((0, high), (2, below_zero)):
-        (samples,) = sampled(*models, "fc8", [row], settings, 0)
+        (samples,) = sample_units(*models, [row], settings, 0)
         assert samples.images.shape == (0, 3, 8, 8)
         assert samples.images.dtype == torch.uint8
-        assert verdict(samples, {"own": network}).seen == {"own": (0, 0)}
-        assert verdict(samples, {"own": network}).samples == 0
+        assert judge(samples, {"own": network}).seen == {"own": (0, 0)}
+        assert judge(samples, {"own": network}).samples == 0
 
 
 @pytest.mark.parametrize("settings", [{"samples": 0}, {"chains": 0}, {"steps": 0}, {"low": 1.0}, {"low": -1}])

@@ -7,8 +7,8 @@ from torch import nn
 
 from invset.errors import ConfigError, WeightsError
 from invset.models.network import Network
-from invset.training.data import ImageSet, load_images
-from invset.training.network import Teacher, write_table
+from training.data import ImageSet
+from training.network import Teacher, write_table
 
 
 class Spread(nn.Module):
@@ -48,6 +48,20 @@ def test_what_is_left_out_is_in_the_rest(tmp_path):
         np.testing.assert_allclose(table["rest"], ordered[:, 4:].logsumexp(1), rtol=1e-5)
 
 
+def test_a_teacher_of_all_units_is_cross_entropy(tmp_path):
+    """With k units named and the rest hopeless: the full cross-entropy with the teacher's softmax."""
+    logits, taught = torch.randn(3, 5), torch.randn(3, 4)
+    path = tmp_path / "teacher.npz"
+    index = np.tile(np.arange(4, dtype=np.uint16), (2, 1))
+    np.savez(path, name=["a/1", "a/2"], index=index, logit=taught[:2].numpy(), rest=np.full(2, -1e4))
+    teacher = Teacher(path, ("a/2", "a/1", "b/9"))
+    target = torch.cat([taught[[1, 0]].softmax(1), torch.zeros(2, 1)], 1)
+    expected = torch.nn.functional.cross_entropy(logits[:2], target)
+    torch.testing.assert_close(teacher.loss(torch.arange(3), logits), expected)
+    with pytest.raises(ConfigError, match="says nothing about any"):
+        Teacher(path, ("b/9",))
+
+
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 cut short", "pickled", "of other shapes"])
 def test_what_is_no_table(content, tmp_path):
     path = tmp_path / "teacher.npz"
@@ -59,12 +73,3 @@ def test_what_is_no_table(content, tmp_path):
         np.savez(path, name=np.array(["a", "b"]), index=[[0]], logit=[[0.0]], rest=[0.0])
     with pytest.raises(WeightsError, match=r"teacher\.npz: .* stage=label"):
         Teacher(path, ("a",))
-
-
-def test_images_that_are_none(tmp_path):
-    (tmp_path / "a").mkdir()
-    with pytest.raises(ConfigError, match="Give each class some"):
-        load_images(tmp_path, ("a",))
-    (tmp_path / "a" / "1.png").write_bytes(b"nothing to see")
-    with pytest.raises(ConfigError, match=r"1\.png: cannot be read as an image"):
-        load_images(tmp_path, ("a",))

@@ -16,11 +16,11 @@ from invset.errors import ConfigError
 from invset.models.mini import LOGIT_SCALE, MiniGenerator, MiniNetwork
 from invset.models.network import Network
 from invset.models.statistics import CodeStatistics
-from invset.training.checkpoint import require_dimensions, require_pair
-from invset.training.compute import autocast
-from invset.training.data import ImageSet, picked, random_rows
-from invset.training.evaluate import accuracy, relative_error
-from invset.training.network import Teacher
+from training.checkpoint import require_dimensions, require_pair
+from training.compute import autocast
+from training.data import ImageSet, draw_rows, read_batch
+from training.evaluate import accuracy, relative_error
+from training.network import Teacher
 
 
 @dataclass(frozen=True)
@@ -150,18 +150,18 @@ class DistilTraining:
         for group, rate in zip(self.adam.param_groups, (s.rate, s.trunk_rate), strict=True):
             group["lr"] = rate * left * min(1.0, (self.step_number + 1) / max(s.warmup, 1))
         made = self._climb()
-        rows = random_rows(len(self.data.labels), s.batch, self.rng)
-        real, labels = picked(self.data, rows, s.shift, self.rng, self.device)
+        rows = draw_rows(len(self.data.labels), s.batch, self.rng)
+        real, labels = read_batch(self.data, rows, s.shift, self.rng, self.device)
         images = torch.cat([made, real]).contiguous(memory_format=torch.channels_last)
         with torch.no_grad(), autocast(self.device, s.bf16):
-            said = self.teacher.read(["fc8"], made)["fc8"].float()
+            answers = self.teacher.read(["fc8"], made)["fc8"].float()
             before = self.first.layers(images, ["fc6"])["fc6"].float()
         with autocast(self.device, s.bf16):
             layers = self.network.layers(images, ["fc6", "fc8"])
         logits = layers["fc8"].float() / LOGIT_SCALE
         of_made, of_real = logits[: len(made)], logits[len(made) :]
         losses = {
-            "made": F.cross_entropy(of_made, said.softmax(1)),
+            "made": F.cross_entropy(of_made, answers.softmax(1)),
             "label": F.cross_entropy(of_real, labels, label_smoothing=s.smoothing),
             "code": relative_error(layers["fc6"], before),
         }
@@ -174,10 +174,10 @@ class DistilTraining:
         loss.backward()
         self.adam.step()
         self.step_number += 1
-        right = said.argmax(1)
+        right = answers.argmax(1)
         losses["agreement"] = (of_made.argmax(1) == right).float().mean()
-        first = said.topk(min(5, said.shape[1]), 1).indices
-        losses["reached"] = (first == self.targets.to(said.device)[:, None]).any(1).float().mean()
+        first = answers.topk(min(5, answers.shape[1]), 1).indices
+        losses["reached"] = (first == self.targets.to(answers.device)[:, None]).any(1).float().mean()
         return {name: value.detach() for name, value in losses.items()}
 
     def evaluate(self, held_out: ImageSet) -> dict[str, float]:

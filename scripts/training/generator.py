@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 from invset.errors import ConfigError
 from invset.models.mini import MiniGenerator, MiniNetwork, load_generator
-from invset.training.checkpoint import initialise, require_dimensions
-from invset.training.compute import autocast, compiled, send
-from invset.training.critic import Critic
-from invset.training.data import ImageSet, picked, random_rows, same_class_rows
-from invset.training.discriminator import Discriminator
-from invset.training.evaluate import encode, reconstruction
-from invset.training.losses import FEATURES, adversarial_loss, code_losses, difference, discriminator_loss
-from invset.training.unfold import start
+from training.checkpoint import initialise, require_dimensions
+from training.compute import autocast, compile_if, send
+from training.critic import Critic
+from training.data import ImageSet, draw_classmates, draw_rows, read_batch
+from training.discriminator import Discriminator, adversarial_loss, discriminator_loss
+from training.evaluate import encode, reconstruction, relative_error
+from training.folding import start_from
 
+FEATURES = ("conv2", "conv3", "conv4", "conv5")  # not conv1: a loss there leaves a dotted grid
 OWN_MAPS = ("conv3", "conv5")  # what the discriminator sees where there is no critic
 
 
@@ -84,8 +84,11 @@ class GeneratorTraining:
         self.network = network.eval().requires_grad_(False)
         for module in (self.generator, self.discriminator, self.average, self.network):
             module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._generator, self._discriminator = compiled(self.generator, compile), compiled(self.discriminator, compile)
-        self._layers = compiled(self.network.layers, compile)
+        self._generator, self._discriminator = (
+            compile_if(compile, self.generator),
+            compile_if(compile, self.discriminator),
+        )
+        self._layers = compile_if(compile, self.network.layers)
         self.generator_adam = _adam(self.generator, settings.rate)
         self.discriminator_adam = _adam(self.discriminator, settings.discriminator_rate)
         self.rng = torch.Generator().manual_seed(seed)
@@ -101,9 +104,9 @@ class GeneratorTraining:
 
         Of a checkpoint's discriminator, what fits is taken over; exported weights have none.
         """
-        rows = random_rows(len(self.data.labels), 256, self.rng)
+        rows = draw_rows(len(self.data.labels), 256, self.rng)
         codes = encode(self.network, self.data.images[rows.to(self.data.images.device)], 64)
-        start(self.generator, path, "average", load_generator, codes.to(self.device))
+        start_from(self.generator, path, "average", load_generator, codes.to(self.device))
         if path.endswith(".pt"):
             initialise(self.discriminator, path, "discriminator", fitting=True)
         self.average.load_state_dict(self.generator.state_dict())
@@ -143,19 +146,21 @@ class GeneratorTraining:
             made = self._generator(all_codes)
             made_features, made_codes = self._features(made)
             made_maps = self._maps(made, made_features)
-            seen = {name: value.detach() for name, value in made_maps.items()}
+            detached = {name: value.detach() for name, value in made_maps.items()}
             real = self._discriminator(images, maps, codes, labels)
-            fake = self._discriminator(made.detach(), seen, all_codes, all_labels)
+            fake = self._discriminator(made.detach(), detached, all_codes, all_labels)
             discriminator = discriminator_loss(real, fake)
         self.discriminator_adam.zero_grad()
         discriminator.backward()
         self.discriminator_adam.step()
 
         with autocast(self.device, self.settings.bf16):
-            losses = {"pixel": (made[:n] - images).abs().mean(), "feature": difference(made_features, features)}
-            losses |= code_losses(made_codes, all_codes, n)
+            losses = {"pixel": (made[:n] - images).abs().mean(), "feature": mean_error(made_features, features)}
+            losses["code"] = relative_error(made_codes[:n], all_codes[:n])
+            if len(mixed):
+                losses["mixed_code"] = relative_error(made_codes[n:], all_codes[n:])
             if self.critic is not None:
-                losses["critic"] = difference(made_maps, maps)
+                losses["critic"] = mean_error(made_maps, maps)
             self.discriminator.requires_grad_(False)
             losses["adversarial"] = adversarial_loss(self._discriminator(made, made_maps, all_codes, all_labels), n)
             self.discriminator.requires_grad_(True)
@@ -184,9 +189,9 @@ class GeneratorTraining:
         return weights
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        rows = random_rows(len(self.data.labels), self.settings.batch // 2, self.rng)
-        rows = torch.cat([rows, same_class_rows(self.data.labels, rows, self.rng, self._by_class)])
-        return picked(self.data, rows, self.settings.shift, self.rng, self.device)
+        rows = draw_rows(len(self.data.labels), self.settings.batch // 2, self.rng)
+        rows = torch.cat([rows, draw_classmates(self.data.labels, self._by_class, rows, self.rng)])
+        return read_batch(self.data, rows, self.settings.shift, self.rng, self.device)
 
     def _maps(self, images: Tensor, features: dict[str, Tensor]) -> dict[str, Tensor]:
         """What the discriminator sees beside pixels: the critic's maps, or else some of the network's own."""
@@ -235,6 +240,11 @@ class GeneratorTraining:
         torch._foreach_lerp_([old[name] for name in floating], [new[name] for name in floating], 1 - self.settings.ema)
         for name in old.keys() - floating:
             old[name].copy_(new[name])
+
+
+def mean_error(made: dict[str, Tensor], real: dict[str, Tensor]) -> Tensor:
+    """Mean over maps of the relative error between those of images and of as many that were made of their codes."""
+    return torch.stack([relative_error(made[name][: len(real[name])], real[name]) for name in real]).mean()
 
 
 def _adam(module: nn.Module, rate: float) -> torch.optim.Adam:

@@ -1,9 +1,10 @@
-"""The discriminator of the generator's training: conditional, and gone once the generator is trained."""
+"""The discriminator of the generator's training, and what it teaches: conditional, and gone once that is done."""
 
 import math
 from itertools import pairwise
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -14,10 +15,18 @@ MAP = 128  # channels that a feature map is reduced to
 GAIN = 4.0  # of the scores; spectral norms alone keep them too close to tell real from made
 
 
+class Scores(NamedTuple):
+    """Each (b, places): realism alone, and what code and label add to it."""
+
+    alone: Tensor
+    code: Tensor
+    label: Tensor
+
+
 class Discriminator(nn.Module):
     """Scores 8x8 patches of the image by its pixels, and places of feature maps of another network.
 
-    The maps see shapes from the first step on, which pixels alone take long to teach (Sauer et al. 2021).
+    The maps show shapes from the first step on, which pixels alone take long to teach (Sauer et al. 2021).
     The image's size, the codes and the labels are those of `network`; maps: name -> channels.
     """
 
@@ -30,18 +39,30 @@ class Discriminator(nn.Module):
         self.maps = nn.ModuleDict({name: _mapping(inputs) for name, inputs in maps.items()})
         self.heads = nn.ModuleList([_Head(4 * width, code, classes), *(_Head(MAP, code, classes) for _ in maps)])
 
-    def forward(self, images: Tensor, maps: dict[str, Tensor], codes: Tensor, labels: Tensor) -> "list[Scores]":
+    def forward(self, images: Tensor, maps: dict[str, Tensor], codes: Tensor, labels: Tensor) -> list[Scores]:
         """Scores, high for real, of images (b, 3, size, size) said to have these codes and labels (b,); one a head."""
-        seen = [self.patches(2 * images - 1), *(mapping(maps[name]) for name, mapping in self.maps.items())]
-        return [head(x, codes, labels) for head, x in zip(self.heads, seen, strict=True)]
+        inputs = [self.patches(2 * images - 1), *(mapping(maps[name]) for name, mapping in self.maps.items())]
+        return [head(x, codes, labels) for head, x in zip(self.heads, inputs, strict=True)]
 
 
-class Scores(NamedTuple):
-    """Each (b, places): realism alone, and what code and label add to it."""
+def discriminator_loss(real: list[Scores], fake: list[Scores]) -> Tensor:
+    """Hinge losses of realism alone, and with label and code; the first of the fake have the real ones' codes."""
+    hinges = []
+    for r, f in zip(real, fake, strict=True):
+        hinges += [F.relu(1 - r.alone), F.relu(1 - r.alone - r.code - r.label)]
+        hinges += [F.relu(1 + f.alone), F.relu(1 + _with_conditions(f, len(r.code)))]
+    return torch.stack([hinge.mean() for hinge in hinges]).sum() / len(real)
 
-    alone: Tensor
-    code: Tensor
-    label: Tensor
+
+def adversarial_loss(fake: list[Scores], real: int) -> Tensor:
+    """The generator's: of images of which the first `real` have real codes."""
+    return -torch.stack([_with_conditions(scores, real).mean() for scores in fake]).mean()
+
+
+def _with_conditions(fake: Scores, real: int) -> Tensor:
+    """Realism with the label and, where an image has had that code, with the code."""
+    has_image = torch.arange(len(fake.code), device=fake.code.device) < real
+    return fake.alone + fake.label + fake.code * has_image[:, None]
 
 
 class _Head(nn.Module):

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from invset.errors import WeightsError
-from invset.training.checkpoint import append_metrics, load_checkpoint, rewind_metrics, save_checkpoint
+from training.checkpoint import append_metrics, load_checkpoint, rewind_metrics, save_checkpoint
 
 CHECKPOINT = "checkpoint.pt"
 Evaluate = Callable[[], tuple[dict[str, float], Tensor | None]]

@@ -6,11 +6,11 @@ from safetensors.torch import save_file
 
 from invset.errors import ConfigError, WeightsError
 from invset.models.mini import Dimensions, MiniGenerator, MiniNetwork, load_network
-from invset.training.checkpoint import load_checkpoint, save_checkpoint
-from invset.training.export import export_network, trained_generator
-from invset.training.generator import GeneratorSettings, GeneratorTraining
-from invset.training.loop import train
-from invset.training.network import NetworkSettings, NetworkTraining
+from training.checkpoint import load_checkpoint, save_checkpoint
+from training.export import export_network, trained_generator
+from training.generator import GeneratorSettings, GeneratorTraining
+from training.loop import train
+from training.network import NetworkSettings, NetworkTraining
 
 
 def test_a_kill_while_writing_leaves_the_old_checkpoint(tmp_path, monkeypatch):

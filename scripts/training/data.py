@@ -12,7 +12,7 @@ from invset.compat import import_torchvision
 from invset.errors import ConfigError
 from invset.models.labels import class_folders, class_names
 from invset.models.mini import SHIPPED, MiniNetwork
-from invset.training.compute import send
+from training.compute import send
 
 
 class ImageSet(NamedTuple):
@@ -115,12 +115,12 @@ def join(*sets: ImageSet) -> ImageSet:
     return ImageSet(torch.cat(images), torch.cat(labels), sum(names, ()))
 
 
-def scaled(images: Tensor) -> Tensor:
+def to_float(images: Tensor) -> Tensor:
     """uint8 -> float32 in [0, 1]."""
     return images.float() / 255
 
 
-def augmented(images: Tensor, shift: int, rng: torch.Generator) -> Tensor:
+def augment(images: Tensor, shift: int, rng: torch.Generator) -> Tensor:
     """Each image flipped at random and moved by up to `shift` pixels a way, its edges mirrored.
 
     Drawn on the CPU by `rng`, done where the images are; in channels_last.
@@ -139,25 +139,23 @@ def _mirrored(index: Tensor, length: int) -> Tensor:
     return length - 1 - (length - 1 - index.abs()).abs()
 
 
-def picked(data: ImageSet, rows: Tensor, shift: int, rng: torch.Generator, device: str) -> tuple[Tensor, Tensor]:
-    """Images (b, 3, size, size) in [0, 1], `augmented`, in channels_last, and labels (b,) of the rows, on `device`."""
-    images = augmented(data.images[send(rows, data.images.device)], shift, rng)
-    return scaled(send(images, device)), send(data.labels[rows], device)
+def read_batch(data: ImageSet, rows: Tensor, shift: int, rng: torch.Generator, device: str) -> tuple[Tensor, Tensor]:
+    """Images (b, 3, size, size) in [0, 1], `augment`, in channels_last, and labels (b,) of the rows, on `device`."""
+    images = augment(data.images[send(rows, data.images.device)], shift, rng)
+    return to_float(send(images, device)), send(data.labels[rows], device)
 
 
-def random_rows(n: int, batch: int, rng: torch.Generator) -> Tensor:
+def draw_rows(n: int, batch: int, rng: torch.Generator) -> Tensor:
     """`batch` of n row numbers, with replacement: between batches only `rng` has a state to remember."""
     return torch.randint(n, (batch,), generator=rng)
 
 
-def same_class_rows(
-    labels: Tensor, rows: Tensor, rng: torch.Generator, by_class: tuple[Tensor, Tensor] | None = None
-) -> Tensor:
+def draw_classmates(labels: Tensor, by_class: tuple[Tensor, Tensor], rows: Tensor, rng: torch.Generator) -> Tensor:
     """For each row, a random row with the same label.
 
-    by_class: `labels.sort(stable=True)`, where it is at hand: of many labels it takes longer than all else.
+    by_class: `labels.sort(stable=True)`, once for all steps, since it takes longer than a draw.
     """
-    values, order = by_class or labels.sort(stable=True)
+    values, order = by_class
     first = torch.searchsorted(values, labels[rows])
     last = torch.searchsorted(values, labels[rows], right=True)
     pick = first + (torch.rand(len(rows), generator=rng) * (last - first)).long()

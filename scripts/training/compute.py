@@ -16,7 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def chosen_device(name: str) -> str:
+def choose_device(name: str) -> str:
     """The device of that name; auto is cuda where there is one.
 
     Raises:
@@ -32,7 +32,7 @@ def chosen_device(name: str) -> str:
 
 
 def place(images: Tensor, data_device: str, device: str) -> Tensor:
-    """The images where they wait for the training on `device`: there (auto), or in the computer's memory (cpu).
+    """The images where they wait for the training on `device`: there (auto), or in main memory (cpu).
 
     Raises:
         ConfigError: somewhere else.
@@ -47,8 +47,8 @@ def is_cuda(device: str) -> bool:
     return torch.device(device).type == "cuda"
 
 
-def switched_on(setting: bool | str, device: str, name: str) -> bool:
-    """What a setting of true, false or auto means: auto is true on a GPU and false on the CPU.
+def resolve_auto(setting: bool | str, device: str, name: str) -> bool:
+    """The setting as true or false: auto is true on a GPU and false on the CPU.
 
     Raises:
         ConfigError: it is something else.
@@ -60,15 +60,20 @@ def switched_on(setting: bool | str, device: str, name: str) -> bool:
     raise ConfigError(f"{name} is {setting!r}, and may be true, false or auto.")
 
 
-def compiles(setting: bool | str, device: str) -> bool:
-    """Whether to compile; auto is true on a GPU, where torch.compile has what it needs.
+def should_compile(setting: bool | str, device: str) -> bool:
+    """Whether to compile; auto is true on a GPU where torch.compile has what it needs.
 
     Raises:
-        ConfigError: not true, false or auto; or true, and torch.compile misses something.
+        ConfigError: not true, false or auto; or true, and torch.compile lacks something.
     """
-    if not switched_on(setting, device, "compile"):
+    if not resolve_auto(setting, device, "compile"):
         return False
-    missing = _missing(device)
+    compilers = [os.environ.get("CXX", "g++"), os.environ.get("CC", "gcc"), "clang++", "clang"]
+    missing = ""
+    if not any(map(shutil.which, compilers)):
+        missing = "a C++ compiler"
+    elif is_cuda(device) and importlib.util.find_spec("triton") is None:
+        missing = "triton"
     if missing and setting is True:
         raise ConfigError(
             f"compile is true, and torch.compile needs {missing} here. Install it, or take compile=false."
@@ -76,19 +81,21 @@ def compiles(setting: bool | str, device: str) -> bool:
     return not missing
 
 
-def compiled(function: Callable[P, R], enabled: bool) -> Callable[P, R]:
+def compile_if(enabled: bool, function: Callable[P, R]) -> Callable[P, R]:
     """The function or module compiled for each shape it meets; the module itself and its names stay as they are."""
     return torch.compile(function, dynamic=False) if enabled else function
 
 
 def autocast(device: str, bf16: bool | str) -> torch.autocast:
     """Half precision where `bf16` is true, or auto on a GPU."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=switched_on(bf16, device, "settings.bf16"))
+    return torch.autocast(
+        torch.device(device).type, torch.bfloat16, enabled=resolve_auto(bf16, device, "settings.bf16")
+    )
 
 
 @contextmanager
-def speed(device: str) -> Iterator[None]:
-    """On a GPU, inside: TF32 in what stays float32, and the quickest algorithm for each shape."""
+def allow_speed(device: str) -> Iterator[None]:
+    """On a GPU, use TF32 in what stays float32, and the quickest algorithm for each shape."""
     precision, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
     if is_cuda(device):
         torch.set_float32_matmul_precision("high")
@@ -101,13 +108,5 @@ def speed(device: str) -> Iterator[None]:
 
 
 def send(tensor: Tensor, device: str | torch.device) -> Tensor:
-    """The tensor on a device, without waiting for what the device still has to do."""
+    """The tensor on a device, copied without waiting for what the device still has to do."""
     return tensor.to(device, non_blocking=True)
-
-
-def _missing(device: str) -> str:
-    """What torch.compile lacks, in words: a compiler for its kernels or, on a GPU, for their launcher and triton."""
-    compilers = [os.environ.get("CXX", "g++"), os.environ.get("CC", "gcc"), "clang++", "clang"]
-    if not any(map(shutil.which, compilers)):
-        return "a C++ compiler"
-    return "triton" if is_cuda(device) and importlib.util.find_spec("triton") is None else ""

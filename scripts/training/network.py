@@ -13,11 +13,11 @@ from torch import Tensor
 from invset.errors import ConfigError, WeightsError
 from invset.models.mini import LOGIT_SCALE, SHIPPED, Dimensions, MiniNetwork, load_network
 from invset.models.network import Network
-from invset.training.checkpoint import require_dimensions
-from invset.training.compute import autocast, compiled, send
-from invset.training.data import ImageSet, picked, random_rows, scaled
-from invset.training.evaluate import accuracy
-from invset.training.unfold import start
+from training.checkpoint import require_dimensions
+from training.compute import autocast, compile_if, send
+from training.data import ImageSet, draw_rows, read_batch, to_float
+from training.evaluate import accuracy
+from training.folding import start_from
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ def write_table(teacher: Network, data: ImageSet, path: Path, top: int = 32, bat
     """Write what a `Teacher` reads: another network's `top` largest fc8 units for each image."""
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for part in data.images.split(batch):
-        said = teacher.read(["fc8"], scaled(part.to(teacher.device)))["fc8"].float().cpu()
-        largest = said.topk(min(top, said.shape[1] - 1), 1)  # one at least is the rest
-        others = said.scatter(1, largest.indices, -torch.inf).logsumexp(1)
+        logits = teacher.read(["fc8"], to_float(part.to(teacher.device)))["fc8"].float().cpu()
+        largest = logits.topk(min(top, logits.shape[1] - 1), 1)  # one at least is the rest
+        others = logits.scatter(1, largest.indices, -torch.inf).logsumexp(1)
         parts.append((largest.indices.int(), largest.values, others))
     index, logit, rest = (torch.cat(values).numpy() for values in zip(*parts, strict=True))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ class NetworkTraining:
             torch.manual_seed(seed)  # layers draw their first weights from the global generator
             self.network = MiniNetwork(classes, norm=True, dimensions=dimensions)
         self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network = compiled(self.network, compile)
+        self._network = compile_if(compile, self.network)
         self.adam = torch.optim.AdamW(
             self.network.parameters(), settings.rate, weight_decay=settings.weight_decay, fused=True
         )
@@ -127,9 +127,9 @@ class NetworkTraining:
 
         Where those have another number of classes, fc8 starts anew.
         """
-        rows = random_rows(len(self.data.labels), 256, self.rng)
-        images = scaled(self.data.images[rows.to(self.data.images.device)].to(self.device))
-        start(self.network, path, "network", self._exported, images)
+        rows = draw_rows(len(self.data.labels), 256, self.rng)
+        images = to_float(self.data.images[rows.to(self.data.images.device)].to(self.device))
+        start_from(self.network, path, "network", self._exported, images)
 
     def state(self) -> dict:
         """What a checkpoint holds."""
@@ -155,8 +155,8 @@ class NetworkTraining:
         for group in self.adam.param_groups:  # falls linearly to zero
             group["lr"] = s.rate * max(0.0, 1 - self.step_number * s.batch / s.images)
         self.network.train()
-        rows = random_rows(len(self.data.labels), s.batch, self.rng)
-        images, labels = picked(self.data, rows, s.shift, self.rng, self.device)
+        rows = draw_rows(len(self.data.labels), s.batch, self.rng)
+        images, labels = read_batch(self.data, rows, s.shift, self.rng, self.device)
         with autocast(self.device, s.bf16):
             logits = self._network(images).float()
         label = F.cross_entropy(logits, labels, label_smoothing=s.smoothing)

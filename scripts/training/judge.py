@@ -52,13 +52,22 @@ class Samples(NamedTuple):
     images: Tensor
 
 
-def sampled(
-    network: Network, generator: Generator, layer: str, rows: Sequence[int], settings: JudgeSettings, seed: int
+class Verdict(NamedTuple):
+    """Of one unit: the range, the number of samples, and for each judge top1 and top5, as shares of them."""
+
+    low: float
+    high: float
+    samples: int
+    seen: dict[str, tuple[float, float]]
+
+
+def sample_units(
+    network: Network, generator: Generator, rows: Sequence[int], settings: JudgeSettings, seed: int
 ) -> Iterator[Samples]:
-    """Inverse-set samples of units of one layer (rows from 0), by the paper's method at a range fitted to each.
+    """Inverse-set samples of units of fc8 (rows from 0), by the paper's method at a range fitted to each.
 
     Raises:
-        ConfigError: there is no such layer, or no fc6 to encode with.
+        ConfigError: there is no fc8, or no fc6 to encode with.
     """
     encoder = Encoder(network, "fc6")
     starts = Starts("normal", seed, settings.chains, generator, encoder)
@@ -69,7 +78,7 @@ def sampled(
         return starts.draw(chain, attempt).to(network.device)
 
     for row in rows:
-        problem = Problem(generator, Reader(network, [Unit(layer, row)], encoder), code_bounds=generator.code_bounds)
+        problem = Problem(generator, Reader(network, [Unit("fc8", row)], encoder), code_bounds=generator.code_bounds)
         first = problem.bound(torch.stack([draw(chain, 0) for chain in range(settings.chains)]))
         top = ascend(problem, first, 0, distance, settings.steps).activations.median().item()
         low, high = settings.low * top, settings.high * top
@@ -84,36 +93,27 @@ def sampled(
         yield Samples(row, low, high, (255 * images[: settings.samples]).round().to(torch.uint8))
 
 
-class Verdict(NamedTuple):
-    """Of one unit: the range, the number of samples, and for each judge top1 and top5, as shares of them."""
-
-    low: float
-    high: float
-    samples: int
-    seen: dict[str, tuple[float, float]]
-
-
-def verdict(samples: Samples, judges: Mapping[str, Network]) -> Verdict:
+def judge(samples: Samples, judges: Mapping[str, Network]) -> Verdict:
     """What the judges say of one unit's samples."""
-    shares = {name: seen(judge, samples.images, samples.row) for name, judge in judges.items()}
+    shares = {name: top_shares(network, samples.images, samples.row) for name, network in judges.items()}
     return Verdict(samples.low, samples.high, len(samples.images), shares)
 
 
-def means(verdicts: Collection[Verdict], judge: str) -> tuple[float, float]:
-    """top1 and top5 of a judge, every unit counting as much."""
-    top1, top5 = zip(*(each.seen[judge] for each in verdicts), strict=True)
-    return sum(top1) / len(top1), sum(top5) / len(top5)
-
-
-def seen(judge: Network, images: Tensor, row: int, batch: int = 64) -> tuple[float, float]:
-    """Shares of images (n, 3, h, w) uint8 that the judge ranks first, and among its first five, as the class `row`.
+def top_shares(network: Network, images: Tensor, row: int, batch: int = 64) -> tuple[float, float]:
+    """Shares of images (n, 3, h, w) uint8 that a network ranks first, and among its first five, as the class `row`.
 
     Both are 0 where there are no images.
     """
     if not len(images):
         return 0.0, 0.0
     with torch.no_grad():
-        parts = images.to(judge.device).split(batch)
-        said = torch.cat([judge.read(["fc8"], part.float() / 255)["fc8"] for part in parts])
-    right = said.topk(min(5, said.shape[1]), 1).indices == row
+        parts = images.to(network.device).split(batch)
+        logits = torch.cat([network.read(["fc8"], part.float() / 255)["fc8"] for part in parts])
+    right = logits.topk(min(5, logits.shape[1]), 1).indices == row
     return right[:, 0].float().mean().item(), right.any(1).float().mean().item()
+
+
+def mean_shares(verdicts: Collection[Verdict], judge: str) -> tuple[float, float]:
+    """top1 and top5 of a judge, every unit counting as much."""
+    top1, top5 = zip(*(each.seen[judge] for each in verdicts), strict=True)
+    return sum(top1) / len(top1), sum(top5) / len(top5)

@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 
 from invset.models.mini import MiniGenerator, MiniNetwork
-from invset.training.data import ImageSet, scaled
+from training.data import ImageSet, to_float
 
 
 @torch.no_grad()
 def accuracy(network: MiniNetwork, held_out: ImageSet, batch: int = 256) -> dict[str, float]:
     """Share of images whose label is the largest activation, and is among the five largest."""
     device = network.fc8.weight.device
-    logits = torch.cat([network(scaled(part.to(device))).cpu() for part in held_out.images.split(batch)])
+    logits = torch.cat([network(to_float(part.to(device))).cpu() for part in held_out.images.split(batch)])
     right = logits.topk(min(5, logits.shape[1]), 1).indices == held_out.labels[:, None]
     return {"top1": right[:, 0].float().mean().item(), "top5": right.any(1).float().mean().item()}
 
@@ -23,7 +23,7 @@ def encode(network: MiniNetwork, images: Tensor, batch: int = 256) -> Tensor:
     codes = []
     for part in images.split(batch):
         part = part.to(device)
-        codes.append(network.layers(part if part.is_floating_point() else scaled(part), ("fc6",))["fc6"].cpu())
+        codes.append(network.layers(part if part.is_floating_point() else to_float(part), ("fc6",))["fc6"].cpu())
     return torch.cat(codes)
 
 
@@ -38,13 +38,13 @@ def reconstruction(
     """
     device = generator.low.weight.device
     made = torch.cat([generator(part.to(device)).cpu() for part in codes.split(batch)])
-    error = (made - scaled(held_out.images.cpu())).square().mean((1, 2, 3))
+    error = (made - to_float(held_out.images.cpu())).square().mean((1, 2, 3))
     metrics = {
         "psnr": -10 * error.log10().mean().item(),
         "code_error": relative_error(encode(network, made, batch), codes).item(),
     }
     first = [(held_out.labels == label).nonzero()[0, 0] for label in held_out.labels.unique()]
-    rows = [row for part in torch.stack(first).split(12) for row in (scaled(held_out.images[part]).cpu(), made[part])]
+    rows = [row for part in torch.stack(first).split(12) for row in (to_float(held_out.images[part]).cpu(), made[part])]
     return metrics, grid_of(rows)
 
 

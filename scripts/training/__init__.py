@@ -1,0 +1,1 @@
+"""How the built-in model is trained; `python scripts/train_mini.py` runs it."""
