@@ -135,7 +135,7 @@ def _how_to_write(network: Network, layer: str) -> list[str]:
 
 
 def _search(console: Console, network: Network, word: str) -> int:
-    from invset.models.names import near, plain
+    from invset.names import near, plain
 
     labelled = _labelled(network)
     names = [label for labels in labelled.values() for label in labels]
@@ -194,7 +194,4 @@ def _labelled(network: Network) -> dict[str, tuple[str, ...]]:
 
 def _runs(network: Network) -> dict[str, int]:
     """Path -> how many times it runs."""
-    from invset.models.discovery import blank_images, discover
-
-    images = blank_images(network.module, network.colours, network.input_shape[1:])
-    return {path: found.runs for path, found in discover(network.module, images).items()}
+    return {path: found.runs for path, found in network.discover().items()}

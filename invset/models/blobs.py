@@ -17,8 +17,6 @@ Module = TypeVar("Module", bound=nn.Module)
 Blobs = Mapping[str, tuple[Tensor, ...]]
 """Layer -> its weight, and its bias if it has one."""
 
-PARTS = ("weight", "bias", "third blob")
-
 
 def read_blobs(path: Path) -> Blobs:
     """Of a .caffemodel, or of a file of tensors called `LAYER.weight`, `LAYER.bias`, or `LAYER.….weight`.
@@ -30,7 +28,7 @@ def read_blobs(path: Path) -> Blobs:
         return read_caffemodel(path)
     state = read_tensors(path)
     found: dict[str, tuple[Tensor, ...]] = {}
-    for part in PARTS[:2]:  # the weight first
+    for part in ("weight", "bias"):
         for name, value in state.items():
             if name.endswith(f".{part}"):
                 layer = name.partition(".")[0]
@@ -38,7 +36,7 @@ def read_blobs(path: Path) -> Blobs:
     return found
 
 
-def filled(build: Callable[[], Module], blobs: Blobs, path: Path, advice: str) -> Module:
+def fill_layers(build: Callable[[], Module], blobs: Blobs, path: Path, advice: str) -> Module:
     """A module whose children are called as the layers, filled; layers that it does not have are ignored, as in Caffe.
 
     Biases of transposed convolutions that the file leaves out are 0.
@@ -52,13 +50,9 @@ def filled(build: Callable[[], Module], blobs: Blobs, path: Path, advice: str) -
     for name, module in modules.items():
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             continue
-        for part, value in zip(PARTS, blobs.get(name.partition(".")[0], ()), strict=False):
+        values = blobs.get(name.partition(".")[0], ())
+        for part, value in zip(("weight", "bias", "third blob"), values, strict=False):
             state[f"{name}.{part}"] = value.flatten(1) if value.ndim > 1 and isinstance(module, nn.Linear) else value
-        if isinstance(module, nn.ConvTranspose2d) and module.bias is not None and f"{name}.weight" in state:
+        if isinstance(module, nn.ConvTranspose2d) and module.bias is not None and values:
             state.setdefault(f"{name}.bias", torch.zeros(module.bias.shape))
-    return fill(build, state, path, advice, _called)
-
-
-def _called(name: str) -> str:
-    """Of the tensor conv1.0.weight: the file knows of no module inside the layer."""
-    return f"layer {name.partition('.')[0]}: {name.rpartition('.')[2]}"
+    return fill(build, state, path, advice, lambda name: f"layer {name.partition('.')[0]}: {name.rpartition('.')[2]}")

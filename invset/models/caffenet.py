@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from invset.errors import ConfigError, WeightsError
 from invset.files import user_path
-from invset.models.blobs import Blobs, filled, read_blobs
+from invset.models.blobs import Blobs, fill_layers, read_blobs
 from invset.models.colours import CAFFE_MEAN, caffe_colours
 from invset.models.labels import DATA, labels_for
 from invset.models.network import Network, crop
@@ -28,17 +28,14 @@ from invset.weights.matconvnet import LRN, read_matconvnet
 
 SIZE = 227  # pixels a side
 NORM = (5.0, 1.0, 1e-4 / 5, 0.75)  # size, κ, α, β of its normalisation as MatConvNet writes it: Caffe's α / size
-ADVICE = "These are not the weights of {}: give those of a network with its layers, or leave network.weights out."
+ADVICE = "These are not the weights of {}: give those of a network with its layers, or leave weights out."
 
 
 class CaffeNet(nn.Sequential):
     """BVLC/caffe:models/bvlc_reference_caffenet: images (b, 3, 227, 227), BGR less the mean -> fc8 (b, classes).
 
-    Children have the names of Caffe's blobs, and its outputs: conv1 … fc7 after their ReLU, fc8 raw. Dropout is left
-    out: the network is only ever evaluated. Pools round up, as Caffe's do.
-
-    Args:
-        classes: units of fc8.
+    Children have the names of Caffe's blobs, and its outputs: conv1 … fc7 after their ReLU, fc8, of `classes` units,
+    raw. Dropout is left out: the network is only ever evaluated. Pools round up, as Caffe's do.
     """
 
     def __init__(self, classes: int = 1000) -> None:
@@ -127,29 +124,26 @@ def _network(
 ) -> Network:
     if classes < 1:
         raise ConfigError(f"network {name}: classes is {classes}; give 1 or more.")
+    files: tuple[Path, ...] = ()
     if weights == "random":
+        colours = caffe_colours(_mean(mean, None))
         with torch.device("meta"):
             module = CaffeNet(classes)
         module.load_state_dict(he_state(module, random_seed), assign=True)
-        files: tuple[Path, ...] = ()
-        own_mean: Tensor | None = None
     else:
         path = file_of(weights, name, find)
         blobs, own_mean = _read(path, ADVICE.format(name))
-        module = filled(partial(CaffeNet, _classes(name, blobs, classes)), blobs, path, ADVICE.format(name))
+        colours = caffe_colours(_mean(mean, own_mean))
+        fc8 = blobs.get("fc8", ())
+        if name == "caffenet" and fc8 and fc8[0].ndim:  # of any CaffeNet as many as its file says
+            classes = len(fc8[0])
+        module = fill_layers(partial(CaffeNet, classes), blobs, path, ADVICE.format(name))
         files = (path,)
     if isinstance(mean, str | Path):
         files = (*files, user_path(mean))
     named = labels_for({"fc8": module.fc8.out_features}, labels)
     layers = {layer: layer for layer, _ in module.named_children()}
-    colours = caffe_colours(_mean(mean, own_mean))
     return Network(name, module, layers, (3, SIZE, SIZE), named, files, colours)
-
-
-def _classes(name: str, blobs: Blobs, default: int) -> int:
-    """Units of fc8: of any CaffeNet what its file says."""
-    fc8 = blobs.get("fc8", ()) if name == "caffenet" else ()
-    return max(len(fc8[0]), 1) if fc8 and fc8[0].ndim else default
 
 
 def _read(path: Path, advice: str) -> tuple[Blobs, Tensor | None]:
@@ -179,19 +173,18 @@ def _require_order(path: Path, layers: Sequence[str], advice: str) -> None:
 
 def _mean(given: str | Path | Sequence[float] | None, own: Tensor | None) -> Tensor | Sequence[float]:
     """Of the colours: (3,), or (3, 227, 227), the middle of an image."""
+    mean: Tensor | Sequence[float]
     if given is None:
-        mean: Tensor | Sequence[float] = CAFFE_MEAN if own is None else own
-    elif isinstance(given, str | Path):
-        mean = read_mean(user_path(given))
+        mean = CAFFE_MEAN if own is None else own
     else:
-        mean = given
+        mean = read_mean(user_path(given)) if isinstance(given, str | Path) else given
     if isinstance(mean, Tensor) and mean.ndim == 3:
         if min(mean.shape[1:]) < SIZE:
             sides = " x ".join(map(str, mean.shape[1:]))
-            raise ConfigError(f"the mean image is {sides} pixels, fewer than {SIZE}: give network.options.mean.")
+            raise ConfigError(f"the mean image is {sides} pixels, fewer than {SIZE}: give mean=[104,117,123].")
         return crop(mean, (SIZE, SIZE))
     if not isinstance(mean, Sequence | Tensor) or len(mean) != 3:
-        raise ConfigError(f"network.options.mean={given}: give three numbers, blue first, or a .binaryproto file.")
+        raise ConfigError(f"mean={given}: give three numbers, blue first, or a .binaryproto file.")
     return mean
 
 

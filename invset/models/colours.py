@@ -40,7 +40,7 @@ class Colours(nn.Module):
         super().__init__()
         if not isinstance(bgr, bool):
             raise ConfigError(f"colours: bgr={bgr}; give true (blue first) or false.")
-        self.scale, self.bgr = float(_channels(scale, "scale").mean()), bgr
+        self.scale, self.bgr = float(scale), bgr
         self.register_buffer("mean", _channels(mean, "mean"), persistent=False)
         self.register_buffer("deviation", _channels(deviation, "deviation"), persistent=False)
         if not (self.scale > 0 and bool((self.deviation > 0).all())):
@@ -67,16 +67,11 @@ def caffe_colours(mean: float | Sequence[float] | Tensor = CAFFE_MEAN) -> Colour
     return Colours(255.0, mean, bgr=True)
 
 
-def imagenet_colours() -> Colours:
-    """RGB in [0, 1], less ImageNet's mean, over its deviation."""
-    return Colours(1.0, IMAGENET_MEAN, IMAGENET_DEVIATION)
-
-
 def _channels(values: float | Sequence[float] | Tensor, what: str) -> Tensor:
     try:
         tensor = torch.as_tensor(values, dtype=torch.float32, device="cpu")
+        if not bool(tensor.isfinite().all()) or (tuple(tensor.shape) not in ((), (1,), (3,)) and tensor.ndim != 3):
+            raise ValueError
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"colours: {what}={values} is no number, and no three of them.") from error
-    if not bool(tensor.isfinite().all()) or (tuple(tensor.shape) not in ((), (1,), (3,)) and tensor.ndim != 3):
-        raise ConfigError(f"colours: {what} should be a finite number, or one for each of 3 channels; it is {values}.")
+        raise ConfigError(f"colours: {what}={values}; give a finite number, or one for each of 3 channels.") from error
     return tensor.view(-1, 1, 1) if tensor.ndim == 1 else tensor

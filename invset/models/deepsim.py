@@ -8,24 +8,92 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from invset.errors import ConfigError
-from invset.models.blobs import filled, read_blobs
+from invset.models.blobs import fill_layers, read_blobs
 from invset.models.colours import caffe_colours
-from invset.models.deepsim_heads import HEADS, Layer
-from invset.models.names import hint
-from invset.models.network import Generator
+from invset.models.network import Generator, cropped_shape
 from invset.models.random_weights import he_state
-from invset.models.shapes import cropped
+from invset.names import hint
 from invset.weights.fetch import fetch
 from invset.weights.known import Weights, file_of
 
 CROP = 227  # what CaffeNet takes: PPGN feeds it the middle
 LEAK = 0.3
-ADVICE = "These are not the weights of such a generator: give others, or leave generator.weights out."
+ADVICE = "These are not the weights of such a generator: give others, or leave weights out."
+
+
+class Layer(NamedTuple):
+    """Its name in Caffe; fc, conv or up (a transposed convolution); what follows it: leaky, linear or colours."""
+
+    name: str
+    kind: str
+    outputs: int
+    kernel: int = 4
+    stride: int = 2
+    padding: int = 1
+    then: str = "leaky"
+
+
+class Head(NamedTuple):
+    """What one generator is made of; codes are of `shape`, images `size` pixels a side."""
+
+    shape: tuple[int, ...]
+    size: int
+    layers: tuple[Layer, ...]
+
+
+def _keep(name: str, outputs: int, kind: str = "conv", then: str = "leaky") -> Layer:
+    return Layer(name, kind, outputs, 3, 1, 1, then)
+
+
+def _valid(name: str, outputs: int, kernel: int = 3) -> Layer:
+    return Layer(name, "conv", outputs, kernel, 1, 0)
+
+
+def _twice(name: str, outputs: int, then: str = "leaky") -> Layer:
+    return Layer(name, "up", outputs, then=then)
+
+
+# willwx/XDream:prototxt/unmodified/HEAD/generator.prototxt; for conv3 PonceLab/circuit_toolkit:GAN_utils.py
+_FROM_4 = (
+    _twice("deconv5", 256), _keep("conv5_1", 512, "up"),
+    _twice("deconv4", 256), _keep("conv4_1", 256, "up"),
+    _twice("deconv3", 128), _keep("conv3_1", 128, "up"),
+    _twice("deconv2", 64), _twice("deconv1", 32), _twice("deconv0", 3, "linear"),
+)  # fmt: skip
+_FC = tuple(Layer(name, "fc", 4096) for name in ("defc7", "defc6", "defc5")) + _FROM_4
+_POOL5 = (_keep("Rconv6", 512), _keep("Rconv7", 512), _valid("Rconv8", 512), *_FROM_4)
+_CONV = (
+    _valid("Rconv6", 384), _valid("Rconv7", 512), _valid("Rconv8", 512, 2),
+    _twice("deconv5", 256), _keep("conv5_1", 256, "up"),
+    _twice("deconv4", 128), _keep("conv4_1", 128, "up"),
+    _twice("deconv3", 128), _keep("conv3_1", 128, "up"),
+    _twice("deconv2", 64), _keep("conv2_1", 32),
+    _twice("deconv1", 16), _keep("conv1_1", 3, then="colours"),
+)  # fmt: skip
+_FROM_15 = (
+    _keep("Rconv7", 128), _keep("Rconv8", 128),
+    _twice("deconv4", 128), _keep("conv4_1", 128),
+    _twice("deconv3", 64), _keep("conv3_1", 64),
+    _twice("deconv2", 32), _keep("conv2_1", 32),
+    _twice("deconv1", 16, "linear"), _keep("conv1_1", 3, then="colours"),
+)  # fmt: skip
+HEADS = {
+    "fc6": Head((4096,), 256, _FC),
+    "fc7": Head((4096,), 256, _FC),
+    "fc8": Head((1000,), 256, _FC),
+    "pool5": Head((256, 6, 6), 256, _POOL5),
+    "conv4": Head((384, 13, 13), 256, _CONV),
+    "conv3": Head((384, 13, 13), 256, _CONV),
+    "norm2": Head((256, 13, 13), 240, (Layer("Rconv6", "conv", 256, 3, 1, 2), *_FROM_15)),
+    "norm1": Head((96, 27, 27), 240, (Layer("Rconv6", "conv", 128, 3, 2, 2), *_FROM_15)),
+}
+"""The layer that is inverted -> its generator."""
 
 
 class DeepSim(nn.Sequential):
@@ -46,7 +114,8 @@ class DeepSim(nn.Sequential):
             if layer.name == "deconv5" and len(shape) == 1:
                 inputs = 256
                 self.reshape = nn.Unflatten(1, (256, 4, 4))
-            self.add_module(layer.name, nn.Sequential(_module(layer, inputs), *_THEN[layer.then]()))
+            after = {"leaky": (nn.LeakyReLU(LEAK),), "linear": (), "colours": (_Colours(),)}[layer.then]
+            self.add_module(layer.name, nn.Sequential(_module(layer, inputs), *after))
             inputs = layer.outputs
 
 
@@ -55,13 +124,6 @@ class _Colours(nn.Tanh):
 
     def forward(self, x: Tensor) -> Tensor:
         return 255 * super().forward(x)
-
-
-_THEN: dict[str, Callable[[], tuple[nn.Module, ...]]] = {
-    "leaky": lambda: (nn.LeakyReLU(LEAK),),
-    "linear": lambda: (),
-    "colours": lambda: (_Colours(),),
-}
 
 
 def deepsim_generator(
@@ -73,8 +135,9 @@ def deepsim_generator(
 ) -> Generator:
     """DGN-AM's generator, which inverts fc6 of CaffeNet, and its siblings for other layers.
 
-    Codes have bounds where the layer has: [0, inf), and none for fc8. PPGN's own sampler keeps fc6's to [0, 30]
-    (Evolving-AI-Lab/ppgn:sampling_class.py); nothing shows that an inverse set ends there.
+    Codes have bounds where the layer has: [0, inf), and none for fc8, whose codes alone are not rectified. PPGN's own
+    sampler keeps fc6's to [0, 30] (Evolving-AI-Lab/ppgn:sampling_class.py); nothing shows that an inverse set ends
+    there.
 
     Args:
         layer: a key of HEADS, the layer that it inverts.
@@ -114,7 +177,7 @@ def _generator(
     find: Callable[[Weights], Path],
 ) -> Generator:
     shape, size, _ = HEADS[layer]
-    images = cropped(name, (size, size), crop)
+    images = cropped_shape(name, (size, size), crop)
     files: tuple[Path, ...] = ()
     if weights == "random":
         with torch.device("meta"):
@@ -122,17 +185,11 @@ def _generator(
         module.load_state_dict(he_state(module, random_seed, LEAK), assign=True)
     else:
         path = file_of(weights, published, find)
-        module = filled(lambda: DeepSim(layer), read_blobs(path), path, ADVICE)
+        module = fill_layers(lambda: DeepSim(layer), read_blobs(path), path, ADVICE)
         files = (path,)
-    code = torch.Size(shape).numel()
-    return Generator(
-        name, module, code, images, None, _bounds(layer), files, caffe_colours(), inverts=("caffenet", layer)
-    )
-
-
-def _bounds(layer: str) -> tuple[float, float] | None:
-    """All but fc8's codes are rectified. PPGN's own sampler also keeps fc6's below 30: code.bounds=[0,30]."""
-    return None if layer == "fc8" else (0.0, math.inf)
+    bounds = None if layer == "fc8" else (0.0, math.inf)
+    codes = math.prod(shape)
+    return Generator(name, module, codes, images, None, bounds, files, caffe_colours(), inverts=("caffenet", layer))
 
 
 def _module(layer: Layer, inputs: int) -> nn.Module:

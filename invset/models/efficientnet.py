@@ -14,6 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from invset.errors import ConfigError
 from invset.files import user_path
 from invset.models.colours import Colours
+from invset.models.discovery import require_size
 from invset.models.labels import class_names
 from invset.models.network import Network
 from invset.models.random_weights import refuse_random
@@ -63,8 +64,7 @@ def efficientnet_network(name: str, size: int = SIZE, weights: str | Path | None
         ConfigError: the packages are not installed, the size is none, or the weights are to be random.
         WeightsError: the file is missing, damaged or holds other tensors.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size < SMALLEST:
-        raise ConfigError(f"network {name}: size={size} is no image size; give pixels a side, {SMALLEST} or more.")
+    require_size(name, size, SMALLEST)
     refuse_random(name, weights)
     theirs, file = _loaded(name, size, weights)
     module = EfficientNetLite(theirs)

@@ -1,10 +1,10 @@
-"""The images of a folder, all at one size, in batches; what cannot be read is skipped and named."""
+"""The images of a folder, all at one size; what cannot be read is skipped and named."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from PIL import Image, ImageOps
@@ -14,17 +14,6 @@ from invset.errors import ConfigError
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
-
-
-class UnreadableImageError(Exception):
-    """A file with an image's name that holds no 8-bit image; `ImageFolder` skips it."""
-
-
-class Batch(NamedTuple):
-    """paths: b files; images: (b, 3, h, w), RGB in [0, 1], float32, in the same order."""
-
-    paths: tuple[Path, ...]
-    images: Tensor
 
 
 class ImageFolder:
@@ -54,41 +43,31 @@ class ImageFolder:
             raise ConfigError(f"{folder}: no image in this folder or below; it should hold PNG, JPEG, BMP or WebP.")
 
     def read(self, path: Path) -> Tensor | None:
-        """One image (3, h, w), or None if it cannot be read, which `skipped` then lists."""
-        try:
-            return read_image(path, self.size)
-        except UnreadableImageError:
-            if path not in self.skipped:
-                self.skipped.append(path)
-            return None
-
-    def batches(self, batch_size: int) -> Iterator[Batch]:
-        """All readable images, `batch_size` at a time, the last batch shorter.
+        """One image (3, h, w), or None if it cannot be read, which `skipped` then lists.
 
         Raises:
             ConfigError: none of the files can be read.
         """
-        paths: list[Path] = []
-        images: list[Tensor] = []
-        for path in self.files:
-            image = self.read(path)
-            if image is None:
-                continue
-            paths.append(path)
-            images.append(image)
-            if len(images) == batch_size:
-                yield Batch(tuple(paths), torch.stack(images))
-                paths, images = [], []
-        if images:
-            yield Batch(tuple(paths), torch.stack(images))
+        image = read_image(path, self.size)
+        if image is None and path not in self.skipped:
+            self.skipped.append(path)
         if len(self.skipped) == len(self.files):
-            raise ConfigError(
-                f"{self.folder}: none of its {len(self.files)} images can be read, {self.files[0]} first."
-            )
+            raise ConfigError(f"{self.folder}: none of its {len(self.files)} images can be read.")
+        return image
+
+    def batches(self, batch_size: int) -> Iterator[Tensor]:
+        """All readable images (b, 3, h, w), `batch_size` at a time, the last batch smaller.
+
+        Raises:
+            ConfigError: none of the files can be read.
+        """
+        readable = (image for path in self.files if (image := self.read(path)) is not None)
+        while images := list(islice(readable, batch_size)):
+            yield torch.stack(images)
 
 
-def read_image(path: str | Path, size: tuple[int, int]) -> Tensor:
-    """A file as an image (3, h, w), RGB in [0, 1] in steps of 1/255, float32.
+def read_image(path: str | Path, size: tuple[int, int]) -> Tensor | None:
+    """A file as an image (3, h, w), RGB in [0, 1] in steps of 1/255, float32; None if it holds no 8-bit image.
 
     Turned upright as its EXIF says, laid on white where transparent, cut to the middle at the shape wanted
     and resized (bilinear, antialiased); at the size already, it keeps its pixels.
@@ -96,19 +75,15 @@ def read_image(path: str | Path, size: tuple[int, int]) -> Tensor:
     Args:
         path: PNG, JPEG, BMP or WebP.
         size: (h, w).
-
-    Raises:
-        UnreadableImageError: no such image, a damaged one, or one of more than 8 bits.
     """
     h, w = size
     try:
         with Image.open(path, formats=FORMATS) as file:
-            if file.mode.startswith(("I", "F")):
-                raise UnreadableImageError(f"{path}: {file.mode} has more than 8 bits a channel; save it with 8.")
-            upright = ImageOps.exif_transpose(file)
-            image = ImageOps.fit(_opaque(upright), (w, h), Image.Resampling.BILINEAR)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(f"{path}: cannot be read as an image ({error}); replace or remove it.") from error
+            if file.mode.startswith(("I", "F")):  # more than 8 bits a channel
+                return None
+            image = ImageOps.fit(_opaque(ImageOps.exif_transpose(file)), (w, h), Image.Resampling.BILINEAR)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
     values = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return values.view(h, w, 3).permute(2, 0, 1).float().div(255)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from invset.errors import ConfigError
 from invset.models.network import Network
-from invset.models.shapes import image_shape
+from invset.models.pixels import image_shape
 
 SPREAD = 2.0  # standard deviation of the logit over uniform random images
 
@@ -73,8 +72,6 @@ def linear_network(
     """
     images = image_shape("network linear", shape)
     size = math.prod(images)
-    if isinstance(weights, str | Path):
-        raise ConfigError("network linear reads no file of weights: leave network.weights out.")
     if weights is None:
         w = torch.randn(size, generator=torch.Generator().manual_seed(random_seed))
         w *= SPREAD * math.sqrt(12) / w.norm()  # a uniform variable has variance 1/12

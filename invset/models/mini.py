@@ -6,7 +6,8 @@ The shipped fc8 is four times the trained logits, which brings it near the range
 most of the generator's classes reach 28 to 48, of the best 58 to 67. Softmax is of fc8 / 4.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,14 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invset.errors import ConfigError, WeightsError
-from invset.models.statistics import CodeStatistics
+from invset.models.labels import labels_for
+from invset.models.network import CodeStatistics, Generator, Network
+from invset.models.random_weights import refuse_random
+from invset.weights.files import user_path
 from invset.weights.tensors import fill, read_safetensors
 
 DATA = Path(__file__).parents[1] / "data" / "mini"
 SIZES = (32, 64, 128, 256)  # pixels a side
 WIDTHS = (1 / 8, 8)
 CODES = (8, 8192)
-UNITS = 100_000  # of fc8, at most
 ADVICE = "These are not the folded weights of such a model; export them with scripts/train_mini.py stage=export."
 LOGIT_SCALE = 4.0  # shipped fc8 / trained logits
 
@@ -139,19 +142,53 @@ class MiniGenerator(nn.Module):
         return torch.sigmoid(low + self.up(self.fc(codes)))
 
 
+def mini_network(weights: str | Path | None = None, labels: str | Path | None = None) -> Network:
+    """The built-in network, or one trained like it: for 64x64 images, or what its file says.
+
+    Args:
+        weights: its file; None for the shipped ones.
+        labels: a file of fc8's names (see `labels.class_names`); None for ImageNet's, if fc8 has 1000 units.
+
+    Raises:
+        WeightsError: a file is missing, damaged or holds something else.
+    """
+    refuse_random("mini", weights)
+    module = load_network(weights)
+    size = module.dimensions.size
+    layers = {name: name for name, _ in module.named_children()}
+    named = labels_for({"fc8": module.fc8.out_features}, labels)
+    return Network("mini", module, layers, (3, size, size), named, (_file(weights, "network"),))
+
+
+def mini_generator(weights: str | Path | None = None) -> Generator:
+    """The built-in generator, which inverts fc6 of the built-in network; None for the shipped weights.
+
+    Its bounds, [0, the largest entry of a real code], are an offer: codes need not keep to them.
+
+    Raises:
+        WeightsError: the file is missing, damaged or holds something else.
+    """
+    refuse_random("mini", weights)
+    statistics = load_code_statistics(weights)
+    bounds = (0.0, float(statistics.bank.max())) if len(statistics.bank) else None
+    module = load_generator(weights)
+    shape, files = (3, module.dimensions.size, module.dimensions.size), (_file(weights, "generator"),)
+    code = module.dimensions.code
+    return Generator("mini", module, code, shape, statistics, bounds, files, inverts=("mini", "fc6"))
+
+
 def load_network(path: str | Path | None = None) -> MiniNetwork:
     """The folded network, float32, in eval mode, its weights without gradients; None: the shipped weights.
 
     Raises:
         WeightsError: the file is missing, damaged or holds other tensors.
     """
-    path, state, size = _read(path, "network.safetensors")
-    classes = _length(state, "fc8.weight", 0, 1000)
-    if not 0 < classes <= UNITS:
-        raise WeightsError(f"{path}: fc8 has {classes} units, and may have 1 to {UNITS}. Export the network again.")
-    width = _length(state, "conv1.0.weight", 0, 32) / 32
-    dimensions = _dimensions(path, size, width, _length(state, "fc6.0.weight", 0))
-    return fill(lambda: MiniNetwork(classes, dimensions=dimensions), state, path, ADVICE)
+    file = _file(path, "network")
+    state, size = _read(file)
+    with _measuring(file):
+        dimensions = Dimensions(size, len(state["conv1.0.weight"]) / 32, len(state["fc6.0.weight"]))
+        classes = len(state["fc8.weight"])
+    return fill(lambda: MiniNetwork(classes, dimensions=dimensions), state, file, ADVICE)
 
 
 def load_generator(path: str | Path | None = None) -> MiniGenerator:
@@ -160,11 +197,13 @@ def load_generator(path: str | Path | None = None) -> MiniGenerator:
     Raises:
         WeightsError: the file is missing, damaged or holds other tensors.
     """
-    path, state, size = _read(path, "generator.safetensors")
+    file = _file(path, "generator")
+    state, size = _read(file)
     state = {name: value for name, value in state.items() if not name.startswith("codes.")}
-    width = _length(state, "fc.0.weight", 0, 256 * 16) / (256 * 16)
-    dimensions = _dimensions(path, size, width, _length(state, "fc.0.weight", 1))
-    return fill(lambda: MiniGenerator(dimensions=dimensions), state, path, ADVICE)
+    with _measuring(file):
+        maps, code = state["fc.0.weight"].shape
+        dimensions = Dimensions(size, maps / (256 * 16), code)
+    return fill(lambda: MiniGenerator(dimensions=dimensions), state, file, ADVICE)
 
 
 def load_code_statistics(path: str | Path | None = None) -> CodeStatistics:
@@ -173,19 +212,12 @@ def load_code_statistics(path: str | Path | None = None) -> CodeStatistics:
     Raises:
         WeightsError: the file is missing, damaged or carries no such statistics.
     """
-    path, state, _ = _read(path, "generator.safetensors")
-    code = _length(state, "fc.0.weight", 1)
-    values: list[Tensor] = []
-    for field, ndim in (("mean", 1), ("deviation", 1), ("bank", 2)):
-        value = state.get(f"codes.{field}")
-        if value is None or value.ndim != ndim or value.shape[-1] != code:
-            found = "no tensor" if value is None else f"shape {tuple(value.shape)}"
-            raise WeightsError(
-                f"{path}: codes.{field} should end in {code} numbers, found {found}. "
-                "Export the generator again (scripts/train_mini.py stage=export)."
-            )
-        values.append(value)
-    return CodeStatistics(*values)
+    file = _file(path, "generator")
+    state, _ = _read(file)
+    mean, deviation, bank = (state.get(f"codes.{field}") for field in CodeStatistics._fields)
+    if mean is None or deviation is None or bank is None or not mean.shape == deviation.shape == bank.shape[1:]:
+        raise WeightsError(f"{file}: carries no mean, deviation and bank of real codes. {ADVICE}")
+    return CodeStatistics(mean, deviation, bank)
 
 
 class _Residual(nn.Module):
@@ -233,26 +265,23 @@ def _upsampling(inputs: int, outputs: int, norm: bool, residual: bool = True) ->
     return nn.Sequential(*layers, *([_Residual(outputs, norm)] if residual else []))
 
 
-def _read(path: str | Path | None, shipped: str) -> tuple[Path, dict[str, Tensor], int]:
-    """The path, the tensors, and the size that the metadata give: no tensor's shape depends on the network's."""
-    path = DATA / shipped if path is None else Path(path)
+def _file(path: str | Path | None, name: str) -> Path:
+    return DATA / f"{name}.safetensors" if path is None else user_path(path)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], int]:
+    """The tensors, and the size that the metadata give: no tensor's shape depends on the network's."""
     tensors, metadata = read_safetensors(path)
-    size = metadata.get("size", "64")
+    size = metadata.get("size", "64")  # the shipped files are older than other sizes
     if size not in map(str, SIZES):
-        raise WeightsError(
-            f"{path}: says that its size is {size[:20]!r}, and it may be {', '.join(map(str, SIZES))}: export it again."
-        )
-    return path, {name: value.float() for name, value in tensors.items()}, int(size)
+        raise WeightsError(f"{path}: says that its size is {size[:20]!r}. {ADVICE}")
+    return {name: value.float() for name, value in tensors.items()}, int(size)
 
 
-def _length(state: dict[str, Tensor], name: str, dimension: int, default: int = SHIPPED.code) -> int:
-    """Of a matrix or kernel, if it is there: if not, `fill` says so."""
-    value = state.get(name)
-    return default if value is None or value.ndim < 2 else value.shape[dimension]
-
-
-def _dimensions(path: Path, size: int, width: float, code: int) -> Dimensions:
+@contextmanager
+def _measuring(path: Path) -> Iterator[None]:
+    """Raise WeightsError where the tensors of the file do not tell the dimensions of such a model."""
     try:
-        return Dimensions(size, width, code)
-    except ConfigError as error:
-        raise WeightsError(f"{path}: no weights of this model: {error}") from error
+        yield
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise WeightsError(f"{path}: has not the tensors of such a model ({error}). {ADVICE}") from error

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,21 +14,48 @@ from torch import Tensor, nn
 
 from invset.errors import ConfigError
 from invset.models.colours import Colours
-from invset.models.names import hint
-from invset.models.probe import read_layers
-from invset.models.statistics import CodeStatistics
+from invset.models.layers import Found, channels_first, discover, read_layers
+from invset.names import hint
 
 Device = torch.device | str
 
 
+class CodeStatistics(NamedTuple):
+    """Of the codes of real images.
+
+    mean (c,); deviation (c,), per dimension; bank (m, c), codes of real images, m may be 0; float32.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    bank: Tensor
+
+
+class _Placed:
+    """What networks and generators have in common: a module and its colours, on one device."""
+
+    module: nn.Module
+    colours: Colours
+
+    def to(self, device: Device, dtype: torch.dtype | None = None, channels_last: bool | None = None) -> None:
+        """Move it, in place; compute in `dtype` and with channels last in memory, where they are given."""
+        self.module.to(device, dtype)
+        if channels_last is not None:
+            for parameter in self.module.parameters():  # the input follows the weights
+                if parameter.ndim == 4:
+                    layout = torch.channels_last if channels_last else torch.contiguous_format
+                    parameter.data = parameter.data.contiguous(memory_format=layout)
+        self.colours.to(device)
+
+
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(_Placed):
     """A network whose layers have public names; compared by identity.
 
     The module is put in eval mode and its weights need no gradients from here on.
 
     Attributes:
-        name: what the command line calls it.
+        name: for messages and records.
         module: images (b, 3, h, w), in the colours below -> anything.
         layers: public name -> module path, from shallow to deep; '' is the module's own output.
         input_shape: (3, h, w), pixels.
@@ -50,7 +78,7 @@ class Network:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _freeze(self.module)
+        self.module.eval().requires_grad_(False)
         self.colours.to(next((p.device for p in self.module.parameters()), torch.device("cpu")))
         if not self.shapes:
             object.__setattr__(self, "shapes", self._measure())
@@ -65,10 +93,6 @@ class Network:
     def device(self) -> torch.device:
         """Where the weights are."""
         return next((p.device for p in self.module.parameters()), self.colours.mean.device)
-
-    def to(self, device: Device, dtype: torch.dtype | None = None, channels_last: bool | None = None) -> None:
-        """Move it, in place; compute in `dtype` and with channels last in memory, where they are given."""
-        _place(self.module, self.colours, device, dtype, channels_last)
 
     def shape(self, layer: str) -> tuple[int, ...]:
         """(channels,), (channels, tokens) or (channels, h, w). Raises ConfigError if there is no such layer."""
@@ -98,42 +122,37 @@ class Network:
         wanted = list(layers)
         for layer in wanted:
             self.shape(layer)
-        outputs = self._read([self.layers[layer] for layer in wanted], resize(images, self.input_shape[1:]))
-        return {layer: channels_first(outputs[self.layers[layer]]) for layer in wanted}
+        inputs = self.colours.encode(resize(images, self.input_shape[1:])).to(_dtype(self.module, images.dtype))
+        outputs = read_layers(self.module, [self.layers[layer] for layer in wanted], inputs)
+        return {layer: channels_first(_at_least_float32(outputs[self.layers[layer]])) for layer in wanted}
 
-    def _read(self, paths: Iterable[str], images: Tensor) -> dict[str, Tensor]:
-        dtype = _dtype(self.module, images.dtype)
-        outputs = read_layers(self.module, paths, self.colours.encode(images).to(dtype))
-        return {path: _at_least_float32(output) for path, output in outputs.items()}
+    def discover(self) -> dict[str, Found]:
+        """Module path -> what is known of the layer, of all that the module has; see `layers.discover`."""
+        return discover(self.module, blank_images(self.module, self.colours, self.input_shape[1:]))
 
     def _measure(self) -> dict[str, tuple[int, ...]]:
-        with torch.no_grad():
-            images = torch.zeros(1, *self.input_shape, device=self.device, dtype=_dtype(self.module, torch.float32))
-            outputs = self._read(self.layers.values(), images)
-        shapes = {}
+        found = self.discover()
         for layer, path in self.layers.items():
-            raw = tuple(outputs[path].shape[1:])
-            if len(raw) not in (1, 2, 3):
+            if path not in found:
                 raise ConfigError(
-                    f"layer {layer} of {self.name} has outputs of shape {raw}: units are read from (channels,), "
-                    "(tokens, channels) or (channels, h, w); choose another layer."
+                    f"layer {layer} of {self.name}: '{path}' does not run, or gives no vector, sequence or map of each "
+                    f"image: {hint(path, found)}"
                 )
-            shapes[layer] = tuple(channels_first(outputs[path]).shape[1:])
-        return shapes
+        return {layer: found[path].shape for layer, path in self.layers.items()}
 
 
 @dataclass(frozen=True, eq=False)
-class Generator:
+class Generator(_Placed):
     """A generator G: codes (b, c) -> images (b, 3, h, w); compared by identity.
 
     The module is put in eval mode and its weights need no gradients from here on.
 
     Attributes:
-        name: what the command line calls it.
+        name: for messages and records.
         module: codes (b, c) -> images (b, 3, H, W) in the colours below.
         code_size: c.
         image_shape: (3, h, w), pixels: the middle of what the module gives.
-        statistics: mean (c,), deviation (c,) and bank (m, c) of real codes, where known; m may be 0.
+        statistics: of real codes, where known.
         code_bounds: (lowest, highest) entry that codes may sensibly have, where known.
         files: of its weights, if it has any.
         colours: what the module makes instead of RGB in [0, 1].
@@ -151,23 +170,12 @@ class Generator:
     inverts: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
-        _freeze(self.module)
+        self.module.eval().requires_grad_(False)
 
     def __call__(self, codes: Tensor) -> Tensor:
-        """Codes (b, c) -> images (b, 3, h, w), RGB, valid in [0, 1]; values outside are possible.
-
-        Raises:
-            ConfigError: the module makes smaller images than `image_shape`.
-        """
+        """Codes (b, c) -> images (b, 3, h, w), RGB, valid in [0, 1]; values outside are possible."""
         outputs = self.module(codes.to(_dtype(self.module, codes.dtype)))
-        if any(have < want for have, want in zip(outputs.shape[-2:], self.image_shape[1:], strict=True)):
-            have, want = ("x".join(map(str, size)) for size in (outputs.shape[-2:], self.image_shape[1:]))
-            raise ConfigError(f"generator {self.name} makes images of {have}, of which {want} cannot be the middle.")
         return self.colours.decode(_at_least_float32(crop(outputs, self.image_shape[1:])))
-
-    def to(self, device: Device, dtype: torch.dtype | None = None, channels_last: bool | None = None) -> None:
-        """Move it, in place; compute in `dtype` and with channels last in memory, where they are given."""
-        _place(self.module, self.colours, device, dtype, channels_last)
 
     @property
     def image_size(self) -> int:
@@ -188,21 +196,22 @@ def crop(images: Tensor, size: tuple[int, ...]) -> Tensor:
     return images[..., top : top + size[0], left : left + size[1]]
 
 
-def channels_first(output: Tensor) -> Tensor:
-    """A layer's output with its units in dimension 1.
-
-    (b, tokens, channels), as a transformer's layers give -> (b, channels, tokens); maps with the channels last, told by
-    their equal sides, -> (b, channels, h, w); all else as it is.
-    """
-    if output.ndim == 3:
-        return output.transpose(1, 2)
-    if output.ndim == 4 and output.shape[1] == output.shape[2] != output.shape[3]:
-        return output.permute(0, 3, 1, 2)
-    return output
+def cropped_shape(generator: str, size: tuple[int, int], side: int | None) -> tuple[int, int, int]:
+    """(3, side, side), the middle of images of `size` = (h, w); None: (3, h, w), all of it. Raises ConfigError."""
+    if side is None:
+        return (3, *size)
+    if not isinstance(side, int) or not 1 <= side <= min(size):
+        raise ConfigError(
+            f"generator {generator}: crop is {side}; its images are {size[0]}x{size[1]}, so give 1 to {min(size)}."
+        )
+    return (3, side, side)
 
 
-def _freeze(module: nn.Module) -> None:
-    module.eval().requires_grad_(False)
+def blank_images(module: nn.Module, colours: Colours, size: tuple[int, ...]) -> Tensor:
+    """Two black images (2, 3, h, w) as the module takes them: its colours, type of numbers and device."""
+    parameter = next(module.parameters(), colours.mean)
+    black = torch.zeros(2, 3, *size, device=colours.mean.device)
+    return colours.encode(black).to(parameter.device, parameter.dtype)
 
 
 def _dtype(module: nn.Module, default: torch.dtype) -> torch.dtype:
@@ -211,15 +220,3 @@ def _dtype(module: nn.Module, default: torch.dtype) -> torch.dtype:
 
 def _at_least_float32(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
-
-
-def _place(
-    module: nn.Module, colours: Colours, device: Device, dtype: torch.dtype | None, channels_last: bool | None
-) -> None:
-    module.to(device, dtype)
-    if channels_last is not None:
-        for parameter in module.parameters():  # the input follows the weights
-            if parameter.ndim == 4:
-                layout = torch.channels_last if channels_last else torch.contiguous_format
-                parameter.data = parameter.data.contiguous(memory_format=layout)
-    colours.to(device)

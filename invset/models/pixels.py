@@ -8,17 +8,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from invset.models.network import Generator
-from invset.models.shapes import image_shape
-from invset.models.statistics import CodeStatistics
+from invset.errors import ConfigError
+from invset.models.network import CodeStatistics, Generator
 
 
 class Pixels(nn.Module):
     """An image's numbers in a row -> the image."""
 
-    def __init__(self, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
-        self.image_shape = image_shape
+        self.image_shape = shape
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes (b, c) -> images (b, 3, h, w)."""
@@ -37,3 +36,11 @@ def pixel_generator(shape: Sequence[int] = (3, 64, 64)) -> Generator:
         mean=torch.full((size,), 0.5), deviation=torch.full((size,), 12**-0.5), bank=torch.empty(0, size)
     )
     return Generator("pixels", Pixels(images), size, images, statistics, (0.0, 1.0))
+
+
+def image_shape(what: str, shape: Sequence[int]) -> tuple[int, int, int]:
+    """(3, h, w), as given. Raises ConfigError unless it is one; `what` is the model, for the message."""
+    sides = tuple(shape)
+    if len(sides) != 3 or sides[0] != 3 or not all(isinstance(side, int) and side >= 1 for side in sides):
+        raise ConfigError(f"{what}: shape={shape} is no shape of images; give [3,height,width], as [3,64,64].")
+    return sides

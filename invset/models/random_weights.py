@@ -1,22 +1,60 @@
-"""He's random weights for an architecture whose trained ones are not at hand."""
+"""Modules built without memory for their weights, and He's random weights where trained ones are not at hand."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from invset.errors import ConfigError
 from invset.models.colours import Colours
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
+Module = TypeVar("Module", bound=nn.Module)
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+NORMS = (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm)
 TINY = 0.1  # constants up to this are the scales of branches that training switches on, as LayerScale's 1e-6
 TABLE = 0.02  # deviation of positions and tokens
 PIXELS = 2 * 224**2  # in all images on which BatchNorms measure: of small images it takes more to see as many numbers
 LEAST = 0.01  # of the channels' mean variance: one that is all but constant would be blown up
+
+
+@contextmanager
+def drawing(random_seed: int) -> Iterator[None]:
+    """Inside, the CPU's global random state is that of the seed; afterwards it is as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(random_seed)
+        yield
+
+
+def hollow(build: Callable[[], Module], random_seed: int = 0) -> Module:
+    """The module, with the large tensors of its layers on the meta device.
+
+    Only what `torch.empty` makes, of which layers make their weights, is without memory. All that a constructor
+    computes is there: tables of positions, and the shapes of a RegNet, which it works out with tensors.
+
+    Args:
+        build: makes it.
+        random_seed: of what the constructor draws; the global random state is as it was afterwards.
+    """
+    with drawing(random_seed), _Hollow():
+        return build()
+
+
+class _Hollow(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Any, types: Iterable[Any], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        given = dict(kwargs or {})
+        if func is torch.empty:
+            given["device"] = "meta"
+        return func(*args, **given)
 
 
 def he_state(module: nn.Module, random_seed: int, leak: float = 0.0) -> dict[str, Tensor]:
@@ -40,42 +78,16 @@ def he_state(module: nn.Module, random_seed: int, leak: float = 0.0) -> dict[str
     return state
 
 
-def randomise(module: nn.Module, random_seed: int, images: Tensor) -> None:
-    """Random weights for any architecture, in place, such that its activations are moderate and vary between images.
+def randomise(name: str, module: nn.Module, random_seed: int, colours: Colours, size: int) -> None:
+    """Random weights for any network, in place, such that its activations are moderate and vary between images.
 
     Convolutions and linear layers as `he_state`; norms change nothing but the scale, and BatchNorms take off what they
-    measure on the images; scales that begin near 0 become 1. What else has memory stays as it is, and what has none
-    (meta device) becomes small random numbers, vectors 0.
-
-    Args:
-        module: built, some or all of it on the meta device.
-        random_seed: of a generator of its own.
-        images: (b, 3, h, w) as the module takes them; see `noise`.
-    """
-    state = he_state(module, random_seed)
-    generator = torch.Generator().manual_seed(random_seed)
-    for name, layer in module.named_modules():
-        state |= {f"{name}.{part}": value for part, value in _norm(layer).items()}
-    for name, value in module.state_dict().items():
-        if name in state:
-            continue
-        if value.is_meta:
-            state[name] = torch.zeros(value.shape, dtype=value.dtype)
-            if value.ndim > 1:
-                state[name].normal_(0, _deviation(name, value), generator=generator)
-        elif value.is_floating_point() and value.numel() and 0 < float(value.max()) <= TINY and _constant(value):
-            state[name] = torch.ones_like(value)
-    for name, value in state.items():
-        _put(module, name, value)
-    _settle(module.eval(), images)
-
-
-def randomise_network(name: str, module: nn.Module, random_seed: int, colours: Colours, size: int) -> None:
-    """`randomise` a network on noise in its own colours.
+    measure on noise; scales that begin near 0 become 1. What else has memory stays as it is, and what has none (meta
+    device) becomes small random numbers, vectors 0.
 
     Args:
         name: for the message.
-        module: as for `randomise`.
+        module: built, some or all of it on the meta device.
         random_seed: of generators of its own.
         colours: what the module takes.
         size: pixels a side.
@@ -83,8 +95,27 @@ def randomise_network(name: str, module: nn.Module, random_seed: int, colours: C
     Raises:
         ConfigError: it cannot be run at that size.
     """
+    state = he_state(module, random_seed)
+    generator = torch.Generator().manual_seed(random_seed)
+    for path, layer in module.named_modules():
+        if isinstance(layer, NORMS):
+            for part, value in (*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)):
+                make = torch.ones if part in ("weight", "running_var") else torch.zeros
+                state[f"{path}.{part}"] = make(value.shape, dtype=value.dtype)
+    for path, value in module.state_dict().items():
+        if path in state:
+            continue
+        if value.is_meta:
+            state[path] = torch.zeros(value.shape, dtype=value.dtype)
+            if value.ndim > 1:  # attention's matrices, (outputs, inputs), keep the size of what they take
+                deviation = 1 / math.sqrt(value.shape[1]) if path.endswith("in_proj_weight") else TABLE
+                state[path].normal_(0, deviation, generator=generator)
+        elif value.is_floating_point() and value.numel() and 0 < float(value.max()) <= TINY and _constant(value):
+            state[path] = torch.ones_like(value)
+    for path, value in state.items():
+        _put(module, path, value)
     try:
-        randomise(module, random_seed, colours.encode(noise(random_seed, size)))
+        _settle(module.eval(), colours.encode(noise(random_seed, size)))
     except (AssertionError, ValueError, RuntimeError, TypeError) as error:
         raise ConfigError(f"network {name} cannot be run on {size} pixels ({error}): give another size.") from error
 
@@ -114,18 +145,6 @@ def _put(module: nn.Module, name: str, value: Tensor) -> None:
     setattr(owner, leaf, nn.Parameter(value, requires_grad=False) if is_parameter else value)
 
 
-def _norm(layer: nn.Module) -> dict[str, Tensor]:
-    """Of a norm that changes nothing but the scale."""
-    if not isinstance(layer, NORMS):
-        return {}
-    tensors = dict(layer.named_parameters(recurse=False)) | dict(layer.named_buffers(recurse=False))
-    ones = ("weight", "running_var")
-    return {
-        name: (torch.ones if name in ones else torch.zeros)(value.shape, dtype=value.dtype)
-        for name, value in tensors.items()
-    }
-
-
 def _settle(module: nn.Module, images: Tensor) -> None:
     """Give each BatchNorm the mean and variance of what it takes, in the order in which they run."""
 
@@ -136,7 +155,7 @@ def _settle(module: nn.Module, images: Tensor) -> None:
         layer.running_mean.copy_(x.mean(dimensions))
         layer.running_var.copy_(variance.clamp(min=LEAST * float(variance.mean())))
 
-    norms = [layer for layer in module.modules() if isinstance(layer, NORMS[:3]) and layer.track_running_stats]
+    norms = [layer for layer in module.modules() if isinstance(layer, BATCH_NORMS) and layer.track_running_stats]
     if not norms:
         return
     handles = [layer.register_forward_pre_hook(measure) for layer in norms]
@@ -146,11 +165,6 @@ def _settle(module: nn.Module, images: Tensor) -> None:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _deviation(name: str, value: Tensor) -> float:
-    """Attention's matrices, (outputs, inputs), keep the size of what they take; positions and tokens are small."""
-    return 1 / math.sqrt(value.shape[1]) if name.endswith("in_proj_weight") else TABLE
 
 
 def _constant(value: Tensor) -> bool:

@@ -11,13 +11,11 @@ from torch import Tensor
 from invset.core.randomness import seeded_generator
 from invset.errors import ConfigError
 from invset.models.folder import ImageFolder
-from invset.models.names import hint
-from invset.models.network import Generator
+from invset.models.network import CodeStatistics, Generator
 from invset.models.pixels import Pixels
 from invset.models.reader import Encoder
-from invset.models.statistics import CodeStatistics
+from invset.names import hint
 
-REAL = ("codes", "mixed")  # kinds that need codes of photographs
 SHAKEN = 1e-3  # of the way to its own code
 
 Kind = Literal["random_images", "normal", "codes", "mixed", "common"]
@@ -61,21 +59,21 @@ class Starts:
         self.random_seed = random_seed
         self.chains = chains
         self.generator = generator
-        self.encoder = encoder
-        self._pixels = isinstance(generator.module, Pixels)
+        pixels = isinstance(generator.module, Pixels)
+        self.encoder = None if pixels else encoder
+        self._pixels = pixels
         self._gallery: _Gallery | None = None
+        real = kind in ("codes", "mixed")
         if kind in ("normal", "mixed") or (kind == "common" and generator.statistics is not None):
             self._statistics()
-        elif kind in ("random_images", "common"):
+        elif not real:
             self._require_fitting_encoder()
-        if kind not in REAL:
-            return
-        if folder is not None:
+        if real and folder is not None:
             self._require_fitting_encoder()
             images = ImageFolder(folder, self._noise_shape()[1:])
             self._gallery = _Gallery(images, seeded_generator(random_seed, "folder"))
             self._require_enough(len(images.files), f"{folder} holds", "images")
-        else:
+        elif real:
             self._require_enough(len(self._bank()), f"generator {generator.name} carries", "real codes")
 
     def draw(self, chain: int, attempt: int = 0) -> Tensor:
@@ -83,20 +81,20 @@ class Starts:
 
         For `codes` and `mixed`, attempts go on through one permutation of all real codes, and round again when it ends.
         """
-        if self.kind == "random_images":
-            return self._random_image_code(seeded_generator(self.random_seed, chain, attempt))
-        if self.kind == "normal":
-            return self._normal(seeded_generator(self.random_seed, chain, attempt))
-        if self.kind == "common":
-            draw = self._normal if self.generator.statistics is not None else self._random_image_code
-            shared = draw(seeded_generator(self.random_seed, "common", attempt))
-            return shared.lerp(draw(seeded_generator(self.random_seed, chain, attempt)), SHAKEN)
+        own = seeded_generator(self.random_seed, chain, attempt)
         number = chain + attempt * self.chains
         if self.kind == "codes":
             return self._real(number)
-        if (chain + attempt) % 2:
+        if self.kind == "mixed" and (chain + attempt) % 2:
             return self._real(number // 2)
-        return self._normal(seeded_generator(self.random_seed, chain, attempt))
+        if self.kind == "random_images" or (self.kind == "common" and self.generator.statistics is None):
+            draw = self._random_image_code
+        else:
+            draw = self._normal
+        if self.kind == "common":
+            shared = draw(seeded_generator(self.random_seed, "common", attempt))
+            return shared.lerp(draw(own), SHAKEN)
+        return draw(own)
 
     def reference_codes(self, count: int) -> Tensor:
         """Unrelated codes (count, c), float32, on the CPU: what distances and sizes are compared with.
@@ -138,21 +136,19 @@ class Starts:
         return self._encode(image)
 
     def _encode(self, image: Tensor) -> Tensor:
-        if self._pixels or self.encoder is None:
+        if self.encoder is None:
             return image.flatten()
         with torch.no_grad():  # one image at a time: a batch could round differently
             return _cpu(self.encoder(image[None].to(self.encoder.network.device))[0])
 
     def _noise_shape(self) -> tuple[int, int, int]:
-        if self._pixels or self.encoder is None:
-            return self.generator.image_shape
-        return self.encoder.network.input_shape
+        return self.generator.image_shape if self.encoder is None else self.encoder.network.input_shape
 
     def _statistics(self) -> CodeStatistics:
         if self.generator.statistics is None:
             raise ConfigError(
-                f"starts={self.kind} needs the mean and deviation of real codes, which generator "
-                f"{self.generator.name} does not carry; use starts=random_images."
+                f"starts of kind '{self.kind}' need the mean and deviation of real codes, which generator "
+                f"{self.generator.name} does not carry; 'random_images' needs none."
             )
         return self.generator.statistics
 
@@ -160,28 +156,26 @@ class Starts:
         statistics = self.generator.statistics
         if statistics is None or not len(statistics.bank):
             raise ConfigError(
-                f"starts={self.kind} needs real codes, and generator {self.generator.name} carries none; give a "
-                "folder of images to encode, or use starts=random_images."
+                f"starts of kind '{self.kind}' need real codes, and generator {self.generator.name} carries none; give "
+                "a folder of images to encode, or take 'random_images'."
             )
         return statistics.bank
 
     def _require_fitting_encoder(self) -> None:
-        if self._pixels:
-            return
         name = "the images themselves" if self.encoder is None else f"encoder {self.encoder.layer}"
         size = self.generator.image_size if self.encoder is None else self.encoder.size
         if size != self.generator.code_size:
             raise ConfigError(
-                f"starts={self.kind} makes codes by encoding images: {name} gives {size} numbers, and "
-                f"generator {self.generator.name} takes {self.generator.code_size}; use the encoder that the "
-                "generator was trained to invert, or starts=normal."
+                f"starts of kind '{self.kind}' are encoded images: {name} gives {size} numbers, and generator "
+                f"{self.generator.name} takes {self.generator.code_size}; take the encoder that the generator was "
+                "trained to invert, or 'normal'."
             )
 
     def _require_enough(self, count: int, where: str, what: str) -> None:
         if count < self.chains:
             raise ConfigError(
-                f"starts={self.kind}: {where} {count} {what}, too few for {self.chains} chains; use fewer chains "
-                "or another kind of start."
+                f"starts of kind '{self.kind}': {where} {count} {what}, too few for {self.chains} chains; take fewer "
+                "chains, or another kind."
             )
 
 
@@ -199,12 +193,9 @@ class _Gallery:
             path = self._unopened.pop()
             if self.images.read(path) is not None:
                 self._readable.append(path)
-        if not self._readable:
-            raise ConfigError(f"{self.images.folder}: none of its {len(self.images.files)} images can be read.")
-        path = self._readable[index % len(self._readable)]
-        image = self.images.read(path)
+        image = self.images.read(self._readable[index % len(self._readable)])
         if image is None:
-            raise ConfigError(f"{path}: could be read before and cannot now; keep the folder as it is during a run.")
+            raise ConfigError(f"{self.images.folder}: an image could be read before and cannot now.")
         return image, None if self._unopened else len(self._readable)
 
 

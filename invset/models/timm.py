@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,13 @@ from invset.errors import ConfigError, WeightsError
 from invset.files import user_path
 from invset.models.colours import Colours
 from invset.models.discovery import discovered_network, require_size
-from invset.models.hollow import drawing
-from invset.models.names import hint
 from invset.models.network import Network
-from invset.models.random_weights import randomise_network
+from invset.models.random_weights import drawing, randomise
+from invset.names import hint
 from invset.weights.cache import offline
 from invset.weights.tensors import fill, read_tensors
 
-ADVICE = "These are not that network's weights, by timm's names: give others, or another network.name."
-HUB_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-"""What timm looks for on the hub."""
+ADVICE = "These are not that network's weights, by timm's names: give others, or another name."
 
 
 def timm_network(
@@ -61,7 +58,7 @@ def timm_network(
         module = _pretrained(timm, name, settings, options)
     elif weights == "random":
         module = _created(timm, name, random_seed, options)
-        randomise_network(name, module, random_seed, colours, side)
+        randomise(name, module, random_seed, colours, side)
     else:
         files = (user_path(weights),)
         state = read_tensors(files[0])
@@ -110,8 +107,11 @@ def _created(timm: Any, name: str, random_seed: int, options: Mapping[str, Any],
 
 def _pretrained(timm: Any, name: str, settings: Mapping[str, Any], options: Mapping[str, Any]) -> nn.Module:
     try:
+        if offline() and not settings.get("hf_hub_id"):  # for plain addresses timm knows no offline mode
+            file = str(settings.get("url")).rpartition("/")[2]
+            if not (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file():
+                raise ConnectionError("INVSET_OFFLINE forbids the network")
         with _quiet():
-            _require_at_hand(settings)
             return _created(timm, name, 0, options, pretrained=True)
     except Exception as error:  # of the libraries that fetch: anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -119,46 +119,19 @@ def _pretrained(timm: Any, name: str, settings: Mapping[str, Any], options: Mapp
         raise WeightsError(
             f"timm cannot get the weights of {name}, which it takes from {source} ({reason}). Build it once where "
             f"there is a network, with timm.create_model('{name}', pretrained=True), and copy its cache, the folder "
-            "that HF_HOME names; or get the file by hand and give network.weights=FILE; or try network.weights=random."
+            "that HF_HOME names; or get the file by hand and give weights=FILE; or try weights=random."
         ) from error
-
-
-def _require_at_hand(settings: Mapping[str, Any]) -> None:
-    """Raises an exception at once if the weights are neither in the cache nor to be reached.
-
-    The libraries that fetch would go on trying for most of a minute; and those of plain addresses know no offline mode.
-    """
-    source = settings.get("hf_hub_id")
-    if not source:
-        file = str(settings.get("url") or "").rpartition("/")[2]
-        if offline() and not (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file():
-            raise ConnectionError("INVSET_OFFLINE forbids the network")
-        return
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError
-
-    source, _, revision = source.partition("@")
-    names = (settings.get("hf_hub_filename") or HUB_FILES[0], *HUB_FILES)
-    if any(isinstance(try_to_load_from_cache(source, name, revision=revision or None), str) for name in names):
-        return
-    if offline():
-        raise ConnectionError("INVSET_OFFLINE forbids the network")
-    with suppress(HfHubHTTPError):  # an answer: it may have another file
-        get_hf_file_metadata(hf_hub_url(source, names[0], revision=revision or None))
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the libraries' own log lines: what they say of a failure is in ours."""
-    loggers = [logging.getLogger(name) for name in ("huggingface_hub", "timm")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)
 
 
 def _classes(settings: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, int]:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from invset.compat import import_torchvision
 from invset.errors import ConfigError
 from invset.files import user_path
 from invset.models.colours import Colours
 from invset.models.discovery import discovered_network, require_size
-from invset.models.hollow import class_count, hollow
-from invset.models.names import hint
 from invset.models.network import Network
-from invset.models.random_weights import randomise_network
+from invset.models.random_weights import hollow, randomise
+from invset.names import hint
 from invset.weights.fetch import fetch
 from invset.weights.known import Weights, torchvision_weights
 from invset.weights.tensors import fill, read_tensors
 
 CLASSES = 1000
-ADVICE = "These are not that network's weights, or not for that size: give others, or another network.name."
+ADVICE = "These are not that network's weights, or not for that size: give others, or another name."
 SIZED = {"vit_": "image_size", "maxvit_": "input_size"}  # networks built for one size of images
 AUXILIARY = ("aux", "AuxLogits")  # heads of GoogLeNet and Inception that only training runs
 RENAMED = (  # as torchvision itself does on loading: torchvision/models/densenet.py, vision_transformer.py
@@ -71,7 +70,7 @@ def torchvision_network(
     files: tuple[Path, ...] = ()
     if weights == "random":
         module = _built(name, side, CLASSES)
-        randomise_network(name, module, random_seed, colours, side)
+        randomise(name, module, random_seed, colours, side)
     else:
         files = (find(torchvision_weights(best.url)) if weights is None else user_path(weights),)
         module = _filled(name, side, files[0])
@@ -104,10 +103,7 @@ def aliases(module: nn.Module) -> dict[str, str]:
 
 
 def _models() -> Any:
-    try:
-        import_torchvision()
-    except ImportError as error:
-        raise ConfigError(f"networks of torchvision need it ({error}): pip install torchvision") from error
+    import_torchvision()
     from torchvision import models
 
     return models
@@ -130,13 +126,21 @@ def _built(name: str, side: int, classes: int, auxiliary: bool = False) -> nn.Mo
 def _filled(name: str, side: int, path: Path) -> nn.Module:
     state = {_renamed(key): value for key, value in read_tensors(path).items()}
     auxiliary = any(key.startswith(AUXILIARY) for key in state)
-    classes = class_count(lambda classes: _built(name, side, classes, auxiliary), state)
-    module = _built(name, side, CLASSES if classes is None else classes, auxiliary)
+    module = _built(name, side, _class_count(name, side, auxiliary, state), auxiliary)
     if not list(module.parameters(recurse=False)):
         # Through its children, as MNASNet itself loads nothing without a number that plain files of tensors lack.
         fill(lambda: nn.ModuleDict(dict(module.named_children())), state, path, ADVICE)
         return module.eval()
     return fill(lambda: module, state, path, ADVICE)
+
+
+def _class_count(name: str, side: int, auxiliary: bool, state: Mapping[str, Tensor]) -> int:
+    """How many classes a state dict is for: where modules of 2 and of 3 classes differ, the state says it."""
+    two, three = (_built(name, side, classes, auxiliary).state_dict() for classes in (2, 3))
+    for path, value in two.items():
+        if value.shape != three[path].shape and path in state and state[path].ndim == value.ndim:
+            return state[path].shape[0]
+    return CLASSES
 
 
 def _renamed(key: str) -> str:

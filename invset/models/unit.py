@@ -1,4 +1,4 @@
-"""A unit, as the command line writes it: `fc8:981`, `fc8:volcano`, `conv5:197:6:6`, `conv5:197:max`, `ln:12:0`."""
+"""A unit, as people write it: `fc8:981`, `fc8:volcano`, `conv5:197:6:6`, `conv5:197:max`, `ln:12:0`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Literal
 from torch import Tensor
 
 from invset.errors import ConfigError
-from invset.models.names import near, plain
 from invset.models.network import Network
+from invset.names import near, plain
 
-Position = Literal["center", "max", "mean"] | tuple[int, ...]
+Word = Literal["center", "max", "mean"]
+Position = Word | tuple[int, ...]
 
 MOST_PREFIXES = 16  # tokens before the patches, as the class token
 GRAMMAR = (
@@ -98,7 +99,7 @@ def center(*size: int) -> tuple[int, ...]:
     return (tokens // 2,)
 
 
-def parse_unit(text: str, network: Network, default_position: Position = "center") -> Unit:
+def parse_unit(text: str, network: Network, default_position: Word = "center") -> Unit:
     """The unit that a text names.
 
     `layer:N` counts from 1, as the paper does. `layer:label` ignores case, and `_`, `-` and space are equal
@@ -129,9 +130,8 @@ def parse_unit(text: str, network: Network, default_position: Position = "center
                 f"{layer}:{index + 1}."
             )
         return Unit(layer, index, None, label)
-    size = shape[1:]
-    position = _position(text, where, size) if where else _inside(text, default_position, size)
-    return Unit(layer, index, position, label, size)
+    position = _position(text, where, shape[1:]) if where else default_position
+    return Unit(layer, index, position, label, shape[1:])
 
 
 def _index(text: str, name: str, layer: str, network: Network) -> int:
@@ -165,21 +165,13 @@ def _index(text: str, name: str, layer: str, network: Network) -> int:
 
 def _position(text: str, where: list[str], size: tuple[int, ...]) -> Position:
     match where:
-        case ["center" | "max" | "mean" as position]:
-            return position
+        case ["center" | "max" | "mean" as word]:
+            return word
         case _ if len(where) == len(size) and all(re.fullmatch(r"-?\d+", at) for at in where):
-            return _inside(text, tuple(map(int, where)), size)
+            position = tuple(map(int, where))
+            if all(0 <= at < length for at, length in zip(position, size, strict=True)):
+                return position
+            whole = f"{size[0]} tokens" if len(size) == 1 else f"{'x'.join(map(str, size))} map"
+            raise ConfigError(f"'{text}': {':'.join(where)} is outside the {whole}, counted from 0.")
     wanted = "token (from 0)" if len(size) == 1 else "row:column"
     raise ConfigError(f"'{text}': '{':'.join(where)}' is not a position; write center, max, mean or {wanted}.")
-
-
-def _inside(text: str, position: Position, size: tuple[int, ...]) -> Position:
-    if isinstance(position, str):
-        return position
-    at = ":".join(map(str, position))
-    if len(position) == len(size) and all(0 <= p < length for p, length in zip(position, size, strict=True)):
-        return position
-    if len(size) == 1:
-        raise ConfigError(f"'{text}': there is no token {at}; the layer's {size[0]} tokens are 0 to {size[0] - 1}.")
-    h, w = size
-    raise ConfigError(f"'{text}': {at} is outside the {h}x{w} map; rows are 0 to {h - 1}, columns 0 to {w - 1}.")

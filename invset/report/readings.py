@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from invset.errors import ConfigError, NonFiniteError
-from invset.models.names import plain
 from invset.models.network import Network
+from invset.names import plain
 from invset.report.measured import Measured, chosen
 from invset.report.runs import FinishedRun
 

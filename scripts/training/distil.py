@@ -14,8 +14,7 @@ from torch import Tensor
 
 from invset.errors import ConfigError
 from invset.models.mini import LOGIT_SCALE, MiniGenerator, MiniNetwork
-from invset.models.network import Network
-from invset.models.statistics import CodeStatistics
+from invset.models.network import CodeStatistics, Network
 from training.checkpoint import require_dimensions, require_pair
 from training.compute import autocast
 from training.data import ImageSet, draw_rows, read_batch

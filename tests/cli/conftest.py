@@ -17,7 +17,7 @@ import pytest
 
 from invset.cli.main import run
 from invset.models import mini as built_in
-from invset.models.statistics import CodeStatistics
+from invset.models.network import CodeStatistics
 
 LINEAR = ("sample", "experiment=linear", "n=22", "schedule.K=4")
 MINI = ("sample", "neuron=fc8:goldfish", "range=[50,60]", "n=14", "schedule.K=4")

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from invset.errors import WeightsError
-from invset.models.blobs import Blobs, filled, read_blobs
+from invset.models.blobs import Blobs, fill_layers, read_blobs
 from tests.weights.caffe_files import write_net
 
 
@@ -41,7 +41,7 @@ def blobs(arrays: dict[str, tuple[np.ndarray, ...]]) -> Blobs:
 
 
 def fill(blobs: Blobs) -> Small:
-    return filled(Small, blobs, Path("net.pt"), "Advice.")
+    return fill_layers(Small, blobs, Path("net.pt"), "Advice.")
 
 
 def same(module: Small, blobs: Blobs) -> bool:

@@ -20,11 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from invset.errors import ConfigError, WeightsError
-from invset.models.blobs import filled
 from invset.models.caffenet import CaffeNet, caffenet_network, places205_network
-from invset.models.deepsim import ppgn_generator
+from invset.models.layers import read_layers
 from invset.models.network import Network
-from invset.models.probe import read_layers
 from tests.models.caffe_nets import Blobs, caffenet
 from tests.weights.caffe_files import write_mean, write_net
 
@@ -112,32 +110,19 @@ def test_pools_round_up(network: Network, file: Path, images: Tensor, folder: Pa
         require_equal(read_layers(network.module, expected, torch.from_numpy(inputs)), expected)
 
 
-def test_places205_every_layer_is_opencvs(images: Tensor, at: Path) -> None:
-    """Ours from a file of V0 layers, as its prototxt has them; OpenCV drops their blobs, and has them as V2."""
-    net = caffenet(205)
-    blobs = net.weights(1)
-    file = net.write(at / "places205.caffemodel", blobs, version=0, legacy=True)
-    network = places205_network(file)
-    theirs = net.write(at / "places205_v2.caffemodel", blobs, version=2)
-    require_equal(read(network, images), net.opencv(theirs, caffes(images), at))
-    assert network.files == (file,)
-    with pytest.raises(WeightsError, match=r"places205.caffemodel: layer defc7: weight should be .*, is absent"):
-        ppgn_generator(file)
-    as_caffenet = caffenet_network(file)
-    assert (as_caffenet.units("fc8"), as_caffenet.labels) == (205, {})
-
-
-def test_caffenet_is_not_places205(file: Path) -> None:
+def test_places205_is_caffenet_with_its_own_classes(network: Network, file: Path, at: Path) -> None:
     with pytest.raises(
         WeightsError, match=r"layer fc8: weight should be \(205, 4096\), is \(1000, 4096\). These are not the"
     ):
         places205_network(file)
-
-
-def test_places205_has_its_names() -> None:
-    network = places205_network("random")
-    names = network.labels["fc8"]
-    assert (len(names), network.units("fc8"), len(set(names))) == (205, 205, 205)
+    state = network.module.state_dict()
+    save_file({name: value[:205] if "fc8" in name else value for name, value in state.items()}, at / "p.safetensors")
+    places, as_caffenet = (build(at / "p.safetensors") for build in (places205_network, caffenet_network))
+    assert same(places, as_caffenet)
+    assert (as_caffenet.units("fc8"), as_caffenet.labels) == (205, {})
+    assert places.files == (at / "p.safetensors",)
+    names = places.labels["fc8"]
+    assert (len(names), places.units("fc8"), len(set(names))) == (205, 205, 205)
     # Evolving-AI-Lab/synthesizing:4_activate_output_placesCNN.sh, counted from 0
     assert (names[87], names[140], names[198]) == ("gas station", "phone booth", "waiting room")
 
@@ -206,42 +191,16 @@ def average_image() -> np.ndarray:
     return np.ascontiguousarray(smooth, dtype=np.float32)
 
 
-def test_matconvnets_file_is_the_same_network(network: Network, blobs: Blobs, images: Tensor, at: Path) -> None:
-    """Its average image is of three numbers here, and they are Caffe's, so that fc8 is the same."""
-    average = np.ascontiguousarray(MEAN.ravel()[::-1].reshape(1, 1, 3))
-    mat = caffenet_network(matconvnet(at / "imagenet-caffe-ref.mat", blobs, average, old=True))
-    assert same(mat, network)
-    assert torch.equal(read(mat, images)["fc8"], read(network, images)["fc8"])
-
-
-def test_matconvnets_file_brings_its_average_image(
-    network: Network, file: Path, blobs: Blobs, images: Tensor, at: Path
+def test_matconvnets_file_is_the_same_network_and_brings_its_average_image(
+    network: Network, blobs: Blobs, images: Tensor, at: Path
 ) -> None:
     average = average_image()
     mat = caffenet_network(matconvnet(at / "imagenet-caffe-ref.mat", blobs, average, old=False))
     assert same(mat, network)
     blue_first = average.transpose(2, 0, 1)[::-1]
-    theirs = caffenet().opencv(file, caffes(images, blue_first), at)
-    ours = read(mat, images)["fc8"]
-    assert error(ours, theirs["fc8"]) < TOLERANCE
-    assert error(ours, read(network, images)["fc8"].numpy()) > 0.01
+    assert np.abs(mat.colours.encode(images).numpy() - caffes(images, blue_first)).max() < 1e-4
     given = caffenet_network(at / "imagenet-caffe-ref.mat", mean=[104, 117, 123])
-    assert torch.equal(read(given, images)["fc8"], read(network, images)["fc8"])
-
-
-@pytest.mark.parametrize("linear", ["{}", "{}.1"])  # caffenet.pt: PonceLab/circuit_toolkit:circuit_toolkit/GAN_utils.py
-def test_caffes_names_in_a_pt(network: Network, blobs: Blobs, at: Path, linear: str) -> None:
-    state = {}
-    for name, (weight, bias) in blobs.items():
-        spelled = linear.format(name) if weight.ndim == 2 else name
-        state |= {f"{spelled}.weight": torch.from_numpy(weight), f"{spelled}.bias": torch.from_numpy(bias)}
-    torch.save(state, at / "caffenet.pt")
-    assert same(caffenet_network(at / "caffenet.pt"), network)
-
-
-def test_our_names_in_a_safetensors(network: Network, at: Path) -> None:
-    save_file(network.module.state_dict(), at / "caffenet.safetensors")
-    assert same(caffenet_network(at / "caffenet.safetensors"), network)
+    assert torch.equal(given.colours.encode(images), network.colours.encode(images))
 
 
 def test_a_mean_file_is_taken_from_its_middle(images: Tensor, tmp_path: Path) -> None:
@@ -256,7 +215,7 @@ def test_a_mean_file_is_taken_from_its_middle(images: Tensor, tmp_path: Path) ->
         caffenet_network("random", mean=small)
 
 
-@pytest.mark.parametrize("mean", [[1, 2], 104, [1, 2, float("nan")], ["blue", "green", "red"]])
+@pytest.mark.parametrize("mean", [[1, 2], 104, ["blue", "green", "red"]])
 def test_a_mean_is_three_numbers(mean: object) -> None:
     with pytest.raises(ConfigError, match="mean"):
         caffenet_network("random", mean=mean)  # type: ignore[arg-type]
@@ -279,10 +238,7 @@ CONV1 = {"conv1.weight": (96, 3, 11, 11), "conv1.bias": (96,)}
             r"layer conv1: weight should be \(96, 3, 11, 11\), is absent",
         ),
         ({**CONV1, "conv3.weight": (1, 2)}, r"layer conv2: weight should be \(256, 48, 5, 5\), is absent"),
-        ({**CONV1, "conv2.weight": (256, 96, 5, 5)}, r"layer conv2: weight should be .*, is \(256, 96, 5, 5\)"),
         ({**CONV1, "conv1.bias": (95,)}, r"layer conv1: bias should be \(96,\), is \(95,\)"),
-        ({"fc8.weight": (), "fc8.bias": (2,)}, r"layer conv1: weight should be .*, is absent"),
-        ({"fc8.weight": (0, 4096)}, r"layer conv1: weight should be .*, is absent"),
     ],
 )
 def test_other_weights_are_one_error(tmp_path: Path, shapes: dict[str, tuple[int, ...]], says: str) -> None:
@@ -293,53 +249,37 @@ def test_other_weights_are_one_error(tmp_path: Path, shapes: dict[str, tuple[int
         places205_network(path)
 
 
-@pytest.mark.parametrize("version", [0, 1, 2])
-def test_alexnets_order_is_refused(blobs: Blobs, tmp_path: Path, version: int) -> None:
+def test_alexnets_order_is_refused(blobs: Blobs, tmp_path: Path) -> None:
     """bvlc_alexnet has tensors of the same names and shapes, and normalises before it pools."""
     conv1 = ("Convolution", [blobs["conv1"][0]])
     orders = {"alexnet": ("norm1", "pool1"), "caffenet": ("pool1", "norm1")}
     types = {"norm1": ("LRN", []), "pool1": ("Pooling", [])}
     for name, order in orders.items():
         layers = {"conv1": conv1, **{layer: types[layer] for layer in order}}
-        path = write_net(tmp_path / name, layers, version=version)
+        path = write_net(tmp_path / name, layers, version=1)
         says = "normalises before it pools" if name == "alexnet" else r"layer conv1: bias should be \(96,\), is absent"
         with pytest.raises(WeightsError, match=says):
             caffenet_network(path)
 
 
-@pytest.mark.parametrize("old", [False, True])
-def test_alexnets_order_is_refused_of_a_mat(blobs: Blobs, tmp_path: Path, old: bool) -> None:
+def test_alexnets_order_is_refused_of_a_mat(blobs: Blobs, tmp_path: Path) -> None:
     """As in imagenet-caffe-alex.mat."""
     conv1 = {"conv1": blobs["conv1"]}
-    write = partial(matconvnet, tmp_path / "net.mat", conv1, np.ones((1, 1, 3)), old)
+    write = partial(matconvnet, tmp_path / "net.mat", conv1, np.ones((1, 1, 3)), True)
     says = r"net.mat: normalises before it pools, as AlexNet does and CaffeNet does not\. These are not the weights of"
     with pytest.raises(WeightsError, match=says):
         caffenet_network(write(("lrn", "pool")))
-    for norm in ((5, 2, 2e-5, 0.75), (5, 1, 1e-4, 0.75), (5, 1, 2e-5, 0.5), (3, 1, 2e-5, 0.75)):
-        says = r"lrn1 normalises with size .*, and CaffeNet's with size 5, κ 1, α 2e-05, β 0.75\. These are not"
-        with pytest.raises(WeightsError, match=says):
-            caffenet_network(write(norm=norm))
+    says = r"lrn1 normalises with size .*, and CaffeNet's with size 5, κ 1, α 2e-05, β 0.75\. These are not"
+    with pytest.raises(WeightsError, match=says):
+        caffenet_network(write(norm=(5, 1, 1e-4, 0.75)))
     rounded = tuple(np.float32([5, 1, 1e-4 / 5, 0.75]).tolist())
     with pytest.raises(WeightsError, match=r"layer conv2: weight should be .*, is absent"):
         caffenet_network(write(norm=rounded))
 
 
-def test_a_missing_or_misshapen_layer_is_named(blobs: Blobs) -> None:
-    build = partial(CaffeNet, 1000)
-    tensors = {name: tuple(map(torch.from_numpy, values)) for name, values in blobs.items()}
-    path = Path("caffenet.caffemodel")
-    filled(build, tensors, path, "")
-    for name, (weight, bias) in tensors.items():
-        with pytest.raises(WeightsError, match=rf"^caffenet.caffemodel: layer {name}: weight should be .*, is absent"):
-            filled(build, {layer: values for layer, values in tensors.items() if layer != name}, path, "")
-        with pytest.raises(WeightsError, match=rf"^caffenet.caffemodel: layer {name}: weight should be "):
-            filled(build, {**tensors, name: (weight[1:], bias)}, path, "")
-
-
 def test_no_classes_are_an_error() -> None:
     with pytest.raises(ConfigError, match="classes is 0"):
         caffenet_network("random", classes=0)
-    assert caffenet_network("random", classes=3).labels == {}
 
 
 def placed(network: Network, dtype: torch.dtype | None, channels_last: bool | None) -> Network:
@@ -349,12 +289,11 @@ def placed(network: Network, dtype: torch.dtype | None, channels_last: bool | No
     return other
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.05), (torch.float16, 0.005)])
-def test_half_precision_is_near(network: Network, images: Tensor, dtype: torch.dtype, tolerance: float) -> None:
-    half, whole = read(placed(network, dtype, None), images), read(network, images)
+def test_half_precision_is_near(network: Network, images: Tensor) -> None:
+    half, whole = read(placed(network, torch.bfloat16, None), images), read(network, images)
     assert all(half[layer].isfinite().all() and half[layer].dtype == torch.float32 for layer in half)
     errors = {layer: error(half[layer], whole[layer].numpy()) for layer in whole}
-    assert 1e-4 < max(errors.values()) < tolerance, errors
+    assert 1e-4 < max(errors.values()) < 0.05, errors
 
 
 def test_channels_last_is_the_same_to_rounding(network: Network, images: Tensor) -> None:

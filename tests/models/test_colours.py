@@ -10,7 +10,7 @@ from torch import Tensor
 
 from invset.compat import import_torchvision
 from invset.errors import ConfigError
-from invset.models.colours import CAFFE_MEAN, Colours, caffe_colours, imagenet_colours
+from invset.models.colours import CAFFE_MEAN, IMAGENET_DEVIATION, IMAGENET_MEAN, Colours, caffe_colours
 
 import_torchvision()
 from torchvision.transforms import Normalize  # noqa: E402
@@ -25,7 +25,7 @@ def images() -> Tensor:
 
 ALL = {
     "none": Colours(),
-    "imagenet": imagenet_colours(),
+    "imagenet": Colours(1.0, IMAGENET_MEAN, IMAGENET_DEVIATION),
     "caffe": caffe_colours(),
     "mean image": caffe_colours(MEAN_IMAGE),
     "one number": Colours(255, 127, 128),
@@ -50,7 +50,9 @@ def test_gradients_flow_both_ways(colours: Colours, images: Tensor) -> None:
 
 def test_imagenets_are_torchvisions(images: Tensor) -> None:
     normalise = Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
-    torch.testing.assert_close(imagenet_colours().encode(images), normalise(images), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        Colours(1.0, IMAGENET_MEAN, IMAGENET_DEVIATION).encode(images), normalise(images), rtol=1e-6, atol=1e-6
+    )
 
 
 def test_caffes_are_bytes_blue_first() -> None:
@@ -82,13 +84,10 @@ def test_colours_of_a_plain_model_cost_nothing(images: Tensor) -> None:
     [
         ({"scale": 0}, "scale 0 and deviation 1.0 have to be above 0"),
         ({"deviation": [1, 0, 1]}, "have to be above 0"),
-        ({"deviation": -1}, "have to be above 0"),
-        ({"mean": [1, 2]}, "mean should be a finite number, or one for each of 3 channels"),
-        ({"mean": float("nan")}, "mean should be a finite number"),
-        ({"mean": "grey"}, "mean=grey is no number"),
+        ({"mean": [1, 2]}, r"mean=\[1, 2\]; give a finite number, or one for each of 3 channels"),
+        ({"mean": float("nan")}, "mean=nan; give a finite number"),
+        ({"mean": "grey"}, "mean=grey; give a finite number"),
         ({"bgr": "no"}, r"bgr=no; give true \(blue first\) or false"),
-        ({"bgr": 1}, "bgr=1; give true"),
-        ({"deviation": [1, 2, 3, 4]}, "deviation should be a finite number"),
     ],
 )
 def test_numbers_that_make_no_sense(arguments: dict[str, Any], message: str) -> None:

@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 from invset.core.randomness import seeded_generator
 from invset.errors import ConfigError
-from invset.models.folder import read_image
-from invset.models.network import Generator, Network
+from invset.models.folder import ImageFolder
+from invset.models.network import CodeStatistics, Generator, Network
 from invset.models.pixels import pixel_generator
 from invset.models.reader import Encoder
 from invset.models.starts import Starts
-from invset.models.statistics import CodeStatistics
 
 BOUNDS = (-1.0, 1.5)
 
@@ -118,8 +117,8 @@ def test_real_codes_are_drawn_without_replacement_and_go_round() -> None:
 
 def test_codes_of_a_folder_are_its_encoded_images(encoder: Encoder, folder: Path) -> None:
     starts = Starts("codes", 0, 4, generator(None), encoder, folder)
-    images = torch.stack([read_image(folder / f"{i}.png", (6, 4)) for i in range(6)])
-    encoded = torch.cat([encoder(image[None]) for image in images])
+    files = ImageFolder(folder, (6, 4))
+    encoded = torch.cat([encoder(files.read(folder / f"{i}.png")[None]) for i in range(6)])
     rows = [row_of(starts.draw(chain, attempt), encoded) for attempt in range(3) for chain in range(4)]
     assert sorted(rows[:6]) == list(range(6))
     assert rows[6:] == rows[:6]
@@ -151,7 +150,8 @@ def test_pixels_start_at_images(toy: Network, folder: Path) -> None:
     assert codes.max() <= 1
     assert codes.mean().item() == pytest.approx(0.5, abs=0.02)
     image = Starts("codes", 0, 3, pixels, None, folder).draw(0).view(3, 6, 4)
-    assert any(torch.equal(image, read_image(folder / f"{i}.png", (6, 4))) for i in range(6))
+    (images,) = ImageFolder(folder, (6, 4)).batches(6)
+    assert (image == images).flatten(1).all(1).any()
     assert Starts("normal", 0, 3, pixels).draw(0).max() <= 1
 
 
@@ -181,9 +181,9 @@ def test_reference_codes(encoder: Encoder, folder: Path) -> None:
 
 def test_what_a_generator_cannot_give_is_said(encoder: Encoder, toy: Network, folder: Path) -> None:
     bare = generator(None)
-    with pytest.raises(ConfigError, match="starts=normal needs the mean and deviation"):
+    with pytest.raises(ConfigError, match="starts of kind 'normal' need the mean and deviation"):
         Starts("normal", 0, 2, bare)
-    with pytest.raises(ConfigError, match="starts=common makes codes by encoding images"):
+    with pytest.raises(ConfigError, match="starts of kind 'common' are encoded images"):
         Starts("common", 0, 2, bare)
     with pytest.raises(ConfigError, match="generator decoder carries none"):
         Starts("codes", 0, 2, bare)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from invset.compat import import_torchvision
 from invset.errors import ConfigError, WeightsError
-from invset.models.hollow import drawing
+from invset.models.random_weights import drawing
 from invset.models.timm import timm_network
 from invset.models.unit import parse_unit
 
@@ -75,17 +75,6 @@ def test_a_file_of_any_number_of_classes(tmp_path: Path) -> None:
         timm_network("resnet26", tmp_path / "model.safetensors", size=64)
 
 
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Answers, and has nothing in its cache."""
-    hub = pytest.importorskip("huggingface_hub")
-    monkeypatch.setattr(hub, "get_hf_file_metadata", lambda _url: None)
-    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *_arguments, **_options: None)
-    monkeypatch.delenv("INVSET_OFFLINE", raising=False)
-    return hub
-
-
-@pytest.mark.usefixtures("hub")
 def test_pretrained_weights_are_left_to_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     create, asked = timm.create_model, []
 
@@ -99,7 +88,6 @@ def test_pretrained_weights_are_left_to_timm(monkeypatch: pytest.MonkeyPatch) ->
     assert asked == [("resnet18.a1_in1k", True, {}), ("vit_tiny_patch16_224", True, {"img_size": 64})]
 
 
-@pytest.mark.usefixtures("hub")
 def test_without_a_network_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     def create_model(*_arguments: Any, **_options: Any) -> Any:
         raise OSError("We couldn't connect\nand so on")
@@ -109,59 +97,27 @@ def test_without_a_network_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch
         timm_network("resnet18")
 
 
-def test_a_hub_that_cannot_be_reached_is_asked_once(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def get_hf_file_metadata(url: str) -> None:
-        asked.append(url)
-        raise OSError("no route")
-
-    monkeypatch.setattr(hub, "get_hf_file_metadata", get_hf_file_metadata)
-    monkeypatch.setattr(timm, "create_model", lambda *_a, **_o: pytest.fail("would try again and again"))
-    with pytest.raises(WeightsError, match=r"takes from timm/resnet18.a1_in1k \(no route\)"):
-        timm_network("resnet18")
-    assert [url.rpartition("/timm/")[2] for url in asked] == ["resnet18.a1_in1k/resolve/main/model.safetensors"]
-
-
-OFFLINE = """
-import socket, torch
-from invset.errors import WeightsError
-from invset.models.timm import timm_network
-
-def refuse(*_arguments, **_options):
-    print("asked for the network")
-    raise OSError("refused")
-
-socket.getaddrinfo = socket.socket.connect = refuse
-network = timm_network("test_resnet.r160_in1k", size=32)
-print(network.read(["logits"], torch.zeros(1, 3, 32, 32))["logits"].sum().item())
-try:
-    timm_network("test_vit.r160_in1k")
-except WeightsError as error:
-    print(error)
-"""
-
-
-def test_offline_nothing_is_fetched(tmp_path: Path) -> None:
-    """The cache is laid out as the hub's library documents it; the program runs apart, as settings are read once."""
+def test_offline_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache is laid out as the hub's library documents it, whose own settings are read once, on import."""
+    constants = pytest.importorskip("huggingface_hub").constants
     with drawing(0):
         module = timm.create_model("test_resnet", pretrained=False).eval()
-    kept = tmp_path / "hub" / "models--timm--test_resnet.r160_in1k"
+    kept = tmp_path / "models--timm--test_resnet.r160_in1k"
     (kept / "refs").mkdir(parents=True)
     (kept / "refs" / "main").write_text("0" * 40)
-    (kept / "snapshots" / ("0" * 40)).mkdir(parents=True)
-    save_file(module.state_dict(), kept / "snapshots" / ("0" * 40) / "model.safetensors")
-    environment = os.environ | {"INVSET_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    for name in ("HF_HUB_OFFLINE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        environment.pop(name, None)
-    program = [sys.executable, "-c", OFFLINE]
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=True)
-    first, second = done.stdout.splitlines()
-    network = timm_network("test_resnet", kept / "snapshots" / ("0" * 40) / "model.safetensors", size=32)
-    expected = network.read(["logits"], torch.zeros(1, 3, 32, 32))["logits"].sum().item()
-    assert float(first) == pytest.approx(expected, rel=1e-4)
-    assert "takes from timm/test_vit.r160_in1k (INVSET_OFFLINE forbids the network)" in second
-    assert done.stderr == ""
+    file = kept / "snapshots" / ("0" * 40) / "model.safetensors"
+    file.parent.mkdir(parents=True)
+    save_file(module.state_dict(), file)
+    monkeypatch.setenv("INVSET_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: pytest.fail("asked for the network"))
+    network, same = (timm_network("test_resnet.r160_in1k", weights, size=32) for weights in (None, file))
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+    torch.testing.assert_close(*(one.read(["logits"], some_images(32))["logits"] for one in (network, same)))
+    with pytest.raises(WeightsError, match=r"takes from timm/test_vit.r160_in1k \("):
+        timm_network("test_vit.r160_in1k")
 
 
 def test_what_is_wrong_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,7 @@ from PIL import Image
 from torch import nn
 
 from invset.models.mini import Dimensions, MiniGenerator, MiniNetwork
-from invset.models.network import Network
-from invset.models.statistics import CodeStatistics
+from invset.models.network import CodeStatistics, Network
 from training.data import ImageSet, load_images, unit_folders
 from training.distil import DistilSettings, DistilTraining
 from training.folding import fold

@@ -7,7 +7,7 @@ import torch
 
 from invset.errors import ConfigError
 from invset.models.mini import Dimensions, MiniGenerator
-from invset.models.statistics import CodeStatistics
+from invset.models.network import CodeStatistics
 from training.distil import DistilSettings, DistilTraining
 from training.evaluate import encode, relative_error
 

@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from invset.errors import ConfigError
-from invset.models.network import Generator, Network
-from invset.models.statistics import CodeStatistics
+from invset.models.network import CodeStatistics, Generator, Network
 from training.judge import JudgeSettings, Samples, Verdict, judge, mean_shares, sample_units, top_shares
 
 FEW = {"samples": 6, "chains": 3, "steps": 8}

@@ -13,7 +13,7 @@ import pytest
 
 from invset.compat import import_torchvision
 from invset.errors import ConfigError
-from invset.models.deepsim_heads import HEADS
+from invset.models.deepsim import HEADS
 from invset.weights.known import KNOWN, PREFIX, Source, Weights, file_of, find, torchvision_weights
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from invset.models.names import hint, near, plain
+from invset.names import hint, near, plain
 
 
 @pytest.mark.parametrize("spelling", ["school_bus", "School-Bus", " school  bus ", "SCHOOL BUS"])
