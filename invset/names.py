@@ -20,14 +20,15 @@ def near(name: str, names: Iterable[str], count: int = 5) -> list[str]:
     spelled = {plain(candidate): candidate for candidate in names}
     words = [p for p in spelled if f" {wanted} " in f" {p} "]
     alike = difflib.get_close_matches(wanted, spelled, count)
-    parts = [p for p in spelled if wanted in p]
+    parts = [p for p in spelled if wanted in p and len(wanted) > 2]
     return [spelled[p] for p in dict.fromkeys(words or [*alike, *parts])][:count]
 
 
 def hint(name: str, names: Iterable[str]) -> str:
     """The end of a message about a name that does not exist: the names near it, or else all there are."""
-    names = list(names)
+    names = sorted(names)
     found = near(name, names)
     if found:
         return f"did you mean {' or '.join(found)}?"
-    return f"there is {', '.join(names[:20])}{' …' if len(names) > 20 else ''}." if names else "there is none."
+    known = f"{', '.join(names[:20])}{' …' if len(names) > 20 else ''}"
+    return f"there {'is' if len(names) == 1 else 'are'} {known or 'none'}."

@@ -16,7 +16,7 @@ def test_near_prefers_whole_words_then_likeness_then_parts() -> None:
 
 
 def test_hint_falls_back_to_all_there_is() -> None:
-    assert hint("zzz", ["fc6", "fc7"]) == "there is fc6, fc7."
+    assert hint("zzz", ["fc6", "fc7"]) == "there are fc6, fc7."
     assert hint("fc9", ["conv1", "fc7"]) == "did you mean fc7?"
-    assert hint("zzz", []) == "there is none."
-    assert hint("zzz", [f"layer{i}" for i in range(30)]).endswith("layer19 ….")
+    assert hint("zzz", []) == "there are none."
+    assert hint("zzz", [f"layer{i}" for i in range(30)]).endswith(" ….")

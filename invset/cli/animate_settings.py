@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from invset.cli.arguments import read, whole
-from invset.cli.check import near_names
 from invset.errors import ConfigError
+from invset.names import hint
 
 SETTINGS = ("format", "out", "order", "fps", "size", "unit", "n")
 FORMATS = ("mp4", "webp", "gif")
@@ -76,7 +76,7 @@ def _kind(given: Mapping[str, str]) -> tuple[str | None, Path | None]:
 
 def _one_of(name: str, text: str, choices: Sequence[str]) -> str:
     if text not in choices:
-        raise ConfigError(f"{name}={text}: {near_names(text, choices)}")
+        raise ConfigError(f"{name}={text}: {hint(text, choices)}")
     return text
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from invset.cli.check import near_names
 from invset.cli.finished import run_folder
 from invset.errors import ConfigError
+from invset.names import hint
 from invset.run.layout import Layout
 
 OF_A_SWEEP = ("multirun.yaml", "overview.csv", "overview.png")  # files that multirun/DATE/TIME/* finds too
@@ -34,7 +34,7 @@ def read(arguments: Sequence[str], known: Sequence[str], example: str) -> tuple[
                 raise ConfigError(f"{name}= is given twice: give it once.")
             given[name] = value
         elif equals and "/" not in name and not there(Path(argument)):
-            raise ConfigError(f"there is no setting '{name}': {near_names(name, known)}")
+            raise ConfigError(f"there is no setting '{name}': {hint(name, known)}")
         elif argument.startswith("-"):
             raise ConfigError(f"there is no flag {argument}: settings are {', '.join(known)}, as {example}.")
         elif Path(argument).name not in OF_A_SWEEP or Path(argument).is_dir():

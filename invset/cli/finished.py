@@ -10,10 +10,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from invset.cli.check import Targets, check_sample, near_names
+from invset.cli.check import Targets, check_sample
 from invset.cli.fetching import fetch_for_run
 from invset.cli.schema import NetworkConfig, SampleConfig
 from invset.errors import ConfigError, RunFolderError
+from invset.names import hint
 from invset.run.layout import Layout
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def observer_of(features: str | None, networks: Networks) -> Observer | None:
         return None
     kind, _, name = features.partition(":")
     if kind not in NETWORKS or kind in ("custom", "linear"):
-        raise ConfigError(f"features={features}: {near_names(kind, set(NETWORKS) - {'custom', 'linear'})}")
+        raise ConfigError(f"features={features}: {hint(kind, set(NETWORKS) - {'custom', 'linear'})}")
     if kind in ("timm", "torchvision") and not name:
         raise ConfigError(f"features={kind}: it has many networks; give the name of one, as features={kind}:resnet18.")
     return Observer.of(networks.get(kind, NetworkConfig(kind, name or None)))

@@ -12,8 +12,8 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from invset.cli.app import config_folder
 from invset.cli.arguments import there
-from invset.cli.check import near_names
 from invset.errors import ConfigError
+from invset.names import hint
 from invset.report.claims import Claim, claim_of
 
 ALL = ("fig1", "fig2", "table1", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "equations", "methods")
@@ -112,7 +112,7 @@ def load(name: str) -> Recipe:
     path = Path(name) if is_file_name(name) else folder() / f"{name}.yaml"
     if not there(path):
         known = sorted(found.stem for found in folder().glob("*.yaml"))
-        raise ConfigError(f"{name}: there is no such figure: {near_names(name, [*known, 'all'])}")
+        raise ConfigError(f"{name}: there is no such figure: {hint(name, [*known, 'all'])}")
     try:
         values = OmegaConf.merge(OmegaConf.structured(Recipe), OmegaConf.create(path.read_text("utf-8")))
         recipe = OmegaConf.to_object(values)
@@ -142,12 +142,12 @@ def _check(recipe: Recipe, path: Path) -> None:
     if not recipe.models:
         refuse("models: a figure has runs for one model at least.")
     if recipe.picture not in PICTURES:
-        refuse(f"picture: {recipe.picture}: {near_names(recipe.picture, PICTURES)}")
+        refuse(f"picture: {recipe.picture}: {hint(recipe.picture, PICTURES)}")
     for name, least in (("images", 1), ("columns", 1), ("least", 2)):
         if getattr(recipe, name) < least:
             refuse(f"{name}: {getattr(recipe, name)}: give {least} or more.")
     if recipe.pick not in PICKS:
-        refuse(f"pick: {recipe.pick}: {near_names(recipe.pick, PICKS)}")
+        refuse(f"pick: {recipe.pick}: {hint(recipe.pick, PICKS)}")
     if len({"." in measure for measure in recipe.measures}) > 1:
         refuse("measures: either all name their row, as ours.samples, or none does.")
     if recipe.compare is not None and recipe.compare < 2:

@@ -112,7 +112,7 @@ def test_home_is_spelled_with_a_tilde(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_unknown_names_and_options() -> None:
     with pytest.raises(ConfigError, match="no network 'minni': did you mean mini"):
         build_network("minni")
-    with pytest.raises(ConfigError, match="no generator 'linear': there is mini, ppgn, deepsim"):
+    with pytest.raises(ConfigError, match="no generator 'linear': there are custom, deepsim, mini"):
         build_generator("linear")
     with pytest.raises(ConfigError, match="pixels has no option 'size': it has shape"):
         build_generator("pixels", size=3)

@@ -129,7 +129,7 @@ def test_a_description_shows_the_label(toy: Network) -> None:
         ("fc", "'fc' is not a unit: write layer:number"),
         ("", "is not a unit"),
         ("fc:", "is not a unit"),
-        ("fx:1", "network toy has no layer 'fx': there is conv, fc, last"),
+        ("fx:1", "network toy has no layer 'fx': there are conv, fc, last"),
         ("fc:0", "units 1 to 8, counted from 1; there is no 0"),
         ("fc:-1", "there is no -1"),
         ("fc:9", "there is no 9"),
