@@ -1,8 +1,5 @@
 """The errors a user can cause. Each message says what is wrong, where, and what to do."""
 
-import difflib
-from collections.abc import Iterable
-
 
 class InvsetError(Exception):
     """Something a user can mend; `exit_code` is what the command line ends with."""
@@ -34,12 +31,3 @@ class RunFolderError(InvsetError):
 
 class RanksError(InvsetError):
     """One of several processes that work together failed, or was lost."""
-
-
-def near_names(name: str, names: Iterable[str]) -> str:
-    """What may have been meant by a name that does not exist: the nearest ones, or the list of what there is."""
-    known = sorted(names)
-    close = difflib.get_close_matches(name, known, n=3)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"there are {', '.join(known[:20])}{' …' if len(known) > 20 else ''}."

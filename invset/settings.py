@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, NamedTuple
 
-from invset.errors import ConfigError, near_names
+from invset.errors import ConfigError
+from invset.names import hint
 
 WIDTH, COLUMN = 118, 26  # characters of a line of help, and of its column of names
 
@@ -405,7 +406,7 @@ def check(settings: Any, prefix: str = "") -> None:
             continue
         if not isinstance(takes, Takes):
             if value not in takes:
-                raise ConfigError(f"{prefix}{name}={value}: {near_names(str(value), takes)}")
+                raise ConfigError(f"{prefix}{name}={value}: {hint(str(value), takes)}")
         elif not takes.test(value):
             raise ConfigError(f"{prefix}{name}={value}: give {takes.words}.")
 
@@ -437,7 +438,7 @@ def options(kind: type, given: Mapping[str, Any], owner: str) -> Any:
     known = {entry.name: entry for entry in fields(kind)}
     for name, value in given.items():
         if name not in known:
-            raise ConfigError(f"there is no setting 'method.options.{name}': for {owner} {near_names(name, known)}")
+            raise ConfigError(f"there is no setting 'method.options.{name}': for {owner} {hint(name, known)}")
         if value is not None and not _is_of_type(value, str(known[name].type)):
             raise ConfigError(f"method.options.{name}={value}: give {describe_type(str(known[name].type))}.")
     settings = kind(**given)
@@ -455,7 +456,7 @@ def from_dict(kind: type, values: Mapping[str, Any], prefix: str = "") -> Any:
     given: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
-            raise ConfigError(f"there is no setting '{prefix}{name}': {near_names(str(name), known)}")
+            raise ConfigError(f"there is no setting '{prefix}{name}': {hint(str(name), known)}")
         inner, annotation = known[name].default_factory, str(known[name].type)
         if is_dataclass(inner):
             if not isinstance(value, Mapping):

@@ -94,7 +94,7 @@ def _survey(settings: ProbeSettings, models: Models, on_smaller: Callable[[int],
     folder = None
     if images is not None:
         with torch.no_grad():
-            folder = torch.cat([read(batch.images.to(device))[1].cpu() for batch in images.batches(BATCH)])
+            folder = torch.cat([read(batch.to(device))[1].cpu() for batch in images.batches(BATCH)])
     for index in range(len(models.units)):
         reached = ascent.ascend(problem, codes[: settings.chains], index, distance, settings.steps).activations
         yield Survey(

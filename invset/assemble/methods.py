@@ -27,11 +27,12 @@ from invset.core.paper import Paper
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
-from invset.errors import ConfigError, near_names
+from invset.errors import ConfigError
 from invset.models.folder import ImageFolder
 from invset.models.network import Generator
 from invset.models.pixels import Pixels
 from invset.models.reader import Reader
+from invset.names import hint
 from invset.settings import SampleSettings, options
 
 
@@ -62,7 +63,7 @@ class Parts:
 def method_class(name: str) -> type[Abilities]:
     """The class of a method. Raises ConfigError: there is none of that name."""
     if name not in METHODS:
-        raise ConfigError(f"method={name}: {near_names(name, METHODS)}")
+        raise ConfigError(f"method={name}: {hint(name, METHODS)}")
     return METHODS[name][0]
 
 

@@ -13,11 +13,12 @@ import torch
 
 from invset.assemble.device import place, prepare_torch
 from invset.assemble.methods import method_class
-from invset.errors import ConfigError, WeightsError, near_names
+from invset.errors import ConfigError, WeightsError
 from invset.models.network import Generator, Network
 from invset.models.reader import Encoder
 from invset.models.registry import NETWORKS, build_generator, build_network
 from invset.models.unit import Unit, parse_unit
+from invset.names import hint
 from invset.settings import EncoderSettings, GeneratorSettings, ModelSettings, NetworkSettings, SampleSettings
 from invset.weights.fetch import fetch
 from invset.weights.known import Weights
@@ -127,7 +128,7 @@ def settle_encoder(
     """
     kind, inverts = settings.network, generator.inverts
     if kind not in (*WORDS, *NETWORKS):
-        raise ConfigError(f"encoder.network={kind}: {near_names(kind, (*WORDS, *NETWORKS))}")
+        raise ConfigError(f"encoder.network={kind}: {hint(kind, (*WORDS, *NETWORKS))}")
     if kind == "own" and inverts is None:
         raise ConfigError(
             f"encoder=own: generator {generator.name} says of no network that it inverts it; give encoder.network and "

@@ -9,7 +9,7 @@ from hydra.errors import OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from invset.cli.overrides import OPTIONS
-from invset.errors import near_names
+from invset.names import hint
 from invset.settings import SETTINGS, describe_type, names, walk
 
 LAUNCHERS = ("joblib", "ray", "submitit_local", "submitit_slurm")  # of packages that are extras
@@ -19,7 +19,7 @@ def advise(name: str, known: Sequence[str]) -> str:
     """What may have been meant by a setting that there is not."""
     last = name.rsplit(".", 1)[-1]
     close = [key for key in known if key.rsplit(".", 1)[-1] == last]
-    return f"did you mean {' or '.join(close)}?" if close else near_names(name, known)
+    return f"did you mean {' or '.join(close)}?" if close else hint(name, known)
 
 
 def describe_error(error: Exception, command: str) -> str:
@@ -46,7 +46,7 @@ def describe_error(error: Exception, command: str) -> str:
     ):
         if group[1] == "hydra/launcher" and group[2] in LAUNCHERS:
             return f"{group[1]}={group[2]}: not installed: pip install 'invset[{group[2].split('_')[0]}]'"
-        return f"{group[1]}={group[2]}: {near_names(group[2], group[3].split())}"
+        return f"{group[1]}={group[2]}: {hint(group[2], group[3].split())}"
     detail = " ".join(f"{cause}".split("\n")[0].split()) if isinstance(cause, OmegaConfBaseException) else ""
     if merging := re.match(r"Error merging override (\S+)$", text):
         wanted = _wanted(merging[1].partition("=")[0].lstrip("+"), command)

@@ -10,7 +10,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from invset.cli.fetching import fetch_shown, say
-from invset.cli.help import HELP
+from invset.cli.help import describe_command
 from invset.errors import ConfigError
 from invset.files import user_path
 from invset.weights import cache
@@ -27,7 +27,7 @@ def run(arguments: Sequence[str], console: Console | None = None, errors: Consol
     out = console if console is not None else Console()
     err = errors if errors is not None else Console(stderr=True)
     if not arguments or any(argument in ("-h", "--help", "help") for argument in arguments):
-        say(out, HELP["weights"].rstrip())
+        say(out, describe_command("weights").rstrip())
         return 0
     action, *rest = arguments
     if action not in _ACTIONS:

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invset.errors import ConfigError, WeightsError
+from invset.files import user_path
 from invset.models.labels import labels_for
 from invset.models.network import CodeStatistics, Generator, Network
 from invset.models.random_weights import refuse_random
-from invset.files import user_path
 from invset.weights.tensors import fill, read_safetensors
 
 DATA = Path(__file__).parents[1] / "data" / "mini"
