@@ -47,7 +47,7 @@ CASES = [
     ("precision=float16 device=cpu", "precision=float16 is for GPUs"),
     ("precision=tf32 device=cpu", "precision=tf32 is for GPUs, and the device is cpu"),
     ("experiment=linaer", "experiment=linaer: did you mean linear?"),
-    ("schedule=foo", "schedule=foo: there are paper"),
+    ("schedule=foo", "schedule=foo: there is paper"),
     ("starts=foo", "starts=foo: there are auto, codes, common, mixed, normal, random_images"),
     # numbers
     ("n=abc", "n=abc: give a whole number."),

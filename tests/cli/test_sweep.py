@@ -426,7 +426,7 @@ def test_experiments_that_bring_their_ranges(invset, here):
     with Image.open(here / "sweep" / "overview.png") as picture:
         assert picture.width < 1000, "one column of eight images"
     assert invset("sample", "resume=sweep", "--config-dir", "mine").out.count("done already") == 2
-    assert "experiment=a: there are linear" in invset("sample", "resume=sweep").err
+    assert "experiment=a: there is linear" in invset("sample", "resume=sweep").err
 
 
 def test_overrides_are_the_same_however_they_are_written():
