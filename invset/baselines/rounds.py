@@ -153,20 +153,11 @@ def describe_step(region: Region, number: int, codes: Tensor, evaluation: Evalua
     view = View.of(region, evaluation.activations)
     zeros = torch.zeros(len(codes), device=codes.device)
     everyone = torch.ones_like(view.feasible)
-    return Step(
-        number=number,
-        chains=torch.arange(len(codes)),
-        codes=codes,
-        evaluation=evaluation,
-        violation=view.violation,
-        feasible=view.feasible,
-        samples=view.feasible.nonzero().flatten(),
-        sampling=everyone,
+    multipliers = Multipliers(torch.zeros_like(view.violation), zeros)
+    return Step.of(
+        number, codes, evaluation, view, multipliers, samples=view.feasible.nonzero().flatten(), sampling=everyone,
         begins=torch.full_like(everyone, number == 0),
-        outer=zeros.long(),
-        multipliers=Multipliers(torch.zeros_like(view.violation), zeros),
-        lengths=zeros,
-    )
+    )  # fmt: skip
 
 
 def along(direction: Tensor, length: float) -> Tensor:

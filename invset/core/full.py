@@ -94,25 +94,10 @@ class Full(Abilities):
         moved, lengths = steps.move(
             problem, chains, pulls, multipliers.penalty, scales.constraint, state.distances.codes
         )
-        seeks = torch.zeros_like(view.feasible)
-        step = Step(
-            number=state.step,
-            chains=torch.arange(len(codes), device=codes.device),
-            codes=codes,
-            evaluation=evaluation,
-            violation=view.violation,
-            feasible=view.feasible,
-            samples=seeks.nonzero().flatten(),
-            sampling=seeks,
-            begins=seeks,
-            outer=seeking.outer[group],
-            multipliers=multipliers,
-            lengths=lengths,
-        )
-        values, everyone_seeks = lagrangian.updated(activations, multipliers, region, scales), ~seeks[:1]
-        chains = chains._replace(codes=moved)
+        step = Step.of(state.step, codes, evaluation, view, multipliers, lengths=lengths, outer=seeking.outer[group])
+        values, seeks = lagrangian.updated(activations, multipliers, region, scales), torch.ones_like(seeking.outer) > 0
         seeking, chains, ended = seeding.advance(
-            seeking, chains, everyone_seeks, values, view, schedule, problem, self.draw
+            seeking, chains._replace(codes=moved), seeks, values, view, schedule, problem, self.draw
         )
         phase = ended.get(0, state.phase)
         return FullState(phase, chains, seeking, 0, state.distances, scales, state.step + 1), step
@@ -125,19 +110,10 @@ class Full(Abilities):
         evaluation = self.problem.evaluate(codes, rows)
         view = View.of(self.region, evaluation.activations)
         multipliers = Multipliers(state.chains.multipliers[rows], state.seeking.penalty.expand(len(rows)).to(codes))
-        step = Step(
-            number=state.step,
-            chains=rows,
-            codes=codes,
-            evaluation=evaluation,
-            violation=view.violation,
-            feasible=view.feasible,
-            samples=view.feasible.nonzero().flatten(),
-            sampling=torch.ones_like(view.feasible),
-            begins=torch.full_like(view.feasible, state.given == 0),
+        step = Step.of(
+            state.step, codes, evaluation, view, multipliers, chains=rows, samples=view.feasible.nonzero().flatten(),
+            sampling=torch.ones_like(view.feasible), begins=torch.full_like(view.feasible, state.given == 0),
             outer=state.seeking.outer.expand(len(rows)),
-            multipliers=multipliers,
-            lengths=torch.zeros(len(codes), device=codes.device),
-        )
+        )  # fmt: skip
         given = state.given + len(rows)
         return state._replace(given=given, phase="done" if given == len(state.chains.codes) else "sampling"), step

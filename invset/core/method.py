@@ -17,6 +17,20 @@ Phase = Literal["seeding", "sampling", "unreachable", "stalled", "done"]
 ACTIVE: tuple[Phase, ...] = ("seeding", "sampling")
 
 
+class View(NamedTuple):
+    """Where k codes stand: feasible (k,) bool, violation (k, p), and its sum over constraints in half widths (k,)."""
+
+    feasible: Tensor
+    violation: Tensor
+    total: Tensor
+
+    @classmethod
+    def of(cls, region: Region, activations: Tensor) -> View:
+        """The codes that gave these activations (k, p)."""
+        violation = region.violation(activations)
+        return cls(region.contains(activations), violation, (violation / region.half_width).sum(dim=1))
+
+
 class Step(NamedTuple):
     """One step: the codes it began from, what they gave, which became samples, and how far each then went.
 
@@ -47,6 +61,31 @@ class Step(NamedTuple):
     outer: Tensor
     multipliers: Multipliers
     lengths: Tensor
+
+    @classmethod
+    def of(
+        cls, number: int, codes: Tensor, evaluation: Evaluation, view: View, multipliers: Multipliers, **more: Tensor
+    ) -> Step:
+        """A step of all chains; unless `more` says so, none samples, and none moves."""
+        none, zeros = torch.zeros_like(view.feasible), torch.zeros(len(codes), device=codes.device)
+        known = {
+            "chains": torch.arange(len(codes), device=codes.device),
+            "samples": none.nonzero().flatten(),
+            "sampling": none,
+            "begins": none,
+            "outer": zeros.long(),
+            "lengths": zeros,
+        }
+        parts: dict[str, Any] = known | more
+        return cls(
+            number,
+            codes=codes,
+            evaluation=evaluation,
+            violation=view.violation,
+            feasible=view.feasible,
+            multipliers=multipliers,
+            **parts,
+        )
 
     def only(self, which: Tensor) -> Step:
         """The step of the chains `which` (k,) bool alone."""
@@ -113,20 +152,6 @@ class Method(Protocol):
 
     def step(self, state: Any) -> tuple[Any, Step]:
         """One step; only from a state whose phase is active."""
-
-
-class View(NamedTuple):
-    """Where k codes stand: feasible (k,) bool, violation (k, p), and its sum over constraints in half widths (k,)."""
-
-    feasible: Tensor
-    violation: Tensor
-    total: Tensor
-
-    @classmethod
-    def of(cls, region: Region, activations: Tensor) -> View:
-        """The codes that gave these activations (k, p)."""
-        violation = region.violation(activations)
-        return cls(region.contains(activations), violation, (violation / region.half_width).sum(dim=1))
 
 
 def begin(groups: int) -> tuple[Phase, ...]:

@@ -176,20 +176,10 @@ class Multistart(Abilities):
         moved, lengths = steps.move(
             problem, chains, pulls, multipliers.penalty, scales.constraint, state.distances.codes, resting
         )
-        step = Step(
-            number=state.step,
-            chains=torch.arange(len(codes), device=codes.device),
-            codes=codes,
-            evaluation=evaluation,
-            violation=view.violation,
-            feasible=view.feasible,
-            samples=rows,
-            sampling=sampling[group],
-            begins=(sampling & ~had_samples)[group],
-            outer=torch.zeros_like(group),
-            multipliers=multipliers,
-            lengths=lengths,
-        )
+        step = Step.of(
+            state.step, codes, evaluation, view, multipliers, samples=rows, lengths=lengths,
+            sampling=sampling[group], begins=(sampling & ~had_samples)[group],
+        )  # fmt: skip
         idle = (state.idle + 1).masked_fill(taken.size > 0, 0)
         state = state._replace(
             phases=self._phases(state.phases, sampling, idle),

@@ -130,20 +130,10 @@ class Paper(Abilities):
         moved, lengths = steps.move(
             problem, chains, pulls, multipliers.penalty, scales.constraint, state.distances.codes, ~active[group]
         )
-        step = Step(
-            number=state.step,
-            chains=torch.arange(len(codes), device=codes.device),
-            codes=codes,
-            evaluation=evaluation,
-            violation=view.violation,
-            feasible=view.feasible,
-            samples=samples,
-            sampling=sampling[group],
-            begins=begins[group],
-            outer=seeking.outer[group],
-            multipliers=multipliers,
-            lengths=lengths,
-        )
+        step = Step.of(
+            state.step, codes, evaluation, view, multipliers, samples=samples, lengths=lengths,
+            sampling=sampling[group], begins=begins[group], outer=seeking.outer[group],
+        )  # fmt: skip
         values = lagrangian.updated(activations, multipliers, region, scales)
         chains = chains._replace(codes=moved)
         seeking, chains, ended = seeding.advance(

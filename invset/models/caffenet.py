@@ -194,3 +194,6 @@ def _rectified(layer: nn.Module) -> nn.Sequential:
 
 def _pool() -> nn.MaxPool2d:
     return nn.MaxPool2d(3, 2, ceil_mode=True)
+
+
+NETWORKS = {"caffenet": caffenet_network, "places205": places205_network}

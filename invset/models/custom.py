@@ -232,3 +232,7 @@ def _inverts(factory: str, inverts: Sequence[str]) -> tuple[str, str]:
             f"generator {factory}: inverts={inverts}; give a kind of network and a layer, as [caffenet,fc6]."
         )
     return inverts[0], inverts[1]
+
+
+NETWORKS = {"custom": custom_network}
+GENERATORS = {"custom": custom_generator}

@@ -197,3 +197,6 @@ def _module(layer: Layer, inputs: int) -> nn.Module:
         return nn.Linear(inputs, layer.outputs)
     make = nn.Conv2d if layer.kind == "conv" else nn.ConvTranspose2d
     return make(inputs, layer.outputs, layer.kernel, layer.stride, layer.padding)
+
+
+GENERATORS = {"ppgn": ppgn_generator, "deepsim": deepsim_generator}

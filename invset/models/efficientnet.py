@@ -73,7 +73,7 @@ def efficientnet_network(name: str, size: int = SIZE, weights: str | Path | None
     return Network(name, module, layers, shape, labels, (file,), Colours(255, 127, 128))
 
 
-BUILDERS = {name: partial(efficientnet_network, name) for name in NAMES}
+NETWORKS = {name: partial(efficientnet_network, name) for name in NAMES}
 
 
 def _loaded(name: str, size: int, weights: str | Path | None) -> tuple[nn.Module, Path]:

@@ -80,3 +80,6 @@ def linear_network(
     if w.numel() != size:
         raise ConfigError(f"network linear: {w.numel()} weights for {'x'.join(map(str, images))} images; give {size}.")
     return Network("linear", LinearModel(w, bias), {"logit": "logit", "output": "output"}, images)
+
+
+NETWORKS = {"linear": linear_network}

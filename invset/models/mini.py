@@ -285,3 +285,7 @@ def _measuring(path: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise WeightsError(f"{path}: has not the tensors of such a model ({error}). {ADVICE}") from error
+
+
+NETWORKS = {"mini": mini_network}
+GENERATORS = {"mini": mini_generator}

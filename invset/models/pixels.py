@@ -44,3 +44,6 @@ def image_shape(what: str, shape: Sequence[int]) -> tuple[int, int, int]:
     if len(sides) != 3 or sides[0] != 3 or not all(isinstance(side, int) and side >= 1 for side in sides):
         raise ConfigError(f"{what}: shape={shape} is no shape of images; give [3,height,width], as [3,64,64].")
     return sides
+
+
+GENERATORS = {"pixels": pixel_generator}

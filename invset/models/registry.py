@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 from invset.errors import ConfigError
-from invset.models.caffenet import caffenet_network, places205_network
-from invset.models.custom import custom_generator, custom_network
-from invset.models.deepsim import deepsim_generator, ppgn_generator
-from invset.models.efficientnet import BUILDERS as EFFICIENTNETS
-from invset.models.linear import linear_network
-from invset.models.mini import mini_generator, mini_network
 from invset.models.network import Generator, Network
-from invset.models.pixels import pixel_generator
-from invset.models.timm import timm_network
-from invset.models.torchvision import torchvision_network
 from invset.names import hint
 from invset.weights.fetch import fetch
 from invset.weights.known import Weights
@@ -52,23 +45,17 @@ def build_generator(kind: str, *, find: Find = fetch, **options: Any) -> Generat
     return _build("generator", GENERATORS, kind, find, options)
 
 
-NETWORKS: Mapping[str, Callable[..., Network]] = {
-    "mini": mini_network,
-    "caffenet": caffenet_network,
-    "places205": places205_network,
-    "torchvision": torchvision_network,
-    "timm": timm_network,
-    **EFFICIENTNETS,
-    "custom": custom_network,
-    "linear": linear_network,
-}
-GENERATORS: Mapping[str, Callable[..., Generator]] = {
-    "mini": mini_generator,
-    "ppgn": ppgn_generator,
-    "deepsim": deepsim_generator,
-    "pixels": pixel_generator,
-    "custom": custom_generator,
-}
+def _collect(name: str) -> dict[str, Callable[..., Any]]:
+    """The builders that modules of this package offer by that name, by kind: a new kind is a module, and a config."""
+    found: dict[str, Callable[..., Any]] = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if f"invset.models.{module.name}" != __name__:
+            found |= getattr(import_module(f"invset.models.{module.name}"), name, {})
+    return found
+
+
+NETWORKS: Mapping[str, Callable[..., Network]] = _collect("NETWORKS")
+GENERATORS: Mapping[str, Callable[..., Generator]] = _collect("GENERATORS")
 
 
 def _build(what: str, builders: Mapping[str, Callable[..., T]], kind: str, find: Find, options: Mapping[str, Any]) -> T:

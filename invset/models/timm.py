@@ -140,3 +140,6 @@ def _classes(settings: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[s
     first = classifier[0] if isinstance(classifier, tuple | list) else classifier
     weight = state.get(f"{first}.weight")
     return {"num_classes": weight.shape[0]} if weight is not None and weight.ndim else {}
+
+
+NETWORKS = {"timm": timm_network}

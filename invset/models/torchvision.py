@@ -147,3 +147,6 @@ def _renamed(key: str) -> str:
     for pattern, new in RENAMED:
         key = pattern.sub(new, key)
     return key
+
+
+NETWORKS = {"torchvision": torchvision_network}

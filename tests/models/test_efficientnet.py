@@ -15,7 +15,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor
 
 from invset.errors import ConfigError, WeightsError
-from invset.models.efficientnet import BUILDERS
+from invset.models.efficientnet import NETWORKS
 from invset.models.network import Network
 from invset.models.registry import build_network
 from invset.models.unit import parse_unit
@@ -45,7 +45,7 @@ def some_images(count: int, size: int) -> Tensor:
 def test_outputs_are_the_packages(size: int) -> None:
     """Of every layer that the package gives a name to; in float64, where folding changes next to nothing."""
     theirs, images = package_model(size), some_images(2, size)
-    network = BUILDERS["efficientnet_lite0"](size)
+    network = NETWORKS["efficientnet_lite0"](size)
     network.module.double()
     expected: dict[str, Tensor] = {}
     for number, block in enumerate(theirs._blocks, start=1):
@@ -63,7 +63,7 @@ def test_outputs_are_the_packages(size: int) -> None:
 
 
 def test_gradients_are_the_packages() -> None:
-    theirs, network = package_model(64), BUILDERS["efficientnet_lite0"](64)
+    theirs, network = package_model(64), NETWORKS["efficientnet_lite0"](64)
     network.module.double()
     ours, other = (some_images(1, 64).requires_grad_(True) for _ in range(2))
     network.read(["fc8"], ours)["fc8"][0, 980].backward()
@@ -91,7 +91,7 @@ def test_units_have_imagenets_numbers(network: Network) -> None:
 def test_loading_prints_nothing_and_leaves_the_global_random_state_alone(capfd: pytest.CaptureFixture[str]) -> None:
     before = torch.get_rng_state()
     first, again = (
-        BUILDERS["efficientnet_lite0"](64).read(["fc8"], some_images(1, 64).float())["fc8"] for _ in range(2)
+        NETWORKS["efficientnet_lite0"](64).read(["fc8"], some_images(1, 64).float())["fc8"] for _ in range(2)
     )
     assert torch.equal(first, again)
     assert torch.equal(before, torch.get_rng_state())
