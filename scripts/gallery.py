@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from invset.cli import main
-from invset.run.grids import save_grid
+from invset.run.sheet import save_grid
 from invset.run.images import load_png
 
 

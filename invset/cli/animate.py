@@ -37,7 +37,7 @@ def run(arguments: list[str], console: Console | None = None) -> int:
             f"unit={settings.unit + 1}: this run has {len(targets.neurons)}, {', '.join(targets.neurons)}."
         )
 
-    from invset.report.animation import Film, evenly, in_order
+    from invset.report.animation import draw_frames, evenly, in_order
     from invset.report.movie import has_mp4, write_movie
     from invset.report.runs import read_run
 
@@ -48,13 +48,12 @@ def run(arguments: list[str], console: Console | None = None) -> int:
         raise RunFolderError(f"{settings.folder}: this run has {count}, and a picture moves from 2 on.")
     rows = in_order(samples.activations, settings.order, settings.unit)
     rows = rows if settings.n is None else evenly(rows, settings.n)
-    film = Film.of(samples, rows, settings.size, only_lower=config.constraint == "lower")
     out = _place(settings, kind)
     if settings.kind is None and kind != "mp4":
         _say(console, "WebP, as MP4 needs the package av: pip install 'invset[video]'")
     with _bar(console) as bar:
-        frames = _counted(bar, film.frames(), len(rows))
-        write_movie(out, frames, len(rows), settings.fps, film.look, kind)
+        frames = _counted(bar, draw_frames(samples, rows, settings.size, config.constraint == "lower"), len(rows))
+        write_movie(out, frames, len(rows), settings.fps, kind)
     size = out.stat().st_size / 1e6
     ordered = f"of {targets.neurons[settings.unit]}'s activation" if settings.order == "activation" else "of sampling"
     _say(console, f"{len(rows)} samples in order {ordered}, {float(len(rows) / settings.fps):.1f} s, {size:.2f} MB")

@@ -19,7 +19,7 @@ from invset.errors import RunFolderError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from invset.report.measured import Row
+    from invset.report.tables import Row
 
 TITLES = 24  # characters that titles of rows should have at least
 BESIDE = 3  # runs for which titles are rather wrapped than that the runs should not stand beside each other
@@ -40,16 +40,22 @@ def run(arguments: list[str], console: Console | None = None) -> int:
     settings = parse(arguments)
 
     from invset.cli.together import together
-    from invset.report.pages import notes, pictures
+    from invset.report.comparison_page import comparison_histograms, comparison_notes, comparison_rows
 
     names = run_names(settings.folders)
     found = together(settings.folders, names, settings.n, settings.features, settings.seed, settings.factory)
-    runs, rows = found.runs, found.rows
-    told = notes(runs, names, found.n, found.where, settings.seed)
+    rows = found.rows
+    told = comparison_notes(found.samples, found.n, found.where, settings.seed)
     if settings.features is not None and settings.features == found.kind:
         told.append(f"features={settings.features} is the network of {names[0]}, and no independent one.")
     _print(console, names, rows, told)
-    _write(settings.out, names, rows, told, pictures(runs, found.samples, found.n, settings.seed))
+    _write(
+        settings.out,
+        names,
+        rows,
+        told,
+        [comparison_rows(found.samples, found.n, settings.seed), comparison_histograms(found.samples)],
+    )
     console.print(f"{shown(settings.out)}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
@@ -66,7 +72,7 @@ def _print(console: Console, names: Sequence[str], rows: Sequence[Row], notes: S
 
 def _tables(width: int, names: Sequence[str], rows: Sequence[Row]) -> Iterator[Table]:
     """One table, or where runs are too many for the width several, of as many runs each as it has room for."""
-    from invset.report.tables import shown as cell_text
+    from invset.report.tables import format_cell as cell_text
 
     cells = [[cell_text(cell) for cell in row.cells] for row in rows]
     columns = list(zip(*cells, strict=True))
@@ -104,15 +110,26 @@ def _write(
     notes: Sequence[str],
     pictures: Sequence[Image],
 ) -> None:
-    from invset.report.tables import as_csv, as_markdown
+    from invset.report.tables import csv_line, csv_text, format_cell, markdown_table
     from invset.run.files import write_atomically
-    from invset.run.grids import save_picture
+    from invset.run.sheet import save_picture
 
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"{out}: cannot be made a folder ({error.strerror}). Choose another with out=.") from error
-    write_atomically(out / "compare.csv", as_csv(names, rows).encode("utf-8", "replace"))
-    write_atomically(out / "compare.md", as_markdown(names, rows, notes).encode("utf-8", "replace"))
+    write_atomically(
+        out / "compare.csv",
+        csv_text([{"run": name, **csv_line(rows, i)} for i, name in enumerate(names)]).encode("utf-8", "replace"),
+    )
+    write_atomically(
+        out / "compare.md",
+        (
+            markdown_table(["", *names], [[row.title, *map(format_cell, row.cells)] for row in rows])
+            + "\n\n"
+            + "\n".join(f"- {note}" for note in notes)
+            + "\n"
+        ).encode("utf-8", "replace"),
+    )
     for name, picture in zip(("rows.png", "histograms.png"), pictures, strict=True):
         save_picture(out / name, picture)

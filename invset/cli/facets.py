@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from invset.metrics.facets import Facets
+    from invset.metrics.clusters import Clusters
     from invset.report.runs import FinishedRun
 
 
@@ -50,12 +50,10 @@ def run(arguments: list[str], console: Console | None = None) -> int:
     import torch
 
     from invset.cli.device import prepare_torch
-    from invset.report.chains import chains_of, has_own_starts
-    from invset.report.facet_groups import groups_csv, groups_of, samples_csv, table_of, told
-    from invset.report.facet_page import ROWS, facet_picture
-    from invset.report.measured import chosen
-    from invset.report.readings import measured
+    from invset.report.facets_page import draw_facets, facets_notes, group_lines, groups_of, samples_csv
+    from invset.report.readings import chosen, measure_run
     from invset.report.runs import read_run
+    from invset.report.tables import csv_text
 
     finished = read_run(settings.folder, config.method.name, targets.ranges)
     n = _count(finished, settings)
@@ -64,20 +62,19 @@ def run(arguments: list[str], console: Console | None = None) -> int:
     networks = networks_for(config, device)
     encode, where = encoder_of(config, networks)
     observer = observer_of(settings.features, networks)
-    samples = measured(finished, settings.folder.name, n, settings.seed, encode, observer, device)
-    rows = chosen(finished.count, n, settings.seed)  # as `measured` chose them
-    chains, numbers = chains_of(finished)[rows], torch.tensor(rows) + 1
-    own_starts = has_own_starts(finished)
+    samples = measure_run(finished, settings.folder.name, n, settings.seed, encode, observer, device)
+    rows = chosen(finished.count, n, settings.seed)  # as `measure_run` chose them
+    chains, numbers = finished.chains[rows], torch.tensor(rows) + 1
+    own_starts = finished.method == "multistart"
     found = _grouped(samples.encodings, numbers if own_starts else chains, settings)
-    groups = groups_of(found, samples, chains, observer.seen if observer else None)
-    heading = f"{_target(finished)}: {n} samples, {found.count} group{'s' * (found.count > 1)} {where}"
-    words = told(found, groups, settings.groups, own_starts)
-    picture = facet_picture(finished, rows, groups, samples.activations, chains, f"{heading}\n{words[0]}")
-    if len(groups) > ROWS:
-        words.append(f"The picture is of the {ROWS} largest groups.")
+    groups = groups_of(found, samples, chains, observer.describe if observer else None)
+    heading = f"{finished.target}: {n} samples, {found.count} group{'s' * (found.count > 1)} {where}"
+    words = facets_notes(found, groups, settings.groups, own_starts)
+    picture = draw_facets(samples, rows, groups, f"{heading}\n{words[0]}")
     notes = [*words, *_notes(settings, n < finished.count, samples.logits is not None, config.network.kind)]
-    _print(console, heading, table_of(groups, numbers), notes)
-    texts = {"groups.csv": groups_csv(groups, numbers), "facets.csv": samples_csv(found, numbers, chains)}
+    lines = group_lines(groups, numbers)
+    _print(console, heading, lines, notes)
+    texts = {"groups.csv": csv_text(lines), "facets.csv": samples_csv(found, numbers, chains)}
     _write(settings.out, texts, picture)
     console.print(f"{shown(settings.out / 'facets.png')}", highlight=False, markup=False, soft_wrap=True)
     return 0
@@ -97,22 +94,15 @@ def _count(finished: FinishedRun, settings: Settings) -> int:
     return n
 
 
-def _grouped(encodings: Tensor, chains: Tensor, settings: Settings) -> Facets:
-    from invset.metrics.facets import facets
+def _grouped(encodings: Tensor, chains: Tensor, settings: Settings) -> Clusters:
+    from invset.metrics.clusters import cluster
 
     try:
-        return facets(encodings, chains, settings.groups, settings.seed)
+        return cluster(encodings, chains, settings.groups, settings.seed)
     except ValueError as error:
         if settings.groups is None:
             raise
         raise ConfigError(f"groups={settings.groups}: {error}") from error
-
-
-def _target(finished: FinishedRun) -> str:
-    return " and ".join(
-        f"{unit}{f' {label}' if label else ''} in [{low:g}, {high:g}]"
-        for unit, label, (low, high) in zip(finished.units, finished.labels, finished.ranges, strict=True)
-    )
 
 
 def _notes(settings: Settings, subset: bool, named: bool, network: str) -> list[str]:
@@ -130,23 +120,22 @@ def _notes(settings: Settings, subset: bool, named: bool, network: str) -> list[
     return notes
 
 
-def _print(console: Console, heading: str, rows: Sequence[Sequence[str]], notes: Sequence[str]) -> None:
-    """The table's rows, its header first; what is seen in groups goes below where there is no room beside."""
-    header, *lines = rows
-    beside = sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True)) <= console.width
+def _print(console: Console, heading: str, lines: Sequence[Mapping[str, str | float]], notes: Sequence[str]) -> None:
+    """The groups as a table, what is seen in each below it."""
     table = Table(box=None, pad_edge=False)
-    for name in header if beside else header[:-1]:
-        table.add_column(Text(name), justify="left" if name == "seen" else "right")
+    names = [name for name in lines[0] if name != "seen"]
+    for name in names:
+        table.add_column(Text(name.split(" ")[-1] if len(names) == 9 else name), justify="right")
     for line in lines:
-        table.add_row(*map(Text, line if beside else line[:-1]))
-    below = [f"group {line[0]}: {line[-1]}" for line in lines if line[-1] and not beside]
-    for part in (heading, table, *below, *notes):
+        table.add_row(*(Text(line[name] if isinstance(line[name], str) else f"{line[name]:.4g}") for name in names))
+    seen = [f"group {line['group']}: {line['seen']}" for line in lines if line["seen"]]
+    for part in (heading, table, *seen, *notes):
         console.print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
 
 
 def _write(out: Path, texts: dict[str, str], picture: Image) -> None:
     from invset.run.files import write_atomically
-    from invset.run.grids import save_picture
+    from invset.run.sheet import save_picture
 
     try:
         out.mkdir(parents=True, exist_ok=True)

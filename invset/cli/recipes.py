@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -14,7 +14,8 @@ from invset.cli.app import config_folder
 from invset.cli.arguments import there
 from invset.errors import ConfigError
 from invset.names import hint
-from invset.report.claims import Claim, claim_of
+from invset.report.claims import RELATIONS
+from invset.report.figure_page import Figure
 
 ALL = ("fig1", "fig2", "table1", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "equations", "methods")
 """The figures of `all`, in the paper's order; what goes past it last."""
@@ -56,41 +57,20 @@ class ModelRecipe:
 
 
 @dataclass
-class Recipe:
-    """A figure.
+class Recipe(Figure):
+    """A figure, and the runs that it is made of.
 
     Attributes:
-        title: its heading.
-        shows: what is to be seen in it.
         compare: how many samples of a run are compared at most; null: as many as there are.
         least: runs of fewer samples are measured by their budget alone.
-        images: how many samples of a run are shown.
-        pick: which: activation, evenly spaced in its order, or chains, one of each.
-        columns: in how many columns.
-        picture: rows of images, or forest: a ratio with its interval for each group.
-        forest: of which measure the ratio is, the first row's over the second's.
-        ratios, differences: of which measures the note gives the first row over, or minus, each other, for all groups.
-        measures: which rows of the comparison go into the note; as row.measure for a table of a line a group.
         rows: runs of every group.
         models: by name, as caffenet and mini.
-        claims: what the paper says of it.
     """
 
-    title: str = ""
-    shows: str = ""
     compare: int | None = None
     least: int = 20
-    images: int = 10
-    pick: str = "activation"
-    columns: int = 10
-    picture: str = "rows"
-    forest: str = "mean_pairwise_distance"
-    ratios: list[str] = field(default_factory=list)
-    differences: list[str] = field(default_factory=list)
-    measures: list[str] = field(default_factory=list)
     rows: dict[str, RowRecipe] = field(default_factory=dict)
     models: dict[str, ModelRecipe] = field(default_factory=dict)
-    claims: list[Any] = field(default_factory=list)
 
 
 def folder() -> Path:
@@ -124,11 +104,6 @@ def load(name: str) -> Recipe:
     return recipe
 
 
-def claims(recipe: Recipe) -> list[Claim]:
-    """What is to be judged. Raises ValueError: a claim is none."""
-    return [claim_of(claim if isinstance(claim, dict) else {}) for claim in recipe.claims]
-
-
 def settings_of(one: ModelRecipe, rows: dict[str, RowRecipe]) -> list[str]:
     """All settings of a model's runs, as they are written in the recipe."""
     parts: list[ModelRecipe | GroupRecipe | RowRecipe] = [one, *one.groups.values(), *rows.values()]
@@ -152,10 +127,11 @@ def _check(recipe: Recipe, path: Path) -> None:
         refuse("measures: either all name their row, as ours.samples, or none does.")
     if recipe.compare is not None and recipe.compare < 2:
         refuse(f"compare: {recipe.compare}: give 2 or more, or null.")
-    try:
-        judged = claims(recipe)
-    except ValueError as error:
-        refuse(f"{error}.")
+    for claim in recipe.claims:
+        if claim.relation not in RELATIONS:
+            refuse(f'claim "{claim.says}": relation: {claim.relation}: {near_names(claim.relation, RELATIONS)}')
+        if (claim.than is None) == (claim.value is None):
+            refuse(f'claim "{claim.says}": give than, another row, or value, a number.')
     for model, one in recipe.models.items():
         rows = one.rows or recipe.rows
         if not rows:
@@ -170,6 +146,6 @@ def _check(recipe: Recipe, path: Path) -> None:
         for setting in settings_of(one, rows):
             if "=" not in setting:
                 refuse(f"models.{model}: '{setting}': write a setting as key=value.")
-        for row in (row for claim in judged for row in (claim.of, claim.than) if row is not None):
+        for row in (row for claim in recipe.claims for row in (claim.of, claim.than) if row is not None):
             if row not in rows:
                 refuse(f"a claim is of the row '{row}', which models.{model} has not.")

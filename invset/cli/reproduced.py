@@ -14,14 +14,14 @@ from invset import __version__
 from invset.cli import app, resume
 from invset.cli.finished import read_config
 from invset.cli.plans import Planned
-from invset.cli.recipes import ALL, GroupRecipe, Recipe, claims
+from invset.cli.recipes import ALL, GroupRecipe, Recipe
 from invset.cli.sweep import NO_SETTINGS, settings
 from invset.errors import ConfigError, RunFolderError, WeightsError
 from invset.run.layout import Layout
 
 if TYPE_CHECKING:
     from invset.cli.encoder import Networks
-    from invset.report.paper import Figure, Measurement
+    from invset.report.measurement import Measurement
 
 READABLE = 60  # characters of a folder's name before its digest
 PICTURE, NUMBERS, NOTE, INDEX = "figure.png", "numbers.csv", "note.md", "PAPER.md"
@@ -80,25 +80,26 @@ def write_figure(
         RunFolderError: a run is damaged, or a file cannot be written.
         WeightsError: weights of an encoder cannot be used.
     """
-    from invset.report.paper import judged, note, numbers_csv, picture
-    from invset.report.prose import as_read
+    from invset.report.figure_page import claim_lines, draw_figure, figure_note, figure_numbers
     from invset.run.files import write_atomically
-    from invset.run.grids import save_picture
+    from invset.run.sheet import save_picture
 
     groups, remarks = _measured(recipe, model, plan, runs, extra)
     if extra:
         remarks.append(f"Not as the recipe has it: {', '.join(extra)} for every run.")
-    figure = _figure(recipe, model, remarks)
-    judgements = judged(figure, groups)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"{folder}: cannot be made a folder ({error.strerror}). Choose another out=.") from error
-    save_picture(folder / PICTURE, picture(figure, groups))
-    write_atomically(folder / NUMBERS, numbers_csv(groups).encode("utf-8", "replace"))
-    text = note(figure, groups, judgements, PICTURE)
+    save_picture(folder / PICTURE, draw_figure(recipe, groups))
+    write_atomically(folder / NUMBERS, figure_numbers(groups).encode("utf-8", "replace"))
+    note = recipe.models[model].note
+    text = figure_note(recipe, groups, [*([note] if note else []), *remarks], PICTURE)
     write_atomically(folder / NOTE, text.encode("utf-8", "replace"))
-    return folder / PICTURE, [f"{judgement.claim.says}: {as_read(judgement.words())}" for judgement in judgements]
+    lines = [line for ours in (False, True) for line in claim_lines(recipe, groups, ours)]
+    return folder / PICTURE, [
+        f"{says}: {holds} ({measure}: {here} {wanted})" for says, measure, here, wanted, holds in lines
+    ]
 
 
 def write_index(out: Path, model: str, failed: Sequence[str]) -> Path:
@@ -131,7 +132,7 @@ def _measured(
     from invset.cli.device import prepare_torch
     from invset.cli.finished import networks_for
     from invset.cli.together import together
-    from invset.report.paper import Measurement
+    from invset.report.measurement import Measurement
 
     chosen = dict(setting.lstrip("+").partition("=")[::2] for setting in extra)
     factory = next((value for key, value in chosen.items() if key.endswith(".factory")), None)
@@ -152,7 +153,6 @@ def _measured(
                 title=group.title or key,
                 names=names,
                 titles=tuple(row.title for row in rows),
-                runs=found.runs,
                 samples=found.samples,
                 rows=found.rows,
                 where=found.where,
@@ -171,22 +171,3 @@ def _features(features: str | None, networks: Networks) -> tuple[str | None, lis
     except (ConfigError, WeightsError) as error:
         return None, [f"What an independent network sees was not measured: {error}"]
     return features, []
-
-
-def _figure(recipe: Recipe, model: str, remarks: Sequence[str]) -> Figure:
-    from invset.report.paper import Figure
-
-    return Figure(
-        title=recipe.title,
-        shows=recipe.shows,
-        images=recipe.images,
-        pick=recipe.pick,  # type: ignore[arg-type]
-        columns=recipe.columns,
-        picture=recipe.picture,  # type: ignore[arg-type]  # one of the two, as was checked
-        forest=recipe.forest,
-        ratios=tuple(recipe.ratios),
-        differences=tuple(recipe.differences),
-        measures=tuple(recipe.measures),
-        claims=tuple(claims(recipe)),
-        remarks=(*filter(None, (recipe.models[model].note,)), *remarks),
-    )

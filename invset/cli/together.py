@@ -18,15 +18,15 @@ from invset.errors import ConfigError
 
 if TYPE_CHECKING:
     from invset.cli.encoder import Networks
-    from invset.report.measured import Measured, Row
+    from invset.report.readings import Measured
     from invset.report.runs import FinishedRun
+    from invset.report.tables import Row
 
 
 class Together(NamedTuple):
     """Runs, their n samples each, and the rows of their table.
 
     Attributes:
-        runs: as their folders have them.
         samples: n of each, encoded by the first run's encoder; none of a run that has too few.
         rows: the table.
         n: how many samples of a run are compared; 0 where no run has two.
@@ -34,7 +34,6 @@ class Together(NamedTuple):
         kind: of the first run's network.
     """
 
-    runs: list[FinishedRun]
     samples: list[Measured]
     rows: list[Row]
     n: int
@@ -77,8 +76,8 @@ def together(
     targets = [targets_of(folder, config) for folder, config in zip(folders, configs, strict=True)]
 
     from invset.cli.device import prepare_torch
-    from invset.report.comparison import compared
-    from invset.report.readings import measured
+    from invset.report import comparison
+    from invset.report.readings import measure_run
     from invset.report.runs import read_run
     from invset.run.summary import NEAR
 
@@ -92,10 +91,10 @@ def together(
     networks = networks_for(configs[0], placed) if networks is None else networks
     encode, where = encoder_of(configs[0], networks)
     observer = observer_of(features, networks)
-    samples = [measured(one, name, n, seed, encode, observer, placed) for one, name in zip(runs, names, strict=True)]
+    samples = [measure_run(one, name, n, seed, encode, observer, placed) for one, name in zip(runs, names, strict=True)]
     _require_one_size(samples, names)
-    rows = compared(samples, runs[0].number("unrelated_distance"), NEAR, seed)
-    return Together(runs, samples, rows, n, where, configs[0].network.kind)
+    rows = comparison.compare(samples, runs[0].number("unrelated_distance"), NEAR, seed)
+    return Together(samples, rows, n, where, configs[0].network.kind)
 
 
 def _equal_n(runs: Sequence[FinishedRun], names: Sequence[str], asked: int | None, least: int, most: int | None) -> int:

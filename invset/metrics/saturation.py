@@ -13,23 +13,25 @@ it only grows, so that now it is no less.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from invset.metrics.distances import exact_distances
 from invset.metrics.estimate import Estimate
 from invset.metrics.share import share
 
 ALIKE = 0.5  # of the distance between unrelated images: within it, two images are alike
-WINDOW = 100  # the last samples, of which coverage is told
-LEAST = 200  # samples, before which no plateau is told: the window begins after as many as it holds
+WINDOW = 100  # the last samples, that coverage is of
+LEAST = 200  # samples, before which there is no plateau: the window begins after as many as it holds
 BATCH = 256  # encodings at once, so that memory does not grow as n²
 
 
 class Found(NamedTuple):
-    """What some samples were, in their order; `none` and then `and_these` make it.
+    """What some samples were, in their order; `none` and then `extended` make it.
 
     Attributes:
         radius: within which two are alike, ≥ 0, in units of encoding.
@@ -50,7 +52,7 @@ class Found(NamedTuple):
             raise ValueError(f"a radius is a distance ≥ 0, not {radius}")
         return cls(radius, torch.empty(0, 0), (), ())
 
-    def and_these(self, encodings: Tensor) -> Found:
+    def extended(self, encodings: Tensor) -> Found:
         """With the next samples, (b, d) encodings; the same in whatever portions they come. Time grows as b·m·d.
 
         Raises:
@@ -60,10 +62,10 @@ class Found(NamedTuple):
             raise ValueError(f"encodings are (b, d), of one d, not {tuple(encodings.shape)}")
         found = self
         for batch in encodings.detach().float().split(BATCH):
-            found = found._and_batch(batch)
+            found = found._with_batch(batch)
         return found
 
-    def _and_batch(self, batch: Tensor) -> Found:
+    def _with_batch(self, batch: Tensor) -> Found:
         kept = self.kept if len(self.kept) else batch[:0]
         distances, new, mine = [], [], batch[:0]
         before = _nearest(batch, kept)
@@ -98,9 +100,8 @@ def plateaued(new: Sequence[bool], gain: float) -> bool:
 def _nearest(points: Tensor, others: Tensor) -> list[float]:
     """(b, d), (m, d) -> the distance of each point to the nearest other; infinite if there is none.
 
-    Differences are taken directly, pair by pair: no other pair of a batch changes a bit.
+    Pair by pair: no other pair of a batch changes a bit.
     """
     if not len(others):
-        return [float("inf")] * len(points)
-    distances = torch.cdist(points, others, compute_mode="donot_use_mm_for_euclid_dist")
-    return [float(distance) for distance in distances.min(dim=1).values]
+        return [math.inf] * len(points)
+    return exact_distances(points, others).min(dim=1).values.tolist()

@@ -1,4 +1,4 @@
-"""A share of the samples, with Wilson's interval (Wilson 1927), which stays inside 0 to 1 and holds at 0 and 1."""
+"""Shares of samples, as of those in a range, with Wilson's interval (1927): inside 0 to 1, and one at 0 and 1 too."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ import math
 from scipy.special import ndtri
 from torch import Tensor
 
-from invset.metrics.bootstrap import LEVEL, check
-from invset.metrics.estimate import Estimate
+from invset.metrics.estimate import LEVEL, Estimate
 
 
-def share(successes: int, trials: int, *, level: float = LEVEL) -> Estimate:
+def share(successes: int, trials: int) -> Estimate:
     """`successes` of `trials` independent ones -> their share, 0 to 1, and its interval; all NaN of no trials.
 
     Raises:
-        ValueError: not 0 ≤ successes ≤ trials, or `level` is outside (0, 1).
+        ValueError: not 0 ≤ successes ≤ trials.
     """
-    check(1, level)
     if not 0 <= successes <= trials:
         raise ValueError(f"successes are 0 to {trials}, the number of trials, not {successes}")
     if not trials:
-        return Estimate(math.nan, math.nan, math.nan)
-    z = float(ndtri((1 + level) / 2))
+        return Estimate(math.nan)
+    z = float(ndtri((1 + LEVEL) / 2))
     value = successes / trials
     center = (successes + z**2 / 2) / (trials + z**2)
     reach = z / (trials + z**2) * math.sqrt(successes * (1 - value) + z**2 / 4)
@@ -32,26 +30,15 @@ def share(successes: int, trials: int, *, level: float = LEVEL) -> Estimate:
     return Estimate(value, low, high)
 
 
-def share_in_range(activations: Tensor, lower: float, upper: float, *, level: float = LEVEL) -> Estimate:
-    """(n,) activations -> the share in the range [lower, upper], ends included, 0 to 1, and its interval.
-
-    The ends are compared in the activations' precision. NaN is outside; all NaN if n = 0. The interval takes samples
-    to be independent: samples of one chain are alike, and know less than it says.
-
-    Raises:
-        ValueError: the activations are not (n,), not lower ≤ upper, or `level` is outside (0, 1).
-    """
-    return share(int(in_range(activations, lower, upper).sum()), len(activations), level=level)
-
-
 def in_range(activations: Tensor, lower: float, upper: float) -> Tensor:
-    """(n,) activations -> (n,) bool, lower ≤ activation ≤ upper.
-
-    Raises:
-        ValueError: the activations are not (n,), or not lower ≤ upper.
-    """
-    if activations.ndim != 1:
-        raise ValueError(f"activations are (n,), not {tuple(activations.shape)}")
-    if not lower <= upper:
-        raise ValueError(f"a range is lower ≤ upper, not {lower} to {upper}")
+    """(n,) activations -> (n,) bool, lower ≤ activation ≤ upper, compared in the activations' precision."""
     return (activations >= lower) & (activations <= upper)
+
+
+def in_top(logits: Tensor, row: int, k: int) -> Tensor:
+    """(n, classes) logits -> (n,) bool, whether fewer than k other classes are as large as class `row` or larger.
+
+    So a network that cannot tell the classes apart sees none of them, as does one that gives NaN.
+    """
+    as_large = (logits >= logits[:, row : row + 1]).sum(dim=1) - 1  # without itself
+    return (as_large < k) & ~logits.isnan().any(dim=1)

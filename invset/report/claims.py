@@ -1,18 +1,24 @@
-"""A claim of the paper that a comparison can tell: one row of each group against another one, or a number."""
+"""Claims of the paper, or questions of ours, beside what was measured: a table of numbers."""
 
 from __future__ import annotations
 
+import math
 import operator
-import sys
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from invset.report.prose import listed
+from invset.metrics.estimate import Estimate
+from invset.report.tables import NONE, Cell, format_cell, value_of
 
-RELATIONS = {"above": operator.gt, "at least": operator.ge, "below": operator.lt, "at most": operator.le}
+RELATIONS = {
+    "above": (">", operator.gt), "at least": ("≥", operator.ge),
+    "below": ("<", operator.lt), "at most": ("≤", operator.le),
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass
 class Claim:
     """That one row of each group is above or below another one, or a number.
 
@@ -26,9 +32,6 @@ class Claim:
         times: what the other row's measure is multiplied by first, > 0.
         paper: the paper's numbers, in words.
         ours: whether it is a question of ours, which the paper does not answer.
-
-    Raises:
-        ValueError: a field is not what it should be; the message names the claim and the field.
     """
 
     says: str
@@ -41,49 +44,74 @@ class Claim:
     paper: str | None = None
     ours: bool = False
 
-    def __post_init__(self) -> None:
-        if not _is_text(self.says):
-            raise ValueError(f"a claim's says is the claim in words, not {self.says!r}")
-        where = f'claim "{self.says}"'
-        for name in ("measure", "of"):
-            if not _is_text(getattr(self, name)):
-                raise ValueError(f"{where}: {name} is a name, not {getattr(self, name)!r}")
-        for name in ("than", "paper"):
-            if getattr(self, name) is not None and not _is_text(getattr(self, name)):
-                raise ValueError(f"{where}: {name} is a text, not {getattr(self, name)!r}")
-        if not isinstance(self.relation, str) or self.relation not in RELATIONS:
-            raise ValueError(f"{where}: relation is {listed(list(RELATIONS), 'or')}, not {self.relation!r}")
-        if (self.than is None) == (self.value is None):
-            has = "neither" if self.than is None else "both"
-            raise ValueError(f"{where}: it needs than (another row) or value (a number), and has {has}")
-        if self.value is not None and not _is_number(self.value):
-            raise ValueError(f"{where}: value is a finite number, not {self.value!r}")
-        if not _is_number(self.times) or self.times <= 0:
-            raise ValueError(f"{where}: times is a finite number above 0, not {self.times!r}")
-        if self.value is not None and self.times != 1:
-            raise ValueError(f"{where}: times is for than; put the product in value")
-        if self.than == self.of:
-            raise ValueError(f"{where}: of and than are both {self.of!r}: a row is compared with another one")
 
+class Verdict(NamedTuple):
+    """What was found in one group: the two numbers, the second already multiplied, and whether the claim holds.
 
-def claim_of(settings: Mapping[str, object]) -> Claim:
-    """A claim from the entries of a config, as plain values.
-
-    Raises:
-        ValueError: an entry is unknown, missing, or not what it should be.
+    `holds` is None where intervals overlap, or a number is missing.
     """
-    names = [field.name for field in fields(Claim)]
-    needed = [field.name for field in fields(Claim) if field.default is MISSING]
-    if unknown := [name for name in settings if name not in names]:
-        raise ValueError(f"a claim has no {unknown[0]!r}; it has {listed(names)}")
-    if missing := [name for name in needed if name not in settings]:
-        raise ValueError(f"a claim needs {listed(missing)}")
-    return Claim(**settings)  # type: ignore[arg-type]  # the claim checks its fields itself
+
+    of: Cell
+    than: Cell
+    holds: bool | None
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+def judge(claim: Claim, cells: Mapping[str, Cell]) -> Verdict:
+    """Whether the claim holds in one group, given the measure's cell of each row by its name.
+
+    It holds where the relation is true of every pair of numbers from the two intervals, and does not where it is true
+    of none. A number without an interval is an interval of itself. That two intervals do not overlap is more than that
+    their difference is sure: where a ratio with its own interval was measured, its claim can be decided more often.
+    """
+    of, than = cells.get(claim.of), cells.get(claim.than) if claim.than is not None else claim.value
+    if isinstance(than, Estimate):
+        than = Estimate(*(claim.times * number for number in than))
+    elif isinstance(than, float | int):
+        than *= claim.times
+    (low, high), (other_low, other_high) = _ends(of), _ends(than)
+    true = RELATIONS[claim.relation][1]
+    hardest, easiest = (low, other_high), (high, other_low)
+    if true in (operator.lt, operator.le):
+        hardest, easiest = (high, other_low), (low, other_high)
+    if math.isnan(low + high + other_low + other_high):
+        return Verdict(of, than, None)
+    return Verdict(of, than, True if true(*hardest) else None if true(*easiest) else False)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+def claim_line(claim: Claim, title: str, rows: Mapping[str, str], verdicts: Sequence[Verdict]) -> list[str]:
+    """A line of the table: what is claimed, the measure, its number here, what it is to be, and whether it holds.
+
+    `title` is the measure's, `rows` are the titles of rows by name.
+    """
+    paper = f" ({claim.paper})" if claim.paper else ""
+    times = f"{claim.times:g} × " if claim.times != 1 else ""
+    other = f" ({times}{rows.get(claim.than, claim.than)})" if claim.than is not None else ""
+    wanted = f"{RELATIONS[claim.relation][0]} {spread([verdict.than for verdict in verdicts])}{other}"
+    here = spread([verdict.of for verdict in verdicts])
+    return [f"{claim.says}{paper}", f"{rows.get(claim.of, claim.of)}: {title}", here, wanted, _holds(verdicts)]
+
+
+def spread(cells: Sequence[Cell]) -> str:
+    """Several groups' numbers as one, `11.2 (9.8 to 12.5)`: median, lowest and highest; of one group it alone."""
+    if len(cells) == 1:
+        return format_cell(cells[0])
+    numbers = [number for number in map(value_of, cells) if not math.isnan(number)]
+    if not numbers:
+        return NONE
+    median, low, high = map(format_cell, (statistics.median(numbers), min(numbers), max(numbers)))
+    return median if low == high else f"{median} ({low} to {high})"
+
+
+def _holds(verdicts: Sequence[Verdict]) -> str:
+    found = [verdict.holds for verdict in verdicts]
+    if len(found) == 1:
+        return {True: "yes", False: "no", None: "unclear"}[found[0]]
+    parts = [f"{found.count(True)} of {len(found)}"]
+    parts += [f"{count} {word}" for word, value in (("not", False), ("unclear", None)) if (count := found.count(value))]
+    return ", ".join(parts)
+
+
+def _ends(cell: Cell) -> tuple[float, float]:
+    if isinstance(cell, Estimate) and not math.isnan(cell.low):
+        return cell.low, cell.high
+    return value_of(cell), value_of(cell)

@@ -1,4 +1,4 @@
-"""Reads the samples of finished runs with one encoder, and with a network that had no part in them."""
+"""Finished runs measured: their samples encoded afresh, and seen by a network that had no part in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor
 from invset.errors import ConfigError, NonFiniteError
 from invset.models.network import Network
 from invset.names import plain
-from invset.report.measured import Measured, chosen
 from invset.report.runs import FinishedRun
 
 Encode = Callable[[Tensor], Tensor]
@@ -46,25 +45,67 @@ class Observer:
         named = [layer for layer in network.layers if network.labels.get(layer) and len(network.shape(layer)) == 1]
         return cls(network, pool, named[-1] if named else None)
 
-    def read(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Images (b, 3, h, w) in [0, 1] -> features (b, f), logits (b, classes)."""
-        layers = [self.pool] if self.classes is None else [self.pool, self.classes]
-        outputs = self.network.read(layers, images)
-        return outputs[self.pool].flatten(1), None if self.classes is None else outputs[self.classes]
+    def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (b, 3, h, w) in [0, 1] -> features (b, f), logits (b, classes) or, without classes, (b, 0)."""
+        outputs = self.network.read([self.pool, *([self.classes] if self.classes else [])], images)
+        return outputs[self.pool].flatten(1), outputs[self.classes] if self.classes else images.new_empty(
+            len(images), 0
+        )
 
     def row(self, label: str | None) -> int | None:
         """Which of its classes has that name; None if none or several have."""
         names = [plain(name) for name in self.network.labels.get(self.classes or "", ())]
         return names.index(plain(label)) if label is not None and names.count(plain(label)) == 1 else None
 
-    def seen(self, logits: Tensor, count: int = SEEN) -> str:
+    def describe(self, logits: Tensor) -> str:
         """(n, classes) logits -> the classes most often first, with their shares: `volcano 44%, alp 12%`."""
-        tops = Counter(logits.argmax(dim=1).tolist()).most_common(count)
+        tops = Counter(logits.argmax(dim=1).tolist()).most_common(SEEN)
         names = self.network.labels[self.classes or ""]
         return ", ".join(f"{names[row]} {times / len(logits):.0%}" for row, times in tops)
 
 
-def measured(
+@dataclass(frozen=True)
+class Measured:
+    """One run's n samples, or none where it has too few, and what an independent network makes of them.
+
+    Attributes:
+        name: what the table calls the run.
+        run: as its folder has it.
+        encodings: (n, d), all runs' by one encoder; (0, 1) of a run with fewer than n.
+        activations: (n, p).
+        codes: (n, c), or None.
+        features: (n, f) of an independent network, or None.
+        logits: (n, classes) of it, or None.
+        classes: for each unit its row in the logits, or None; () for none at all.
+        seen: what the independent network most often takes the samples for, or None.
+    """
+
+    name: str
+    run: FinishedRun
+    encodings: Tensor
+    activations: Tensor
+    codes: Tensor | None = None
+    features: Tensor | None = None
+    logits: Tensor | None = None
+    classes: tuple[int | None, ...] = ()
+    seen: str | None = None
+
+
+def chosen(total: int, n: int, random_seed: int) -> list[int]:
+    """Which n of `total` samples are compared, from 0 and in order: all, or a random subset without replacement.
+
+    Not the first n, which would be other samples than a run's usual ones: they lie closest to its starts.
+
+    Raises:
+        ValueError: not 2 ≤ n ≤ total.
+    """
+    if not 2 <= n <= total:
+        raise ValueError(f"n is 2 to {total}, not {n}")
+    generator = torch.Generator().manual_seed(random_seed)
+    return sorted(torch.randperm(total, generator=generator)[:n].tolist())
+
+
+def measure_run(
     run: FinishedRun,
     name: str,
     n: int,
@@ -86,38 +127,24 @@ def measured(
             images = batch.to(device)
             encodings.append(encode(images).cpu())
             if observer is not None:
-                seen, scores = observer.read(images)
-                features.append(seen.cpu())
-                logits.append(None if scores is None else scores.cpu())
-    classes = _finite([one for one in logits if one is not None], run) if logits and logits[0] is not None else None
+                found, scores = observer.read(images)
+                features.append(found.cpu())
+                logits.append(scores.cpu())
+    whole = _joined(logits, run) if logits and logits[0].shape[1] else None
     return Measured(
         name=name,
-        method=run.method,
-        total=run.count,
-        encodings=_finite(encodings, run) if rows else torch.empty(0, 1),
+        run=run,
+        encodings=_joined(encodings, run).float() if rows else torch.empty(0, 1),
         activations=run.activations[rows],
-        units=run.units,
-        ranges=run.ranges,
         codes=None if run.codes is None else run.codes[rows],
-        in_range=run.number("acceptance"),
-        passes=run.passes,
-        steps=run.number("gradient_steps"),
-        seed_steps=run.number("seed_steps"),
-        seconds=run.number("seconds"),
-        wanted=run.number("wanted"),
-        features=_finite(features, run) if features else None,
-        logits=classes,
+        features=_joined(features, run).float() if features else None,
+        logits=whole,
         classes=() if observer is None else tuple(map(observer.row, run.labels)),
-        seen=None if observer is None or classes is None else observer.seen(classes),
+        seen=None if observer is None or whole is None else observer.describe(whole),
     )
 
 
-def pictured(run: FinishedRun, rows: Sequence[int]) -> list[Tensor]:
-    """The images (3, h, w) of these rows. Raises RunFolderError if one is missing or damaged."""
-    return [image for batch in run.images(rows) for image in batch]
-
-
-def _finite(batches: Sequence[Tensor], run: FinishedRun) -> Tensor:
+def _joined(batches: Sequence[Tensor], run: FinishedRun) -> Tensor:
     whole = torch.cat(list(batches))
     if not whole.isfinite().all():
         raise NonFiniteError(f"{run.root}: a network gave NaN or infinity for its images; check the network's weights.")

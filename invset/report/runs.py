@@ -19,8 +19,8 @@ from invset.errors import RunFolderError
 from invset.run.files import read_json
 from invset.run.images import load_png
 from invset.run.layout import Layout
+from invset.run.sheet import TILE, tile
 
-LARGEST = 4096  # pixels a side of an image that is read
 BATCH = 32  # images in memory at once: as a run reads its own
 
 
@@ -35,6 +35,7 @@ class FinishedRun:
         labels: the name of each unit's class, where it is a unit of a vector layer with names; else None.
         ranges: (lower, upper) of each unit.
         activations: (n, p) float32, of the samples as saved, in order of sampling.
+        chains: (n,) int64, the number of each sample's chain, from 1.
         codes: (n, c) float32, or None where the run kept none.
         summary: summary.json.
     """
@@ -45,6 +46,7 @@ class FinishedRun:
     labels: tuple[str | None, ...]
     ranges: tuple[tuple[float, float], ...]
     activations: Tensor
+    chains: Tensor
     codes: Tensor | None
     summary: Mapping[str, Any]
 
@@ -54,27 +56,36 @@ class FinishedRun:
         return len(self.activations)
 
     @property
-    def passes(self) -> int | None:
-        """Codes that went forward and codes whose gradient was taken, together; images read back are not counted."""
-        passes = self.summary.get("passes")
-        counts = [passes.get(name) for name in ("forward", "backward")] if isinstance(passes, dict) else [None]
-        return sum(counts) if all(type(count) is int for count in counts) else None  # type: ignore[arg-type]
+    def target(self) -> str:
+        """`fc8:2 goldfish in [40, 50] and conv5:97 in [2, 3]`."""
+        return " and ".join(
+            f"{unit}{f' {label}' if label else ''} in [{low:g}, {high:g}]"
+            for unit, label, (low, high) in zip(self.units, self.labels, self.ranges, strict=True)
+        )
 
     def number(self, name: str) -> float:
         """A number of the summary; NaN where it has none of that name."""
         value = self.summary.get(name)
         return float(value) if type(value) in (int, float) else math.nan  # type: ignore[arg-type]
 
+    def captions(self, rows: Sequence[int]) -> list[str]:
+        """The activations of these rows, as they stand under images."""
+        return ["  ".join(f"{value:.4g}" for value in self.activations[row].tolist()) for row in rows]
+
+    def pictures(self, rows: Sequence[int], side: int = TILE) -> list[Image.Image]:
+        """The images of these rows, at about `side` pixels. Raises RunFolderError if one is missing or damaged."""
+        return [tile(image, side) for batch in self.images(rows) for image in batch]
+
     def images(self, rows: Sequence[int], batch: int = BATCH) -> Iterator[Tensor]:
         """Yields the samples of these rows (from 0) as they were saved: (≤ batch, 3, h, w) in [0, 1].
 
         Raises:
-            RunFolderError: an image is missing, damaged, too large, or not of the size of the first.
+            RunFolderError: an image is missing, damaged, or not of the size of the first.
         """
         paths = [Layout(self.root).image(row + 1) for row in rows]
         size: torch.Size | None = None
         for start in range(0, len(paths), batch):
-            images = [_image(path) for path in paths[start : start + batch]]
+            images = [load_png(path) for path in paths[start : start + batch]]
             size = images[0].shape if size is None else size
             for path, image in zip(paths[start:], images, strict=False):
                 if image.shape != size:
@@ -94,7 +105,7 @@ def read_run(root: Path, method: str, ranges: Sequence[tuple[float, float]]) -> 
             f"{root}: this run has not come to its end (no summary.json). Go on with it: invset sample resume={root}"
         )
     summary = read_json(paths.summary)
-    units, activations = _activations(paths.activations)
+    units, activations, chains = _read_activations(paths.activations)
     if len(units) != len(ranges):
         raise RunFolderError(
             f"{root}: damaged: activations.csv is of {len(units)} unit(s), config.yaml has {len(ranges)} range(s). "
@@ -105,12 +116,34 @@ def read_run(root: Path, method: str, ranges: Sequence[tuple[float, float]]) -> 
             f"{root}: summary.json counts {summary.get('samples')} samples, activations.csv {len(activations)}: the "
             f"run is going on, or was stopped. Let it end: invset sample resume={root}"
         )
-    codes = _codes(paths.codes, len(activations))
-    labels = _labels(paths.manifest, units)
-    return FinishedRun(root, method, units, labels, tuple(ranges), activations, codes, summary)
+    codes = _read_codes(paths.codes, len(activations))
+    labels = _read_labels(paths.manifest, units)
+    return FinishedRun(root, method, units, labels, tuple(ranges), activations, chains, codes, summary)
 
 
-def _activations(path: Path) -> tuple[tuple[str, ...], Tensor]:
+def count_passes(summary: Mapping[str, Any]) -> int | None:
+    """Codes that went forward and codes whose gradient was taken, together; images read back are not counted."""
+    passes = summary.get("passes")
+    counts = [passes.get(name) for name in ("forward", "backward")] if isinstance(passes, dict) else [None]
+    return sum(counts) if all(type(count) is int for count in counts) else None  # type: ignore[arg-type]
+
+
+def closest_activations(summary: Mapping[str, Any]) -> list[float]:
+    """The activations of the code that came closest to the ranges; none where the summary does not say."""
+    closest = summary.get("closest")
+    values = closest.get("activations") if isinstance(closest, dict) else None
+    known = isinstance(values, list) and all(type(value) in (int, float) for value in values)
+    return values if known else []  # type: ignore[return-value]
+
+
+def spread_rows(activations: Tensor, count: int) -> list[int]:
+    """(n,) activations -> at most `count` of their indices, evenly spaced in order of activation, ends included."""
+    order = activations.argsort(stable=True)
+    places = torch.linspace(0, len(order) - 1, min(count, len(order))).round().long()
+    return order[places].tolist()
+
+
+def _read_activations(path: Path) -> tuple[tuple[str, ...], Tensor, Tensor]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = csv.DictReader(file)
@@ -119,19 +152,20 @@ def _activations(path: Path) -> tuple[tuple[str, ...], Tensor]:
                 raise _damaged(path, "no column of saved activations")
             rows = [row for row in lines if row["sample"]]
         values = [[float(row[column]) for column in columns] for row in rows]
+        chains = torch.tensor([int(row["chain"]) for row in rows], dtype=torch.int64)
         if [int(row["sample"]) for row in rows] != list(range(1, len(rows) + 1)):
             raise _damaged(path, "its samples are not numbered 1, 2, 3 …")
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be read ({error.strerror}). Put it back as the run left it.") from error
-    except (csv.Error, KeyError, TypeError, ValueError) as error:
+    except (csv.Error, KeyError, TypeError, ValueError, OverflowError) as error:
         raise _damaged(path, "a line is not as a run writes it") from error
     saved = torch.tensor(values, dtype=torch.float32).reshape(len(values), len(columns))
     if not saved.isfinite().all():
         raise _damaged(path, "an activation is not finite")
-    return tuple(column.removesuffix(" saved") for column in columns), saved
+    return tuple(column.removesuffix(" saved") for column in columns), saved, chains
 
 
-def _codes(path: Path, count: int) -> Tensor | None:
+def _read_codes(path: Path, count: int) -> Tensor | None:
     if not path.is_file():
         return None
     try:
@@ -143,25 +177,12 @@ def _codes(path: Path, count: int) -> Tensor | None:
     return codes.float()
 
 
-def _labels(path: Path, units: Sequence[str]) -> tuple[str | None, ...]:
+def _read_labels(path: Path, units: Sequence[str]) -> tuple[str | None, ...]:
     """Names of classes from the manifest, `fc8:2 goldfish`; units with a position (`conv5:97:8:8`) are none."""
-    told = read_json(path).get("units") if path.is_file() else None
-    described = [text for text in told if isinstance(text, str)] if isinstance(told, list) else []
+    described = read_json(path).get("units") if path.is_file() else None
+    described = [text for text in described if isinstance(text, str)] if isinstance(described, list) else []
     names = dict(text.split(" ", 1) for text in described if " " in text)
     return tuple(names.get(unit) if unit.count(":") == 1 else None for unit in units)
-
-
-def _image(path: Path) -> Tensor:
-    try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            width, height = picture.size
-        if max(width, height) > LARGEST:
-            raise _damaged(path, f"{width}x{height} pixels are too many for a sample")
-        return load_png(path)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise RunFolderError(
-            f"{path}: cannot be read as an image ({error}). Put the file back as the run left it."
-        ) from error
 
 
 def _damaged(path: Path, what: str) -> RunFolderError:

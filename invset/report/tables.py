@@ -1,20 +1,39 @@
-"""A comparison as text: cells for people, Markdown, and CSV with a line for each run."""
+"""Measures of several runs as text: cells for people, Markdown, and CSV with numbers in full."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from invset.metrics.estimate import Estimate
-from invset.report.measured import Cell, Row
+
+Cell = str | float | Estimate | None
+"""A text, a number, a number with its interval, or nothing."""
 
 NONE = "-"  # where a run has no such number
 DIGITS = 4
+_MARKS = re.compile(r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])")  # of Markdown; an underscore within a word is none
 
 
-def shown(cell: Cell) -> str:
+class Row(NamedTuple):
+    """One measure of every run.
+
+    Attributes:
+        key: its name in files.
+        title: its name for people.
+        cells: one a run; None where there is no such number.
+    """
+
+    key: str
+    title: str
+    cells: tuple[Cell, ...]
+
+
+def format_cell(cell: Cell) -> str:
     """A cell for people: `8.379`, `8.379 [8.1, 8.6]` with an interval, or a dash."""
     if cell is None:
         return NONE
@@ -27,39 +46,46 @@ def shown(cell: Cell) -> str:
     return f"{_number(cell.value)} [{_number(cell.low, 3)}, {_number(cell.high, 3)}]"
 
 
-def as_markdown(names: Sequence[str], rows: Sequence[Row], notes: Sequence[str]) -> str:
-    """A table, measures down and runs across, and the notes as a list under it."""
-    lines = [["", *names], ["---", *("---:" for _ in names)], *([row.title, *map(shown, row.cells)] for row in rows)]
-    table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-    return "\n\n".join([table, "\n".join(f"- {note}" for note in notes)]) + "\n" if notes else table + "\n"
+def markdown(text: str) -> str:
+    """A text to be read as it is, on one line, within a paragraph or a table; "?" for what cannot be printed."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    return _MARKS.sub(lambda found: f"\\{found[0]}", printable)
 
 
-def as_csv(names: Sequence[str], rows: Sequence[Row]) -> str:
-    """A line for each run; a measure with an interval has columns `key`, `key_low` and `key_high`. Numbers in full."""
-    lines = [{"run": name, **csv_line(rows, index)} for index, name in enumerate(names)]
+def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table; all columns but the first are numbers."""
+    rule = ["---", *("---:" for _ in header[1:])]
+    whole = [[markdown(cell) for cell in header], rule, *([markdown(cell) for cell in line] for line in lines)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in whole)
+
+
+def csv_text(lines: Sequence[Mapping[str, object]]) -> str:
+    """A header and a line each; a line without some column of the others has nothing there."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for line in lines for key in line)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()
 
 
 def csv_line(rows: Sequence[Row], index: int) -> dict[str, str]:
-    """One run's measures by column, in full; the columns are the same for all runs of these rows."""
+    """One run's measures in full; one that has an interval for some run has columns `key`, `key_low`, `key_high`."""
     line: dict[str, str] = {}
     for row in rows:
         cell = row.cells[index]
         if any(isinstance(other, Estimate) for other in row.cells):
-            numbers = cell if isinstance(cell, Estimate) else Estimate(math.nan, math.nan, math.nan)
-            if isinstance(cell, float | int):
-                numbers = Estimate(float(cell), math.nan, math.nan)
-            line |= {
-                f"{row.key}{end}": _exact(number) for end, number in zip(("", "_low", "_high"), numbers, strict=True)
-            }
+            numbers = cell if isinstance(cell, Estimate) else Estimate(value_of(cell))
+            line |= {f"{row.key}{end}": _exact(one) for end, one in zip(("", "_low", "_high"), numbers, strict=True)}
         else:
-            assert not isinstance(cell, Estimate)
-            line[row.key] = "" if cell is None else cell if isinstance(cell, str) else _exact(cell)
+            line[row.key] = cell if isinstance(cell, str) else _exact(value_of(cell))
     return line
+
+
+def value_of(cell: Cell) -> float:
+    """The number of a cell, without its interval; NaN of a text or nothing."""
+    if isinstance(cell, Estimate):
+        return cell.value
+    return float(cell) if isinstance(cell, float | int) else math.nan
 
 
 def _exact(number: float) -> str:

@@ -38,7 +38,7 @@ class Growth:
             self._found = Found.none(ALIKE * self._unit)
         seen = len(self._found.new)
         if recorder.count > seen:
-            self._found = self._found.and_these(recorder.encodings_from(seen))
+            self._found = self._found.extended(recorder.encodings_from(seen))
 
     @property
     def new(self) -> tuple[bool, ...]:

@@ -18,10 +18,10 @@ from invset.core.method import Step
 from invset.metrics.duplicates import near_duplicates
 from invset.metrics.pairwise import mean_pairwise_distance
 from invset.run.files import write_atomically
-from invset.run.grids import save_grid
 from invset.run.images import load_png
 from invset.run.journals import read_codes
 from invset.run.recorder import Recorder, Tally
+from invset.run.sheet import save_grid
 
 GRID = 60  # samples in samples.png
 NEAR = 0.1  # of the distance between unrelated codes' encodings: nearer to an earlier sample is a near-duplicate

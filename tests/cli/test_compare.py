@@ -18,7 +18,7 @@ from invset.cli import compare
 from invset.errors import ConfigError, RunFolderError
 from invset.metrics.pairwise import mean_pairwise_distance
 from invset.models.registry import build_network
-from invset.report.measured import chosen
+from invset.report.readings import chosen
 from invset.run.images import load_png
 
 

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from invset.cli import facets
 from invset.errors import ConfigError, RunFolderError
-from invset.metrics.facets import facets as grouped
+from invset.metrics.clusters import cluster
 from invset.models.registry import build_network
-from invset.report.measured import chosen
+from invset.report.readings import chosen
 from invset.run.images import load_png
 
 
@@ -44,7 +44,7 @@ def test_groups_are_those_of_the_encodings(here, mini_run, rows):
         encodings = build_network("mini").read(["fc6"], images)["fc6"].flatten(1)
     journal = [line for line in rows(mini_run / "activations.csv") if line["sample"]]
     chains = torch.tensor([int(line["chain"]) for line in journal])
-    expected = grouped(encodings, torch.arange(14), 3)  # every sample has a start of its own
+    expected = cluster(encodings, torch.arange(14), 3)  # every sample has a start of its own
     lines = rows(Path("out/facets.csv"))
     assert [int(line["sample"]) for line in lines] == list(range(1, 15))
     assert [int(line["chain"]) for line in lines] == chains.tolist()
@@ -70,7 +70,7 @@ def test_of_the_papers_method_samples_of_one_chain_do_not_count(invset, here, li
     assert "4 chains say little of how many kinds there are" in text
     images = torch.stack([load_png(path) for path in sorted((here / "walks" / "images").iterdir())])
     chains = torch.tensor([int(line["chain"]) for line in rows(here / "walks" / "activations.csv")])
-    expected = grouped(images.flatten(1), chains, 2)
+    expected = cluster(images.flatten(1), chains, 2)
     assert [int(line["group"]) - 1 for line in rows(Path("out/facets.csv"))] == expected.labels.tolist()
 
 
@@ -96,7 +96,7 @@ def test_a_random_subset(here, linear_run, rows):
 
 def test_what_another_network_sees(here, mini_run, rows):
     """The built-in network stands in for an independent one."""
-    text = _facets(mini_run, "groups=2", "features=mini", width=80)
+    text = _facets(mini_run, "groups=2", "features=mini")
     network = build_network("mini")
     images = torch.stack([load_png(mini_run / "images" / f"{number:04d}.png") for number in range(1, 15)])
     with torch.no_grad():
@@ -107,7 +107,7 @@ def test_what_another_network_sees(here, mini_run, rows):
         name = network.labels["fc8"][int(own.mode().values)]
         share = f"{(own == own.mode().values).double().mean().item():.0%}"
         assert group["seen"].startswith(f"{name} {share}")
-        assert f"group {group['group']}: {group['seen']}" in text  # below the table, on a narrow terminal
+        assert f"group {group['group']}: {group['seen']}" in text
     assert "features=mini is the run's own network" in text
 
 

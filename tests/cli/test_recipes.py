@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,8 +16,9 @@ from invset.cli import check, plans, recipes, reproduced, schema
 from invset.cli.app import config_folder
 from invset.errors import ConfigError
 from invset.models.labels import class_names
-from invset.report.comparison import compared
-from invset.report.measured import Measured
+from invset.report.comparison import compare
+from invset.report.readings import Measured
+from invset.report.runs import FinishedRun
 
 FIGURES = sorted(path.stem for path in recipes.folder().glob("*.yaml"))
 PAIRS = [(name, model) for name in FIGURES for model in recipes.load(name).models]
@@ -90,11 +92,13 @@ def test_the_last_of_two_settings_counts():
 @pytest.mark.parametrize("name", FIGURES)
 def test_measures_are_of_the_comparison(name):
     seen = {"features": torch.eye(5), "logits": torch.eye(5, 9), "classes": (2,), "seen": "volcano 100%"}
-    one = Measured("a", "paper", 5, torch.eye(5), torch.ones(5, 1), ("fc8:2",), ((0.0, 2.0),), **seen)
-    keys = {row.key for row in compared([one, replace(one, ranges=((0.0, 9.0),))], 1.0, 0.1)}
+    activations, chains = torch.ones(5, 1), torch.arange(5)
+    run = FinishedRun(Path(), "paper", ("fc8:2",), (None,), ((0.0, 2.0),), activations, chains, None, {})
+    one = Measured("a", run, torch.eye(5), activations, **seen)
+    keys = {row.key for row in compare([one, replace(one, run=replace(run, ranges=((0.0, 9.0),)))], 1.0, 0.1)}
     recipe = recipes.load(name)
     assert {measure.split(".")[-1] for measure in recipe.measures} <= keys
-    assert {claim.measure for claim in recipes.claims(recipe)} <= keys
+    assert {claim.measure for claim in recipe.claims} <= keys
 
 
 GOOD = "models: {mini: {rows: {a: {set: [n=3]}}}}\n"
@@ -116,8 +120,8 @@ GOOD = "models: {mini: {rows: {a: {set: [n=3]}}}}\n"
             GOOD + "claims: [{says: x, measure: n, of: b, relation: above, value: 1}]",
             "row 'b', which models.mini has not",
         ),
-        (GOOD + "claims: [{says: x, measure: n, of: a, relation: over, value: 1}]", "relation is above"),
-        (GOOD + "claims: [7]", "a claim needs says"),
+        (GOOD + "claims: [{says: x, measure: n, of: a, relation: over, value: 1}]", "relation: over"),
+        (GOOD + "claims: [7]", "this is no recipe of a figure"),
         (GOOD + "measures: [a.samples, passes]", "either all name their row"),
         (GOOD + "measures: [b.samples]", "b.samples: models.mini has no such row"),
         (GOOD + "picture: forest", "a forest is of two rows"),

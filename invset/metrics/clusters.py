@@ -1,15 +1,16 @@
 """Groups of samples by their encodings: how many there are, and whether they are more than parts of one cloud.
 
-Ward's tree (agglomerative, scikit-learn) of the principal components: on runs of the built-in model its groups were as
-tight as those of k-means, and one tree, without a random start, gives every number of groups. Components: distances in
-hundreds of dimensions are mostly noise, and a few dozen components hold 90 % of the variance.
+Ward's tree of the principal components: on runs of the built-in model its groups were as tight as those of k-means, and
+one tree, without a random start, gives every number of groups. Components: distances in hundreds of dimensions are
+mostly noise, and a few dozen components hold 90 % of the variance.
 
-Silhouettes are over samples of other chains (`silhouette.py`): by ordinary ones the groups of a run are its chains, one
-each. Any cloud can be cut, a flat one into parts with fine silhouettes, and into two with finer ones than into six. So
-Gaussian clouds of the same shape are cut as well, and the number of groups is the one whose mean silhouette exceeds
-theirs most (as the gap statistic of Tibshirani, Walther & Hastie 2001 does with spreads). Groups are more than parts of
-one cloud if few clouds stand out as much at any number of groups, in standard deviations of the clouds at that number:
-cuts into two differ more from cloud to cloud than cuts into six.
+Silhouettes (Rousseeuw 1987) are over samples of other chains: a chain of a sampler is a walk, whose samples lie close
+together whatever they show, so that by ordinary silhouettes the groups of a run are its chains, one each. Any cloud can
+be cut, a flat one into parts with fine silhouettes, and into two with finer ones than into six. So Gaussian clouds of
+the same shape are cut as well, and the number of groups is the one whose mean silhouette exceeds theirs most (as the
+gap statistic of Tibshirani, Walther & Hastie 2001 does with spreads). Groups are more than parts of one cloud if few
+clouds stand out as much at any number of groups, in standard deviations of the clouds at that number: cuts into two
+differ more from cloud to cloud than cuts into six.
 """
 
 from __future__ import annotations
@@ -19,14 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
-from sklearn.cluster import AgglomerativeClustering
+from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from invset.metrics.distances import between, blocks
-from invset.metrics.silhouette import pairs_of, silhouettes
+from invset.metrics.distances import blocks, exact_distances
 
 MOST = 12  # groups, where their number is to be found
 AT_ONCE = 1000  # samples in the tree at most: it and the silhouettes take memory as n²
@@ -38,7 +37,7 @@ CLEAR = 0.25  # Kaufman & Rousseeuw 1990: below it, no substantial structure
 
 
 @dataclass(frozen=True)
-class Facets:
+class Clusters:
     """Groups of n samples, largest first.
 
     Attributes:
@@ -83,7 +82,9 @@ class Cut(NamedTuple):
     silhouettes: Tensor
 
 
-def facets(encodings: Tensor, chains: Tensor | None = None, groups: int | None = None, random_seed: int = 0) -> Facets:
+def cluster(
+    encodings: Tensor, chains: Tensor | None = None, groups: int | None = None, random_seed: int = 0
+) -> Clusters:
     """(n, d) encodings, n ≥ 2, and (n,) numbers of their chains -> groups.
 
     Args:
@@ -93,47 +94,46 @@ def facets(encodings: Tensor, chains: Tensor | None = None, groups: int | None =
         random_seed: of the clouds, and of the samples in the tree where n is above `AT_ONCE`.
 
     Raises:
-        ValueError: the encodings are not (n, d) with n ≥ 2 or not finite, there are not n numbers of chains, or not
-            2 ≤ groups ≤ the number of different encodings.
+        ValueError: the encodings are not (n, d) with n ≥ 2 or not finite, or not 2 ≤ groups ≤ the number of different
+            encodings.
     """
     if encodings.ndim != 2 or len(encodings) < 2 or not encodings.isfinite().all():
         raise ValueError(f"encodings are (n, d), n ≥ 2, and finite, not {tuple(encodings.shape)}")
-    if chains is not None and chains.shape != encodings.shape[:1]:
-        raise ValueError(f"numbers of chains are ({len(encodings)},), one a sample, not {tuple(chains.shape)}")
     generator = torch.Generator().manual_seed(random_seed)
     rows = torch.randperm(len(encodings), generator=generator)[:AT_ONCE].sort().values
     own_chains = torch.arange(len(rows)) if chains is None or len(chains[rows].unique()) == 1 else chains[rows]
-    different = len(np.unique(encodings[rows].numpy(), axis=0))
+    different = len(encodings[rows].unique(dim=0))
     if groups is not None and not 2 <= groups <= different:
         if different == 1:
             raise ValueError("all encodings are equal, and make one group")
         raise ValueError(f"{different} of the encodings differ, so there are 2 to {different} groups, not {groups}")
     points = _components(encodings, rows, random_seed) if different > 1 else torch.zeros(len(encodings), 0)
-    tree = points[rows]
-    counts = range(2, min(MOST, different) + 1) if groups is None else [groups]
-    found = cuts(tree, own_chains, counts)
+    counts = list(range(2, min(MOST, different) + 1)) if groups is None else [groups]
+    found = cuts(points[rows], own_chains, counts)
     apart = torch.tensor([cut.silhouettes.mean().item() for cut in found], dtype=torch.float64)
     if groups is None and not (apart > 0).any():
         whole = Cut(torch.zeros(len(rows), dtype=torch.int64), torch.full((len(rows),), torch.nan))
-        return _told(encodings, points, rows, whole, math.nan, math.nan)
-    clouds = (gaussian_cloud(tree, own_chains, generator) for _ in range(CLOUDS))
+        return _described(encodings, points, rows, whole, math.nan, math.nan)
+    clouds = (gaussian_cloud(points[rows], own_chains, generator) for _ in range(CLOUDS))
     means = [[cut.silhouettes.mean().item() for cut in cuts(cloud, own_chains, counts)] for cloud in clouds]
     of_clouds = torch.tensor(means, dtype=torch.float64)  # (clouds, counts)
     expected, deviation = of_clouds.mean(dim=0), of_clouds.std(dim=0).clamp(min=LEAST)
     best = int((apart - expected).argmax())
     standing_out = ((torch.cat([apart[None], of_clouds]) - expected) / deviation).amax(dim=1)
     chance = (standing_out[1:] >= standing_out[0]).double().mean().item()
-    return _told(encodings, points, rows, found[best], float(expected[best]), chance)
+    return _described(encodings, points, rows, found[best], float(expected[best]), chance)
 
 
 def cuts(points: Tensor, chains: Tensor, counts: Sequence[int]) -> list[Cut]:
     """(n, d) points, (n,) numbers of chains -> Ward's tree cut into each of these numbers of groups, n at most."""
     if not counts:
         return []
-    tree = AgglomerativeClustering(n_clusters=None, distance_threshold=0, linkage="ward").fit(points.numpy())
-    pairs = pairs_of(points, chains)
-    labels = [_cut(tree.children_, count) for count in counts]
-    return [Cut(own, silhouettes(pairs, own)) for own in labels]
+    tree = linkage(points.numpy(), "ward")
+    labels = [torch.from_numpy(fcluster(tree, count, "maxclust")).long() - 1 for count in counts]
+    # 1 where two samples are of different chains, and count; else 0.
+    counted = (chains[:, None] != chains).double()
+    distances = exact_distances(points.double(), points.double()) * counted
+    return [Cut(own, _silhouettes(distances, counted, own)) for own in labels]
 
 
 def gaussian_cloud(points: Tensor, chains: Tensor, generator: torch.Generator) -> Tensor:
@@ -160,21 +160,28 @@ def medoid(points: Tensor) -> int:
     return int(sums.argmin())
 
 
+def _silhouettes(distances: Tensor, counted: Tensor, labels: Tensor) -> Tensor:
+    """(n, n) distances of the pairs that count, (n,) labels from 0 -> (n,) silhouettes, (b − a) / max(a, b), −1 to 1.
+
+    a is a sample's mean distance to its own group, b the smallest to another group, over the samples that count. 0
+    where its own group, or all else, has none: a group of one chain earns nothing.
+    """
+    members = torch.nn.functional.one_hot(labels).double()
+    counts = counted @ members
+    means = torch.where(counts > 0, distances @ members / counts.clamp(min=1), torch.inf)
+    own = labels[:, None]
+    a = means.gather(1, own)[:, 0]
+    b = means.scatter(1, own, torch.inf).amin(dim=1)
+    known = a.isfinite() & b.isfinite() & (torch.maximum(a, b) > 0)
+    return torch.where(known, (b - a) / torch.where(known, torch.maximum(a, b), 1.0), 0.0)
+
+
 def _components(encodings: Tensor, rows: Tensor, random_seed: int) -> Tensor:
     few = encodings[rows].double().numpy()
     analysis = PCA(min(COMPONENTS, *few.shape), random_state=random_seed % 2**32).fit(few)
     kept = int((analysis.explained_variance_ratio_.cumsum() < KEPT).sum()) + 1
-    whole = [analysis.transform(part.double().numpy())[:, :kept] for part in encodings.split(AT_ONCE)]
-    return torch.from_numpy(np.concatenate(whole)).contiguous()
-
-
-def _cut(children: np.ndarray, count: int) -> Tensor:
-    """(n − 1, 2) merges, lowest first -> (n,) labels of the groups that are left before the last count − 1 of them."""
-    total = len(children) + 1
-    owner = np.arange(2 * total - 1)
-    for merge in reversed(range(total - count)):
-        owner[children[merge]] = owner[total + merge]
-    return torch.from_numpy(np.unique(owner[:total], return_inverse=True)[1].astype(np.int64))
+    whole = [torch.from_numpy(analysis.transform(part.double().numpy())) for part in encodings.split(AT_ONCE)]
+    return torch.cat(whole)[:, :kept].contiguous()
 
 
 def _spread(points: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
@@ -187,7 +194,7 @@ def _spread(points: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
     return whole
 
 
-def _told(encodings: Tensor, points: Tensor, rows: Tensor, cut: Cut, expected: float, chance: float) -> Facets:
+def _described(encodings: Tensor, points: Tensor, rows: Tensor, cut: Cut, expected: float, chance: float) -> Clusters:
     """Groups in order of size, each with its medoid."""
     labels = _spread(points, rows, cut.labels)
     order = labels.bincount().argsort(descending=True, stable=True)
@@ -197,9 +204,9 @@ def _told(encodings: Tensor, points: Tensor, rows: Tensor, cut: Cut, expected: f
         members = (labels == group).nonzero()[:, 0]
         medoids.append(int(members[medoid(encodings[members])]))
         means.append(cut.silhouettes[labels[rows] == group].mean().item())
-        for block, apart in between(encodings[members], encodings[medoids[-1]][None]):
-            distances[members[block]] = apart[:, 0]
-    return Facets(
+        apart = encodings[members].double() - encodings[medoids[-1]].double()
+        distances[members] = torch.linalg.vector_norm(apart, dim=1)
+    return Clusters(
         labels=labels,
         medoids=torch.tensor(medoids),
         distances=distances,
