@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from invset.cli import main
-from invset.run.sheet import save_grid
 from invset.run.images import load_png
+from invset.run.sheet import save_grid
 
 
 def run() -> None:
