@@ -22,7 +22,7 @@ from invset.assemble.running import Run
 from invset.assemble.sampling import assemble, parse_neurons
 from invset.errors import ConfigError, RunFolderError
 from invset.report.runs import read_run
-from invset.run.config import read_config, write_config
+from invset.run.config import write_config
 from invset.run.files import read_json
 from invset.run.folder import RunFolder
 from invset.run.layout import Layout
@@ -135,9 +135,7 @@ def load(folder: str | Path) -> Samples:
         RunFolderError: there is no finished run, or it is damaged.
     """
     root = Path(folder)
-    paths, config = Layout(root), read_config(root)
-    ranges = config.range if isinstance(config.range[0], list | tuple) else [config.range]
-    finished = read_run(root, config.method.name, [(float(low), float(high)) for low, high in ranges])
+    paths, finished = Layout(root), read_run(root)
     rows = list(range(finished.count))
     images = torch.cat([*finished.images(rows)]) if rows else torch.zeros(0, 3, 0, 0)
     try:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from invset.cli.animate_settings import Settings, parse
-from invset.cli.finished import read_config, targets_of
-from invset.cli.help import HELP
-from invset.cli.report import shown
+from invset.cli.compose import parse
+from invset.cli.finished import one_run
+from invset.cli.terminal import say, shorten
 from invset.errors import ConfigError, RunFolderError
+from invset.files import describing
+from invset.settings import AnimateSettings, check
 
+FORMATS = ("mp4", "webp", "gif")
+FASTEST_GIF = 50  # frames a second: browsers slow down GIFs whose frames stand less than 0.02 s
 T = TypeVar("T")
 
 
@@ -25,69 +29,63 @@ def run(arguments: list[str], console: Console | None = None) -> int:
         ConfigError: wrong usage, no such run, or MP4 is asked for and PyAV is not installed.
         RunFolderError: the run is not finished or damaged, or the file cannot be written.
     """
-    console = console if console is not None else Console()
-    if not arguments or any(argument in ("-h", "--help", "help") for argument in arguments):
-        console.print(HELP["animate"].rstrip(), highlight=False, markup=False, soft_wrap=True)
-        return 0
-    settings = parse(arguments)
-    config = read_config(settings.folder)
-    targets = targets_of(settings.folder, config)
-    if settings.unit >= len(targets.neurons):
-        raise ConfigError(
-            f"unit={settings.unit + 1}: this run has {len(targets.neurons)}, {', '.join(targets.neurons)}."
-        )
+    console = console or Console()
+    settings = parse("animate", arguments, "runs")
+    check(settings)
+    folder, kind = one_run("animate", settings.runs), _format(settings)
 
     from invset.report.animation import draw_frames, evenly, in_order
     from invset.report.movie import has_mp4, write_movie
     from invset.report.runs import read_run
 
-    kind = settings.kind or ("mp4" if has_mp4() else "webp")
-    samples = read_run(settings.folder, config.method.name, targets.ranges)
+    samples = read_run(folder)
+    if settings.unit > len(samples.units):
+        raise ConfigError(f"unit={settings.unit}: this run has {len(samples.units)}, {', '.join(samples.units)}.")
     if samples.count < 2:
-        count = "1 sample" if samples.count else "no samples"
-        raise RunFolderError(f"{settings.folder}: this run has {count}, and a picture moves from 2 on.")
-    rows = in_order(samples.activations, settings.order, settings.unit)
+        raise RunFolderError(f"{folder}: a picture moves from 2 samples on, and this run has {samples.count}.")
+    if kind is None and not has_mp4():
+        say(console, "WebP, as MP4 needs the package av: pip install 'invset[video]'")
+    kind = kind or ("mp4" if has_mp4() else "webp")
+    rows = in_order(samples.activations, settings.order, settings.unit - 1)
     rows = rows if settings.n is None else evenly(rows, settings.n)
-    out = _place(settings, kind)
-    if settings.kind is None and kind != "mp4":
-        _say(console, "WebP, as MP4 needs the package av: pip install 'invset[video]'")
+    out, fps = _place(settings.out, folder / f"samples.{kind}"), Fraction(f"{settings.fps:g}")
+    frames = draw_frames(samples, rows, settings.size, samples.settings.constraint == "lower")
     with _bar(console) as bar:
-        frames = _counted(bar, draw_frames(samples, rows, settings.size, config.constraint == "lower"), len(rows))
-        write_movie(out, frames, len(rows), settings.fps, kind)
+        write_movie(out, _counted(bar, frames, len(rows)), len(rows), fps, kind)
     size = out.stat().st_size / 1e6
-    ordered = f"of {targets.neurons[settings.unit]}'s activation" if settings.order == "activation" else "of sampling"
-    _say(console, f"{len(rows)} samples in order {ordered}, {float(len(rows) / settings.fps):.1f} s, {size:.2f} MB")
-    _say(console, f"{shown(out)}")
+    by = f"of {samples.units[settings.unit - 1]}'s activation" if settings.order == "activation" else "of sampling"
+    say(console, f"{len(rows)} samples in order {by}, {float(len(rows) / fps):.1f} s, {size:.2f} MB")
+    say(console, f"{shorten(out)}")
     return 0
 
 
-def _place(settings: Settings, kind: str) -> Path:
+def _format(settings: AnimateSettings) -> str | None:
+    """What was asked for, by format= or by the ending of out=; None if neither says."""
+    ending = Path(settings.out).suffix.lower().removeprefix(".") if settings.out is not None else None
+    if ending is not None and ending not in FORMATS:
+        raise ConfigError(f"out={settings.out}: give a file whose name ends in .mp4, .webp or .gif.")
+    if ending and settings.format not in (None, ending):
+        raise ConfigError(f"format={settings.format} does not go with out={settings.out}: leave out one of them.")
+    kind = ending or settings.format
+    if kind == "gif" and settings.fps > FASTEST_GIF:
+        raise ConfigError(f"fps={settings.fps:g}: give {FASTEST_GIF} at most in a GIF.")
+    return kind
+
+
+def _place(out: str | None, default: Path) -> Path:
     """Where to write. Raises ConfigError: something else than a file is there. Raises RunFolderError: no folder."""
-    if settings.out is None:
-        return settings.folder / f"samples.{kind}"
-    out = settings.out
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        other = out.exists() and not out.is_file()
-    except OSError as error:
-        raise RunFolderError(
-            f"{out}: cannot be written there ({error.strerror}). Choose another place with out=."
-        ) from error
+    path = default if out is None else Path(out)
+    with describing(RunFolderError, path, ", or choose another place with out="):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        other = path.exists() and not path.is_file()
     if other:
-        raise ConfigError(f"out={out}: there is something there that is no file; choose another name.")
-    return out
+        raise ConfigError(f"out={path}: there is something there that is no file; choose another name.")
+    return path
 
 
 def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("frames"),
-        BarColumn(bar_width=28),
-        TextColumn("{task.completed:>4.0f} of {task.total:.0f}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
+    columns = (TextColumn("frames"), BarColumn(bar_width=28), TextColumn("{task.completed:.0f} of {task.total:.0f}"))
+    return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True)
 
 
 def _counted(bar: Progress, frames: Iterable[T], count: int) -> Iterator[T]:
@@ -96,7 +94,3 @@ def _counted(bar: Progress, frames: Iterable[T], count: int) -> Iterator[T]:
     for frame in frames:
         yield frame
         bar.advance(task)
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,104 +1,149 @@
-"""Runs that have come to their end, as commands find them: their configs, and the networks they were made with."""
+"""Finished runs as commands find them: their folders, their samples measured by one encoder, and what is written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
-
-from invset.cli.check import Targets, check_sample
-from invset.cli.fetching import fetch_for_run
-from invset.cli.schema import NetworkConfig, SampleConfig
 from invset.errors import ConfigError, RunFolderError
+from invset.files import describing
 from invset.names import hint
 from invset.run.layout import Layout
+from invset.settings import NetworkSettings, SampleSettings
 
 if TYPE_CHECKING:
-    import torch
+    from PIL.Image import Image
     from torch import Tensor
 
-    from invset.cli.encoder import Networks
-    from invset.report.readings import Observer
+    from invset.assemble.models import Networks
+    from invset.report.readings import Measured, Observer
+    from invset.report.runs import FinishedRun
+
+OF_A_SWEEP = ("multirun.yaml", "overview.csv", "overview.png")  # files that multirun/DATE/TIME/* finds too
 
 
-def run_folder(path: Path) -> Path:
-    """The folder, if there is a run in it. Raises ConfigError."""
-    if Layout(path).config.is_file():
-        return path
-    if not path.is_dir():
-        raise ConfigError(f"{path}: there is no such run; give the folder that invset sample wrote, as outputs/….")
-    if inner := sorted(path.glob("*/config.yaml")):
-        raise ConfigError(f"{path}: holds {len(inner)} runs, and is none: give them one by one, as {path}/*")
-    raise ConfigError(f"{path}: there is no run in this folder (no config.yaml); give one that invset sample wrote.")
+class Together(NamedTuple):
+    """Some runs' samples, measured alike.
+
+    Attributes:
+        samples: n of each run, encoded by the first run's encoder; none of a run that has too few.
+        n: how many samples of a run are compared; 0 where no run has two.
+        where: what encodings are, as "in fc6 of mini".
+        observer: the independent network, if one was asked for.
+    """
+
+    samples: list[Measured]
+    n: int
+    where: str
+    observer: Observer | None
 
 
-def read_config(folder: Path) -> SampleConfig:
-    """The config of the run in a folder.
+def run_folders(words: Sequence[str]) -> list[Path]:
+    """The folders of runs that were given, each once. Raises ConfigError: there is no run in one."""
+    folders = [Path(word) for word in words if Path(word).name not in OF_A_SWEEP or Path(word).is_dir()]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise ConfigError("the same run is given twice: give each once.")
+    for folder in folders:
+        with describing(ConfigError, folder, "; give the folder of a run", action="read"):
+            _require_run(folder)
+    return folders
+
+
+def one_run(command: str, words: Sequence[str]) -> Path:
+    """The folder of the one run that a command is for. Raises ConfigError: there is none, or there are several."""
+    folders = run_folders(words)
+    if len(folders) != 1:
+        raise ConfigError(f"invset {command} takes one run: give its folder, as invset {command} outputs/DATE/TIME.")
+    return folders[0]
+
+
+def folder_by_time(command: str) -> Path:
+    """Where a command writes that was not told."""
+    return Path(time.strftime(f"{command}/%Y-%m-%d/%H-%M-%S"))
+
+
+def write_files(out: Path, texts: Mapping[str, str], pictures: Mapping[str, Image]) -> None:
+    """Write texts and pictures into a folder. Raises RunFolderError: it cannot be made, or written to."""
+    from invset.run.files import write_atomically
+    from invset.run.sheet import save_picture
+
+    with describing(RunFolderError, out, ", or choose another folder with out="):
+        out.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_atomically(out / name, text.encode("utf-8", "replace"))
+    for name, picture in pictures.items():
+        save_picture(out / name, picture)
+
+
+def measure_runs(
+    folders: Sequence[Path],
+    names: Sequence[str],
+    n: int | None = None,
+    features: str | None = None,
+    seed: int = 0,
+    factory: str | None = None,
+    least: int = 2,
+    most: int | None = None,
+    device: str = "auto",
+    networks: Networks | None = None,
+) -> Together:
+    """Measure the samples of finished runs.
+
+    Args:
+        folders: of the runs; the first one's encoder serves all.
+        names: what to call them.
+        n: samples of each; None: as many as the smallest run of at least `least` has, and `most` at most.
+        features: an independent network, KIND or KIND:NAME.
+        seed: of the choice of samples.
+        factory: the function that the first run's config may call.
+        least: a run of fewer samples than this, 2 or more, has none.
+        most: see n.
+        device: auto, cpu, cuda, cuda:1.
+        networks: those that are built already, on that device.
 
     Raises:
-        RunFolderError: it cannot be read, or is none.
+        ConfigError: there is no such network, or runs cannot be compared.
+        RunFolderError: a run is not finished, or is damaged.
+        WeightsError: weights of the encoder or of the independent network cannot be used.
     """
-    path = Layout(folder).config
-    try:
-        values = OmegaConf.merge(OmegaConf.structured(SampleConfig), OmegaConf.create(path.read_text("utf-8")))
-        config = OmegaConf.to_object(values)
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be read ({error.strerror}). Put it back as the run left it.") from error
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError, TypeError) as error:
-        reason = " ".join(f"{error}".split("\n")[0].split())
-        raise RunFolderError(f"{path}: damaged: no config of a run ({reason}). Put it back as the run left it.") from (
-            error
+    from invset.assemble.device import prepare_torch
+    from invset.report.readings import measure_run
+    from invset.report.runs import read_run
+
+    runs = [read_run(folder) for folder in folders]
+    n = _equal_n(runs, names, n, least, most)
+    first = runs[0].settings
+    _require_known_functions(first, folders[0], factory)
+    placed = prepare_torch(device, None)
+    networks = networks or networks_of(first, device)
+    encode, where = _encoder_of(first, networks)
+    observer = observer_of(features, networks)
+    pairs = zip(runs, names, strict=True)
+    samples = [measure_run(run, name, n, seed, encode, observer, placed) for run, name in pairs]
+    sizes = {one.encodings.shape[1]: one.name for one in reversed(samples) if len(one.encodings)}
+    if len(sizes) > 1:  # without an encoder, encodings are as long as images are large
+        *others, own = sizes.values()
+        raise ConfigError(
+            f"{others[-1]}: its images are of another size than those of {own}, and the encoder is the images "
+            "themselves. Give a run with an encoder first."
         )
-    assert isinstance(config, SampleConfig)
-    return config
+    return Together(samples, n, where, observer)
 
 
-def targets_of(folder: Path, config: SampleConfig) -> Targets:
-    """Units and ranges of a run's config. Raises RunFolderError: they are none."""
-    try:
-        return check_sample(config)
-    except ConfigError as error:
-        raise RunFolderError(f"{Layout(folder).config}: damaged: {error}") from error
-
-
-def encoder_of(config: SampleConfig, networks: Networks) -> tuple[Callable[[Tensor], Tensor], str]:
-    """Images (b, 3, h, w) -> encodings (b, d) by the encoder of a run's config, and what to call it.
-
-    Raises:
-        ConfigError: the config is of no network there is.
-        WeightsError: a network's weights cannot be used.
-    """
-    from invset.cli.encoder import built_encoder, given, settled_encoder
-    from invset.models.reader import Encoder
-    from invset.models.registry import build_generator
-
-    settled = config.encoder
-    encoder: Encoder | None = None
-    if settled.network in ("same", "auto", "own"):
-        network = networks.get(config.network.kind, config.network)
-        if settled.network != "same":  # written by hand: a run's own config says what it was
-            generator = build_generator(config.generator.kind, find=fetch_for_run, **given(config.generator))
-            settled = settled_encoder(settled, config.network, network, generator)
-        encoder = built_encoder(settled, network, networks)
-    elif settled.network != "none" and settled.layer is not None:
-        encoder = Encoder(networks.get(settled.network, settled), settled.layer)
-    if encoder is None:
-        return (lambda images: images.flatten(1)), "of the images themselves"
-    return encoder, f"in {encoder.layer} of {encoder.network.name}"
-
-
-def networks_for(config: SampleConfig, device: torch.device) -> Networks:
+def networks_of(settings: SampleSettings, device: str) -> Networks:
     """Networks that are built once each, in the precision of a run."""
-    from invset.cli.device import place
-    from invset.cli.encoder import Networks
+    from invset.assemble.device import place, prepare_torch
+    from invset.assemble.models import Networks
+    from invset.cli.fetching import fetch_for_run
 
-    # Where float16 or tf32 is not to be had, float32 comes nearest to what the run computed.
-    precision = "float32" if device.type == "cpu" and config.precision in ("float16", "tf32") else config.precision
-    return Networks(lambda network: place(network, device, precision, config.channels_last))
+    placed, precision = prepare_torch(device, None), settings.precision
+    if placed.type == "cpu" and precision in ("float16", "tf32"):
+        precision = "float32"  # not to be had here, and nearest to what the run computed
+    to_device = partial(place, device=placed, precision=precision, channels_last=settings.channels_last)
+    return Networks(to_device, fetch_for_run)
 
 
 def observer_of(features: str | None, networks: Networks) -> Observer | None:
@@ -118,18 +163,48 @@ def observer_of(features: str | None, networks: Networks) -> Observer | None:
         raise ConfigError(f"features={features}: {hint(kind, set(NETWORKS) - {'custom', 'linear'})}")
     if kind in ("timm", "torchvision") and not name:
         raise ConfigError(f"features={kind}: it has many networks; give the name of one, as features={kind}:resnet18.")
-    return Observer.of(networks.get(kind, NetworkConfig(kind, name or None)))
+    return Observer.of(networks.get(kind, NetworkSettings(kind, name or None)))
 
 
-def require_known_functions(config: SampleConfig, folder: Path, named: str | None) -> None:
-    """Folders of runs are passed on: a function that one names is called only if the user names it too.
+def _require_run(folder: Path) -> None:
+    if Layout(folder).config.is_file():
+        return
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: there is no such run; give the folder that invset sample wrote, as outputs/….")
+    if inner := sorted(folder.glob("*/config.yaml")):
+        raise ConfigError(f"{folder}: holds {len(inner)} runs, and is none: give them one by one, as {folder}/*")
+    raise ConfigError(f"{folder}: there is no run in this folder (no config.yaml); give one that invset sample wrote.")
 
-    Raises:
-        ConfigError: he has not.
-    """
-    for part in (config.network, config.encoder, config.generator):
+
+def _encoder_of(settings: SampleSettings, networks: Networks) -> tuple[Callable[[Tensor], Tensor], str]:
+    """Images (b, 3, h, w) -> encodings (b, d) by the encoder of a run's config, and what to call it."""
+    from invset.models.reader import Encoder
+
+    own = settings.encoder
+    if own.network == "none" or own.layer is None:
+        return (lambda images: images.flatten(1)), "of the images themselves"
+    same = own.network == "same"
+    network = networks.get(settings.network.kind, settings.network) if same else networks.get(own.network, own)
+    return Encoder(network, own.layer), f"in {own.layer} of {network.name}"
+
+
+def _require_known_functions(settings: SampleSettings, folder: Path, named: str | None) -> None:
+    """Folders of runs are passed on: a function that one names is called only if the user names it too."""
+    for part in (settings.network, settings.encoder, settings.generator):
         if part.factory is not None and part.factory != named:
             raise ConfigError(
                 f"{folder}: this run calls a function, {part.factory}, to make its encoder. If it is yours, add "
                 f"factory={part.factory} to the command."
             )
+
+
+def _equal_n(runs: Sequence[FinishedRun], names: Sequence[str], asked: int | None, least: int, most: int | None) -> int:
+    counts = {name: run.count for run, name in zip(runs, names, strict=True) if run.count >= least}
+    if not counts:
+        return 0
+    smallest = min(counts, key=lambda name: counts[name])
+    if asked is not None and asked > counts[smallest]:
+        raise ConfigError(
+            f"n={asked}: {smallest} has {counts[smallest]} samples; give {counts[smallest]} or fewer, or leave it out."
+        )
+    return min(most or counts[smallest], counts[smallest]) if asked is None else asked

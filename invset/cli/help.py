@@ -112,7 +112,7 @@ usage: invset reproduce FIGURE [FIGURE ...] [key=value ...]
 
 figures: fig1 ... fig9, table1 of the paper; equations: eqs. 4, 5 and 6; methods: all methods side by side; all.
 Beside them variety: method=multistart and the paper's over many units, an hour (model=mini, hidden, lite0, lite1).
-Each is a file of configs/experiment/paper: its runs, as settings of invset sample, and what is claimed of them. Copy
+Each is a file of configs/recipe: its runs, as settings of invset sample, and what is claimed of them. Copy
 one to make your own.
 
 Writes OUT/FIGURE/figure.png, numbers.csv and note.md, and the runs into OUT/runs; of several figures also OUT/PAPER.md.

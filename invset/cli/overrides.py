@@ -10,6 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from invset.settings import SampleSettings, names
+
 MODELS = {"network": "mini", "generator": "mini", "encoder": "auto"}  # groups of configs, and their defaults
 OF_MODELS = ("network.", "generator.", "encoder.", "code.", "position=", "starts=", "precision=", "channels_last=")
 OPTIONS = ("network.options.", "generator.options.", "encoder.options.", "method.options.")  # of builders
@@ -31,6 +33,18 @@ def value_of(override: str) -> str:
 def quote(text: str) -> str:
     """A text as Hydra's grammar takes any: a backslash is one, but before a quote and at the end it takes two."""
     return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text) + "'"
+
+
+def is_plain(override: str) -> bool:
+    """Whether an override sets a value, or chooses among the configs that are in their places by name."""
+    key = key_of(override)
+    if not re.fullmatch(r"[A-Za-z_][\w.]*", key):  # group@package puts a config where it does not belong
+        return False
+    known = names(SampleSettings)
+    if "." in key or (key in known and not any(name.startswith(f"{key}.") for name in known)):
+        return True
+    choice = override.partition("=")[2]
+    return bool(re.fullmatch(r"[\w.,/-]*", choice)) and not re.search(r"\.\.|(^|,)/", choice)
 
 
 def normalise(argument: str) -> str:

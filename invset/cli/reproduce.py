@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
-from invset.cli import app, plans, recipes, reproduced, sample
-from invset.cli import resume as resuming
-from invset.cli.help import HELP
-from invset.cli.plans import NOT_HERE, Planned
-from invset.cli.recipes import Recipe
-from invset.cli.report import shown
+from invset import __version__
+from invset.cli import app, sample
+from invset.cli.compose import compose, parse
+from invset.cli.figures.figure import PICTURE, write_figure, write_index
+from invset.cli.figures.plan import NOT_HERE, Planned, plan_runs
+from invset.cli.figures.recipe import ALL, MORE, Recipe, load_recipe
+from invset.cli.overrides import key_of, quote
+from invset.cli.sampling import resume
 from invset.cli.signals import Interrupted
-from invset.cli.sweep import ended
+from invset.cli.sweep.resume import complete_arguments
+from invset.cli.terminal import say, shorten
 from invset.errors import ConfigError, InvsetError
+from invset.run.files import read_json
 from invset.run.layout import Layout
+from invset.settings import ReproduceSettings, names
 
-OWN = ("model", "out")
 
-
-@dataclass(frozen=True)
-class Settings:
-    """What the command line asked for: figures, the network, where to, and settings of every run."""
+class Asked(NamedTuple):
+    """What the command line asked for: figures by name or file, the network, where to, and settings of every run."""
 
     figures: tuple[str, ...]
     model: str
@@ -39,98 +41,79 @@ def run(arguments: list[str], console: Console | None = None) -> int:
         ConfigError: wrong usage, no such figure, or a recipe that cannot be used.
         Interrupted: by Ctrl-C or SIGTERM; finished runs are kept, and the one at hand can go on.
     """
-    console = console if console is not None else Console()
-    if not arguments or any(argument in ("-h", "--help", "help") for argument in arguments):
-        _say(console, HELP["reproduce"].rstrip())
-        return 0
-    settings = parse(arguments)
-    found = {name: recipes.load(name) for name in settings.figures}
-    planned = {name: plans.planned(recipe, settings.model, name, settings.extra) for name, recipe in found.items()}
-    worst, failed = 0, []
+    console = console or Console()
+    asked = parse_arguments(arguments)
+    recipes = {name: load_recipe(name) for name in asked.figures}
+    plans = {name: plan_runs(recipe, asked.model, name, asked.extra) for name, recipe in recipes.items()}
+    codes = {}
     try:
-        for name, recipe in found.items():
-            code = _figure(Path(name).stem, recipe, planned[name], settings, console)
-            worst = max(worst, code)
-            failed += [Path(name).stem] if code else []
+        for name, recipe in recipes.items():
+            codes[Path(name).stem] = _make_figure(Path(name).stem, recipe, plans[name], asked, console)
     except Interrupted:
-        _say(console, "to go on, give the same command again: runs that are there are kept.")
+        say(console, "to go on, give the same command again: runs that are there are kept.")
         raise
-    if len(found) > 1:
-        _say(console, f"{shown(reproduced.write_index(settings.out, settings.model, failed))}")
-    return worst
+    if len(recipes) > 1:
+        failed = [name for name, code in codes.items() if code]
+        say(console, f"{shorten(write_index(asked.out, asked.model, failed))}")
+    return max(codes.values())
 
 
-def parse(arguments: Sequence[str]) -> Settings:
+def parse_arguments(arguments: Sequence[str]) -> Asked:
     """Figures and settings.
 
     Raises:
         ConfigError: no figure is named, two have one name, or a setting cannot be given here.
     """
-    figures: dict[str, None] = {}
-    own: dict[str, str] = {}
-    extra = []
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if argument.startswith("-"):
-            raise ConfigError(f"there is no flag {argument}: give figures, and settings as key=value.")
-        if not equals or recipes.is_file_name(argument):
-            figures.update(dict.fromkeys(recipes.ALL if argument == "all" else (argument,)))
-        elif name in OWN:
-            own[name] = value
-        elif resuming.key(argument).split(".")[0] in NOT_HERE:
+    own = names(ReproduceSettings)
+    extra = [argument for argument in arguments if "=" in argument and key_of(argument) not in own]
+    settings = parse("reproduce", [argument for argument in arguments if argument not in extra], "figures")
+    for argument in extra:
+        if key_of(argument).split(".")[0] in NOT_HERE:
             raise ConfigError(f"{argument}: not here: out=DIR says where to, and what is there is gone on with.")
-        else:
-            extra.append(argument)
+    figures = tuple(dict.fromkeys(name for word in settings.figures for name in (ALL if word == "all" else (word,))))
     if not figures:
-        raise ConfigError(f"reproduce what? Give {', '.join((*recipes.ALL, *recipes.MORE))} or all.")
+        raise ConfigError(f"reproduce what? Give {', '.join((*ALL, *MORE))} or all.")
     stems = [Path(name).stem for name in figures]
     if twice := {stem for stem in stems if stems.count(stem) > 1}:
         raise ConfigError(f"two figures are called {min(twice)}, and would be written over each other: rename one.")
-    model = own.get("model") or "mini"
-    out = Path(own["out"]) if own.get("out") else Path("reproduced") / model
-    return Settings(tuple(figures), model, out, tuple(extra))
+    out = Path(settings.out) if settings.out else Path("reproduced") / settings.model
+    return Asked(figures, settings.model, out, tuple(extra))
 
 
-def _figure(name: str, recipe: Recipe, plan: Sequence[Planned], settings: Settings, console: Console) -> int:
+def _make_figure(name: str, recipe: Recipe, plan: Sequence[Planned], asked: Asked, console: Console) -> int:
     """Make what is missing of a figure's runs, then the figure; returns an exit code."""
-    folders = []
-    for number, one in enumerate(plan, 1):
-        folders.append(settings.out / "runs" / reproduced.folder_name(one.overrides))
+    folders = [asked.out / "runs" / one.folder_name for one in plan]
+    for number, (one, folder) in enumerate(zip(plan, folders, strict=True), 1):
         console.rule(style="dim")
-        _say(console, f"{name} {number}/{len(plan)}: {' '.join(filter(None, (one.group, one.title)))}")
-        if code := _made(folders[-1], one.overrides, console):
-            _say(console, f"{name}: not made, for a run failed.")
+        say(console, f"{name} {number}/{len(plan)}: {' '.join(filter(None, (one.group, one.title)))}")
+        if code := _make_run(folder, one.overrides, console):
+            say(console, f"{name}: not made, for a run failed.")
             return code
     try:
-        path, findings = reproduced.write_figure(
-            settings.out / name, recipe, settings.model, plan, folders, settings.extra
-        )
+        findings = write_figure(asked.out / name, recipe, asked.model, plan, folders, asked.extra)
     except InvsetError as error:
         return app.complain(error)
-    for line in (*findings, f"{shown(path)}"):
-        _say(console, line)
+    for line in (*findings, f"{shorten(asked.out / name / PICTURE)}"):
+        say(console, line)
     return 0
 
 
-def _made(folder: Path, overrides: Sequence[str], console: Console) -> int:
+def _make_run(folder: Path, overrides: Sequence[str], console: Console) -> int:
     """See to it that a run is there: 0 if it came to its end, whatever its result; else the code of its failure."""
+    words = [*overrides, f"hydra.run.dir={quote(str(folder))}"]
     try:
         if Layout(folder).config.is_file():
-            reproduced.require_same(folder, overrides)
-            status = ended(folder, overrides)
-            if status is not None:
-                _say(console, f"{status} already: {shown(folder)}")
+            made_by = read_json(Layout(folder).manifest).get("invset")
+            if made_by != __version__:
+                raise ConfigError(
+                    f"{folder}: made by invset {made_by}, this is {__version__}: remove it, or choose another out=."
+                )
+            settings = resume.merge(folder, compose("sample", overrides))
+            if (status := resume.finished_status(folder, settings)) is not None:
+                say(console, f"{status} already: {shorten(folder)}")
                 return 0
-            words = resuming.arguments([*overrides, f"resume={folder}"])
-        else:
-            words = [*overrides, f"hydra.run.dir={resuming.quoted(str(folder))}"]
+            words = complete_arguments([*overrides, f"resume={folder}"])
     except InvsetError as error:
         return app.complain(error)
-    except OSError as error:
-        return app.complain(ConfigError(f"out={folder.parent.parent}: cannot be used ({error.strerror})."))
     code = app.launch("sample", sample.task, words)
-    return 0 if code == sample.NOT_REACHED else code
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    return 0 if code == app.NOT_REACHED else code

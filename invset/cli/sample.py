@@ -153,9 +153,9 @@ def _describe_going_on(samples: int, before: int) -> str:
 def _plot_coverage(run: Run) -> None:
     if run.settings.until != "plateau" or not run.growth.new:
         return
-    from invset.report.coverage import coverage_plot
-    from invset.run.grids import save_picture
+    from invset.report.plots import coverage_curve
+    from invset.run.sheet import save_picture
 
     growth = run.growth
-    plot = coverage_plot(run.title, growth.curve(), growth.new, run.settings.gain)
+    plot = coverage_curve(run.title, growth.curve(), growth.new, run.settings.gain)
     save_picture(run.folder.paths.coverage_plot, plot)

@@ -127,6 +127,7 @@ class Abilities:
         pixels: its codes are the images themselves.
         reads_folder: it takes its images from a folder.
         starts: where its chains usually start, if the generator knows real codes.
+        own_starts: every sample has a start of its own, so that those of a chain are no more alike than others.
     """
 
     Settings: ClassVar[type | None] = None
@@ -138,6 +139,7 @@ class Abilities:
     pixels: ClassVar[bool] = False
     reads_folder: ClassVar[bool] = False
     starts: ClassVar[str] = "normal"
+    own_starts: ClassVar[bool] = False
 
 
 class Method(Protocol):

@@ -100,6 +100,7 @@ class Multistart(Abilities):
     groups: ClassVar[bool] = True
     fills: ClassVar[bool] = True
     starts: ClassVar[str] = "mixed"
+    own_starts: ClassVar[bool] = True
 
     def __init__(
         self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor, even: bool = False

@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 from invset.errors import ConfigError, RunFolderError
-from invset.run.files import temporary_name
+from invset.files import describing, temporary_name
 
 # For 500 images of the built-in model this gives 2.9 MB, and at equal size half a level less error than without tune.
 H264 = {"crf": "18", "preset": "medium", "tune": "stillimage"}
@@ -44,21 +44,12 @@ def write_movie(path: Path, frames: Iterable[Image.Image], count: int, fps: Frac
     """
     temporary = path.with_name(temporary_name(path.name))
     try:
-        if kind == "mp4":
-            _write_mp4(temporary, iter(frames), fps)
-        else:
-            times = (
-                durations(count, fps, 1000) if kind == "webp" else [10 * time for time in durations(count, fps, 100)]
-            )
-            first, *others = frames
-            with temporary.open("wb") as file:  # Pillow would leave it open when it is interrupted
-                options: dict[str, Any] = WEBP if kind == "webp" else {}
-                first.save(file, kind, save_all=True, append_images=others, duration=times, loop=0, **options)
-        temporary.replace(path)
-    except OSError as error:
-        raise RunFolderError(
-            f"{path}: cannot be written ({error.strerror or error}). Choose another place with out=, or make room."
-        ) from error
+        with describing(RunFolderError, path, ", or choose another place with out="):
+            if kind == "mp4":
+                _write_mp4(temporary, iter(frames), fps)
+            else:
+                _write_with_pillow(temporary, frames, count, fps, kind)
+            temporary.replace(path)
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -68,6 +59,15 @@ def durations(count: int, fps: Fraction, ticks: int) -> list[int]:
     """How long each of `count` pictures stands, in `ticks` a second: whole numbers that sum up to count / fps."""
     ends = [round(Fraction(number * ticks) / fps) for number in range(count + 1)]
     return [after - before for before, after in pairwise(ends)]
+
+
+def _write_with_pillow(path: Path, frames: Iterable[Image.Image], count: int, fps: Fraction, kind: str) -> None:
+    # In milliseconds; a GIF knows hundredths of a second.
+    times = durations(count, fps, 1000) if kind == "webp" else [10 * time for time in durations(count, fps, 100)]
+    options: dict[str, Any] = WEBP if kind == "webp" else {}
+    first, *others = frames
+    with path.open("wb") as file:  # Pillow would leave it open when it is interrupted
+        first.save(file, kind, save_all=True, append_images=others, duration=times, loop=0, **options)
 
 
 def _pyav() -> Any:

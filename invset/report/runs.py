@@ -15,11 +15,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from invset.errors import RunFolderError
+from invset.assemble.sampling import check_targets
+from invset.errors import ConfigError, RunFolderError
+from invset.run.config import read_config
 from invset.run.files import read_json
 from invset.run.images import load_png
 from invset.run.layout import Layout
 from invset.run.sheet import TILE, tile
+from invset.settings import SampleSettings
 
 BATCH = 32  # images in memory at once: as a run reads its own
 
@@ -30,7 +33,7 @@ class FinishedRun:
 
     Attributes:
         root: its folder.
-        method: the name of the method that drew the samples.
+        settings: as its config has them.
         units: the p units, as `fc8:2`.
         labels: the name of each unit's class, where it is a unit of a vector layer with names; else None.
         ranges: (lower, upper) of each unit.
@@ -41,7 +44,7 @@ class FinishedRun:
     """
 
     root: Path
-    method: str
+    settings: SampleSettings
     units: tuple[str, ...]
     labels: tuple[str | None, ...]
     ranges: tuple[tuple[float, float], ...]
@@ -49,6 +52,11 @@ class FinishedRun:
     chains: Tensor
     codes: Tensor | None
     summary: Mapping[str, Any]
+
+    @property
+    def method(self) -> str:
+        """The name of the method that drew the samples."""
+        return self.settings.method.name
 
     @property
     def count(self) -> int:
@@ -93,13 +101,17 @@ class FinishedRun:
             yield torch.stack(images)
 
 
-def read_run(root: Path, method: str, ranges: Sequence[tuple[float, float]]) -> FinishedRun:
-    """The run in a folder, with samples or without; its method and ranges are what its config says.
+def read_run(root: Path) -> FinishedRun:
+    """The run in a folder, with samples or without.
 
     Raises:
         RunFolderError: the run has not come to its end, or a file is damaged.
     """
-    paths = Layout(root)
+    paths, settings = Layout(root), read_config(root)
+    try:
+        ranges = check_targets(settings).ranges
+    except ConfigError as error:
+        raise RunFolderError(f"{paths.config}: damaged: {error}") from error
     if not paths.summary.is_file():
         raise RunFolderError(
             f"{root}: this run has not come to its end (no summary.json). Go on with it: invset sample resume={root}"
@@ -118,7 +130,7 @@ def read_run(root: Path, method: str, ranges: Sequence[tuple[float, float]]) -> 
         )
     codes = _read_codes(paths.codes, len(activations))
     labels = _read_labels(paths.manifest, units)
-    return FinishedRun(root, method, units, labels, tuple(ranges), activations, chains, codes, summary)
+    return FinishedRun(root, settings, units, labels, ranges, activations, chains, codes, summary)
 
 
 def count_passes(summary: Mapping[str, Any]) -> int | None:

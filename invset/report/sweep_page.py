@@ -10,11 +10,8 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from invset.errors import RunFolderError
 from invset.report.runs import closest_activations, count_passes, read_run, spread_rows
 from invset.report.tables import csv_text
-from invset.run.files import read_json
-from invset.run.layout import Layout
 from invset.run.sheet import GAP, MARGIN, SPACE, Cell, Row, mosaic, sheet
 
 WIDE = 1600  # pixels that a picture of several columns should not exceed
@@ -65,24 +62,16 @@ class Swept:
     error: str | None = None
 
 
-def read_samples(
-    root: Path, ranges: Sequence[tuple[float, float]], shape: Block
-) -> tuple[dict[str, Any], Sequence[Image.Image]]:
+def read_samples(root: Path, shape: Block) -> tuple[Mapping[str, Any], Sequence[Image.Image]]:
     """The summary of a run, and as many of its samples as a cell shows, evenly spread in order of activation.
 
     The order is that of the first unit's activations, of the samples as saved.
 
     Raises:
-        RunFolderError: the run has no summary, or a file is damaged.
+        RunFolderError: the run has not come to its end, or a file is damaged.
     """
-    summary = read_json(Layout(root).summary)
-    count = summary.get("samples")
-    if type(count) is not int or count < 0:
-        raise RunFolderError(f"{Layout(root).summary}: damaged: it has no number of samples. Put the file back.")
-    if not count:
-        return summary, ()
-    run = read_run(root, "", ranges)
-    return summary, run.pictures(spread_rows(run.activations[:, 0], shape.across * shape.down), shape.side)
+    run = read_run(root)
+    return run.summary, run.pictures(spread_rows(run.activations[:, 0], shape.across * shape.down), shape.side)
 
 
 def draw_overview(

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from invset.cli import animate, animate_settings
+from invset.cli import animate
 from invset.cli.signals import Interrupted
 from invset.errors import ConfigError, RunFolderError
 from invset.report.runs import FinishedRun
@@ -84,7 +84,7 @@ def test_all_samples_from_the_lowest_activation_to_the_highest(here, mini_run, k
     shown = _shown(_frames(Path(f"pictures/a.{kind}")), mini_run)
     assert shown == sorted(range(14), key=activations.__getitem__)
     first, last = text.splitlines()
-    assert first.startswith("14 samples in order of fc8:goldfish's activation, 1.8 s, ")
+    assert first.startswith("14 samples in order of fc8:2's activation, 1.8 s, ")
     assert last == f"pictures/a.{kind}"
     assert os.listdir("pictures") == [f"a.{kind}"]  # noqa: PTH208
 
@@ -109,7 +109,7 @@ def test_at_most_n_with_both_ends(here, mini_run):
 def test_mp4_in_the_runs_folder_unless_it_is_told_otherwise(linear_copy):
     assert _animate(linear_copy).splitlines()[-1] == "other/samples.mp4"
     assert len(_frames(linear_copy / "samples.mp4")) == 22
-    _animate(linear_copy, "format=GIF")
+    _animate(linear_copy, "format=gif")
     assert len(_frames(linear_copy / "samples.gif")) == 22
 
 
@@ -169,7 +169,7 @@ def test_a_single_sample_does_not_move(linear_copy):
     first = next(number for number, line in enumerate(lines) if line.startswith("1,"))
     journal.write_text("\n".join(lines[: first + 1]) + "\n")
     (linear_copy / "codes.safetensors").unlink()
-    with pytest.raises(RunFolderError, match="this run has 1 sample, and a picture moves from 2 on"):
+    with pytest.raises(RunFolderError, match="a picture moves from 2 samples on, and this run has 1"):
         _animate(linear_copy)
 
 
@@ -188,30 +188,26 @@ def test_a_bar_in_a_terminal_only(here, linear_run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "animate what"),
-        (["n=5"], "animate what"),
+        ([], "takes one run"),
+        (["n=5"], "takes one run"),
         (["nowhere"], "nowhere: there is no such run"),
-        (["RUN", "RUN"], "2 runs are given: Give the folder of one"),
+        (["RUN", "RUN"], "the same run is given twice"),
         (["RUN", "format=avi"], "format=avi: there are gif, mp4, webp"),
         (["RUN", "format=mp"], "format=mp: did you mean mp4"),
         (["RUN", "out=a.avi"], r"out=a\.avi: give a file whose name ends in"),
         (["RUN", "out="], "give a file whose name ends in"),
         (["RUN", "out=a.gif", "format=mp4"], r"format=mp4 does not go with out=a\.gif"),
-        (["x" * 300], "cannot be looked at|there is no such run"),
+        (["x" * 300], "cannot be read|there is no such run"),
         (["RUN", "out=folder.gif"], "no file; choose another name"),
         (["RUN", "order=activations"], "order=activations: did you mean activation"),
-        (["RUN", "fps=0"], r"fps=0: give frames a second, from 0\.1 to 60"),
-        (["RUN", "fps=61"], "fps=61: give"),
-        (["RUN", "fps=51", "format=gif"], "to 50 in a GIF"),
-        (["RUN", "fps=1e1"], "fps=1e1: give"),
-        (["RUN", "size=15"], "size=15: give a whole number, from 16 to 4096"),
+        (["RUN", "fps=0"], r"fps=0.0: give a number from 0\.1 to 60"),
+        (["RUN", "fps=61"], "fps=61.0: give"),
+        (["RUN", "fps=51", "format=gif"], "give 50 at most in a GIF"),
+        (["RUN", "size=15"], "size=15: give a number from 16 to 4096"),
         (["RUN", "size=5000"], "size=5000: give"),
-        (["RUN", "unit=0"], "unit=0: give a whole number, 1 or more"),
+        (["RUN", "unit=0"], "unit=0: give 1 or more"),
         (["RUN", "unit=2"], "unit=2: this run has 1, output:1"),
-        (["RUN", "unit=1", "order=sampling"], "leave out one of them"),
-        (["RUN", "n=1"], "n=1: give a whole number, 2 or more"),
-        (["RUN", "n=²"], "n=²: give a whole number"),
-        (["RUN", "n=3", "n=4"], "n= is given twice"),
+        (["RUN", "n=1"], "n=1: give 2 or more"),
         (["RUN", "frps=1"], "there is no setting 'frps': did you mean fps"),
         (["RUN", "-m"], "there is no flag -m"),
     ],
@@ -220,14 +216,13 @@ def test_wrong_arguments(here, linear_run, arguments, message):
     Path("folder.gif").mkdir()
     words = [str(linear_run) if argument == "RUN" else argument for argument in arguments]
     with pytest.raises(ConfigError, match=message):
-        animate.run(words) if words else animate_settings.parse(words)
+        animate.run(words)
 
 
-def test_places_that_cannot_be_written(here, linear_run):
+def test_a_place_that_cannot_be_written(here, linear_run):
     Path("file").touch()
-    for place in ("file/a.gif", f"{'x' * 300}.gif"):
-        with pytest.raises(RunFolderError, match=r"cannot be written there .*Choose another place with out="):
-            _animate(linear_run, f"out={place}")
+    with pytest.raises(RunFolderError, match=r"cannot be written .*choose another place with out="):
+        _animate(linear_run, "out=file/a.gif")
 
 
 def test_sweeps_have_equals_signs_in_their_folders(here, linear_copy):
@@ -240,9 +235,3 @@ def test_from_the_command_line(invset, linear_copy):
     result = invset("animate", "other", "fsp=2")
     assert (result.code, result.out) == (2, "")
     assert "did you mean fps" in result.err
-
-
-def test_help(here):
-    text = io.StringIO()
-    assert animate.run(["--help"], Console(file=text)) == 0
-    assert text.getvalue().strip() == animate.HELP["animate"].strip()

@@ -168,10 +168,8 @@ def test_the_folder_to_write_to_is_named_by_the_time(here, linear_run):
         (["n=5"], "compare what"),
         (["RUN", "RUN"], "the same run is given twice"),
         (["RUN", "n=23"], "run has 22 samples; give 22 or fewer"),
-        (["RUN", "n=1"], "n=1: give a whole number, 2 or more"),
+        (["RUN", "n=1"], "n=1: give 2 or more"),
         (["RUN", "n=x"], "n=x: give a whole number"),
-        (["RUN", "seed=-1"], "seed=-1: give a whole number"),
-        (["RUN", "n=3", "n=4"], "n= is given twice"),
         (["RUN", "sed=1"], "there is no setting 'sed': did you mean seed"),
         (["RUN", "-m"], "there is no flag -m"),
         (["RUN", "features=minni"], "features=minni: did you mean mini"),
@@ -189,10 +187,10 @@ def test_wrong_arguments(here, linear_run, arguments, message):
 @pytest.mark.parametrize(
     ("name", "before", "after", "message"),
     [
-        ("config.yaml", "kind: linear", "kind: [", "damaged: no config of a run"),
-        ("config.yaml", "constraint: range", "constraint: rage", "damaged: constraint=rage"),
-        ("config.yaml", "constraint: range", "other: range", "damaged: no config of a run"),
-        ("config.yaml", "kind: linear", "sort: linear", "damaged: no config of a run"),
+        ("config.yaml", "kind: linear", "kind: [", "damaged: no settings of a run"),
+        ("config.yaml", "constraint: range", "constraint: rage", "damaged: no settings of a run .constraint=rage"),
+        ("config.yaml", "constraint: range", "other: range", "damaged: no settings of a run"),
+        ("config.yaml", "kind: linear", "sort: linear", "damaged: no settings of a run"),
         ("activations.csv", " saved", " kept", "no column of saved activations"),
     ],
 )
@@ -226,14 +224,8 @@ def test_sweeps_have_equals_signs_in_their_folders(here, linear_copy):
 
 def test_a_place_that_cannot_be_written(here, linear_run):
     Path("out").write_text("a file")
-    with pytest.raises(RunFolderError, match="out: cannot be made a folder"):
+    with pytest.raises(RunFolderError, match=r"out: cannot be written .*choose another folder with out="):
         _compare(linear_run)
-
-
-def test_help(here):
-    text = io.StringIO()
-    assert compare.run(["--help"], Console(file=text)) == 0
-    assert text.getvalue().strip() == compare.HELP["compare"].strip()
 
 
 def test_files_of_a_sweep_among_its_runs_are_passed_over(here, linear_run):

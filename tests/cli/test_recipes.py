@@ -12,44 +12,48 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from invset.cli import check, plans, recipes, reproduced, schema
-from invset.cli.app import config_folder
+from invset.assemble.methods import own_settings
+from invset.assemble.sampling import check_targets
+from invset.cli.compose import config_folder, register_schemas
+from invset.cli.figures.plan import plan_runs
+from invset.cli.figures.recipe import ALL, MORE, GroupRecipe, ModelRecipe, Recipe, RowRecipe, load_recipe, recipe_folder
 from invset.errors import ConfigError
 from invset.models.labels import class_names
 from invset.report.comparison import compare
 from invset.report.readings import Measured
 from invset.report.runs import FinishedRun
+from invset.settings import SampleSettings
 
-FIGURES = sorted(path.stem for path in recipes.folder().glob("*.yaml"))
-PAIRS = [(name, model) for name in FIGURES for model in recipes.load(name).models]
+FIGURES = sorted(path.stem for path in recipe_folder().glob("*.yaml"))
+PAIRS = [(name, model) for name in FIGURES for model in load_recipe(name).models]
 """Of figure and model."""
 
 
 @pytest.fixture(scope="module")
 def composed():
-    schema.register()
+    register_schemas()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         yield cache(lambda overrides: OmegaConf.to_object(compose("sample", list(overrides))))
 
 
 def test_all_are_all():
-    assert sorted((*recipes.ALL, *recipes.MORE)) == FIGURES
+    assert sorted((*ALL, *MORE)) == FIGURES
     assert {"fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "table1"} <= set(FIGURES)
-    assert {model for name, model in PAIRS if name in recipes.ALL} == {"caffenet", "mini"}
+    assert {model for name, model in PAIRS if name in ALL} == {"caffenet", "mini"}
 
 
 @pytest.mark.parametrize(("name", "model"), PAIRS)
 def test_every_run_is_one_that_sample_accepts(composed, name, model):
-    for run in plans.planned(recipes.load(name), model, name):
-        targets = check.check_sample(composed(run.overrides))
+    for run in plan_runs(load_recipe(name), model, name):
+        targets = check_targets(composed(run.overrides))
         assert len(targets.ranges) >= 1
 
 
 @pytest.mark.parametrize(("name", "model"), PAIRS)
 def test_titles_name_the_units_and_ranges_that_are_sampled(composed, name, model):
-    recipe = recipes.load(name)
+    recipe = load_recipe(name)
     groups = recipe.models[model].groups
-    for run in plans.planned(recipe, model, name):
+    for run in plan_runs(recipe, model, name):
         told = f"{groups[run.group].title if run.group else ''} {run.title}"
         config = composed(run.overrides)
         ranges = OmegaConf.to_object(config.range) if OmegaConf.is_config(config.range) else config.range
@@ -67,25 +71,23 @@ def test_titles_name_the_units_and_ranges_that_are_sampled(composed, name, model
 def test_runs_of_other_settings_have_other_folders_and_equal_ones_the_same():
     names: dict[str, frozenset[str]] = {}
     for name, model in PAIRS:
-        for run in plans.planned(recipes.load(name), model, name):
-            folder = reproduced.folder_name(run.overrides)
+        for run in plan_runs(load_recipe(name), model, name):
+            folder = run.folder_name
             assert re.fullmatch(r"[\w.-]+", folder)
             assert names.setdefault(folder, frozenset(run.overrides)) == frozenset(run.overrides)
-    fig2 = plans.planned(recipes.load("fig2"), "mini", "fig2")
-    table1 = plans.planned(recipes.load("table1"), "mini", "table1")
-    assert {reproduced.folder_name(run.overrides) for run in fig2} <= {
-        reproduced.folder_name(run.overrides) for run in table1
-    }
+    fig2 = plan_runs(load_recipe("fig2"), "mini", "fig2")
+    table1 = plan_runs(load_recipe("table1"), "mini", "table1")
+    assert {run.folder_name for run in fig2} <= {run.folder_name for run in table1}
 
 
 def test_the_last_of_two_settings_counts():
-    recipe = recipes.Recipe(
-        rows={"a": recipes.RowRecipe(set=["n=3"])},
-        models={"mini": recipes.ModelRecipe(set=["n=1", "seed=4"], groups={"g": recipes.GroupRecipe(set=["n=2"])})},
+    recipe = Recipe(
+        rows={"a": RowRecipe(set=["n=3"])},
+        models={"mini": ModelRecipe(set=["n=1", "seed=4"], groups={"g": GroupRecipe(set=["n=2"])})},
     )
-    (run,) = plans.planned(recipe, "mini", "x")
+    (run,) = plan_runs(recipe, "mini", "x")
     assert run.overrides == ("seed=4", "n=3")
-    (run,) = plans.planned(recipe, "mini", "x", ("n=9",))
+    (run,) = plan_runs(recipe, "mini", "x", ("n=9",))
     assert run.overrides == ("seed=4", "n=9")
 
 
@@ -93,10 +95,10 @@ def test_the_last_of_two_settings_counts():
 def test_measures_are_of_the_comparison(name):
     seen = {"features": torch.eye(5), "logits": torch.eye(5, 9), "classes": (2,), "seen": "volcano 100%"}
     activations, chains = torch.ones(5, 1), torch.arange(5)
-    run = FinishedRun(Path(), "paper", ("fc8:2",), (None,), ((0.0, 2.0),), activations, chains, None, {})
+    run = FinishedRun(Path(), SampleSettings(), ("fc8:2",), (None,), ((0.0, 2.0),), activations, chains, None, {})
     one = Measured("a", run, torch.eye(5), activations, **seen)
     keys = {row.key for row in compare([one, replace(one, run=replace(run, ranges=((0.0, 9.0),)))], 1.0, 0.1)}
-    recipe = recipes.load(name)
+    recipe = load_recipe(name)
     assert {measure.split(".")[-1] for measure in recipe.measures} <= keys
     assert {claim.measure for claim in recipe.claims} <= keys
 
@@ -111,21 +113,21 @@ GOOD = "models: {mini: {rows: {a: {set: [n=3]}}}}\n"
         ("modles: {}", "modles"),
         ("title: [", "this is no recipe of a figure"),
         ("title: hello", "a figure has runs for one model at least"),
-        ("models: {mini: {}}", "models.mini: has no rows"),
-        (GOOD + "picture: pie", "picture: pie: there are"),
+        ("models: {mini: {}}", "models.mini: has not enough rows"),
+        (GOOD + "picture: pie", "picture: there are"),
         (GOOD + "columns: 0", "columns: 0: give 1 or more"),
         (GOOD + "compare: 1", "compare: 1: give 2 or more"),
         ("models: {mini: {rows: {a: {set: [n]}}}}", "'n': write a setting as key=value"),
         (
             GOOD + "claims: [{says: x, measure: n, of: b, relation: above, value: 1}]",
-            "row 'b', which models.mini has not",
+            "models.mini has no row b",
         ),
         (GOOD + "claims: [{says: x, measure: n, of: a, relation: over, value: 1}]", "relation: over"),
         (GOOD + "claims: [7]", "this is no recipe of a figure"),
         (GOOD + "measures: [a.samples, passes]", "either all name their row"),
-        (GOOD + "measures: [b.samples]", "b.samples: models.mini has no such row"),
-        (GOOD + "picture: forest", "a forest is of two rows"),
-        (GOOD + "pick: best", "pick: best: there are"),
+        (GOOD + "measures: [b.samples]", "models.mini has no row b"),
+        (GOOD + "picture: forest", "has not enough rows"),
+        (GOOD + "pick: best", "pick: there are"),
         ("models: {mini: {rows: {a: {}}, groups: {x: {title: y}, y: {}}}}", "two groups have one title"),
     ],
 )
@@ -133,7 +135,7 @@ def test_what_is_wrong_with_a_recipe_is_said(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as raised:
-        recipes.load(str(path))
+        load_recipe(str(path))
     assert message in str(raised.value)
     assert str(path) in str(raised.value)
 
@@ -150,23 +152,23 @@ def test_what_is_wrong_with_a_recipe_is_said(tmp_path, text, message):
     ],
 )
 def test_recipes_that_come_from_elsewhere_run_nothing(setting, message):
-    recipe = recipes.Recipe(rows={"a": recipes.RowRecipe()}, models={"mini": recipes.ModelRecipe(set=[setting])})
+    recipe = Recipe(rows={"a": RowRecipe()}, models={"mini": ModelRecipe(set=[setting])})
     with pytest.raises(ConfigError, match=message):
-        plans.planned(recipe, "mini", "mine.yaml")
+        plan_runs(recipe, "mini", "mine.yaml")
     if "command" in message:
-        (run,) = plans.planned(recipe, "mini", "mine.yaml", (setting,))
+        (run,) = plan_runs(recipe, "mini", "mine.yaml", (setting,))
         assert run.overrides == (setting,)
 
 
 def test_a_setting_of_a_recipe_that_is_none_is_told_by_the_run():
-    recipe = recipes.Recipe(rows={"a": recipes.RowRecipe()}, models={"mini": recipes.ModelRecipe(set=["rnge=[3,7]"])})
-    (run,) = plans.planned(recipe, "mini", "mine.yaml")
+    recipe = Recipe(rows={"a": RowRecipe()}, models={"mini": ModelRecipe(set=["rnge=[3,7]"])})
+    (run,) = plan_runs(recipe, "mini", "mine.yaml")
     assert run.overrides == ("rnge=[3,7]",)
 
 
 def test_a_name_that_no_file_can_have():
     with pytest.raises(ConfigError, match="there is no such figure"):
-        recipes.load("x" * 300)
+        load_recipe("x" * 300)
 
 
 PRINTED = {  # figure: (units, range of each), as the paper has them; fig1's ranges are not in its text
@@ -186,15 +188,16 @@ COUNTS = {"fig7": {10}, "fig8": {10}, "fig9": {100}}
 @pytest.mark.parametrize("name", PRINTED)
 def test_caffenets_units_ranges_and_counts_are_those_printed(composed, name):
     found = set()
-    for run in plans.planned(recipes.load(name), "caffenet", name):
+    for run in plan_runs(load_recipe(name), "caffenet", name):
         config = composed(run.overrides)
-        targets = check.check_sample(config)
+        targets = check_targets(config)
         ppgn = config.method.name == "ppgn"
         assert config.network.kind == ("places205" if name == "fig6" else "caffenet")
         assert (config.generator.kind, config.schedule.K, config.seed) == ("ppgn", 10, 0)
         assert config.n in ({2000} if ppgn else COUNTS.get(name, {500}))
         if ppgn:
-            assert (config.method.options["steps"], config.method.options["rounds"]) == (200, 1)
+            own = own_settings(config)
+            assert (own.steps, own.rounds) == (200, 1)
         else:
             pairs = zip(targets.neurons, targets.ranges, strict=True)
             found.add(tuple(part for neuron, ends in pairs for part in (neuron, tuple(map(int, ends)))))
@@ -203,6 +206,6 @@ def test_caffenets_units_ranges_and_counts_are_those_printed(composed, name):
 
 def test_a_figure_or_a_model_that_is_not_there():
     with pytest.raises(ConfigError, match="fig11: there is no such figure: did you mean fig1"):
-        recipes.load("fig11")
+        load_recipe("fig11")
     with pytest.raises(ConfigError, match="model=resnet: fig1 has caffenet, mini"):
-        plans.planned(recipes.load("fig1"), "resnet", "fig1")
+        plan_runs(load_recipe("fig1"), "resnet", "fig1")

@@ -11,8 +11,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from invset.run.config import write_config
+from invset.settings import MethodSettings, SampleSettings
 
-def write_run(folder: Path, levels: torch.Tensor, activations: list[float], unit: str = "fc8:2", **summary) -> Path:
+
+def write_run(folder: Path, levels: torch.Tensor, activations: list[float], unit: str = "fc8:2", range=(1, 3),
+              method: str = "paper", **summary) -> Path:  # fmt: skip
     """A run of n images (n, 3, h, w), uint8, with their activations and codes of two entries."""
     (folder / "images").mkdir(parents=True)
     for number, image in enumerate(levels, 1):
@@ -22,6 +26,8 @@ def write_run(folder: Path, levels: torch.Tensor, activations: list[float], unit
     (folder / "activations.csv").write_text("\n".join(lines) + "\n")
     codes = torch.arange(2.0 * len(activations)).view(-1, 2)
     save_file({"codes": codes}, folder / "codes.safetensors")
+    settings = SampleSettings(neuron=unit, range=list(range), method=MethodSettings(method))
+    (folder / "config.yaml").write_text(write_config(settings))
     (folder / "manifest.json").write_text(json.dumps({"units": [f"{unit} goldfish"]}))
     passes = {"forward": 30, "backward": 12, "forward_of_saved_images": 7}
     told = {"status": "complete", "samples": len(activations), "passes": passes, "seconds": 2.5, "acceptance": 0.5}

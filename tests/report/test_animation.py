@@ -67,7 +67,7 @@ def made(written) -> Callable[..., FinishedRun]:
     """A run of n images of 6x4 random pixels, whose activations are 1, 1.25, 1.5, ..."""
 
     def make(n: int = 5, upper: float = 2, **options) -> FinishedRun:
-        return read_run(written(n=n, **options), "paper", [(1, upper)])
+        return read_run(written(n=n, range=(1, upper), **options))
 
     return make
 
@@ -218,7 +218,7 @@ def test_a_disk_that_is_full_and_a_folder_that_is_not_there(tmp_path, made, kind
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
     try:
-        with pytest.raises(RunFolderError, match=rf"a\.{kind}: cannot be written .*Choose another place with out="):
+        with pytest.raises(RunFolderError, match=rf"a\.{kind}: cannot be written .* or choose another place with out="):
             _write(run, range(9), tmp_path / f"a.{kind}")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -16,13 +16,14 @@ from invset.report.comparison import compare
 from invset.report.readings import Measured, chosen
 from invset.report.runs import FinishedRun
 from invset.report.tables import Row
+from invset.settings import SampleSettings
 
 
 def _measured(name: str, encodings: torch.Tensor, activations: torch.Tensor, units=("fc8:2",), ranges=((1.0, 3.0),),
               summary=None, **more) -> Measured:  # fmt: skip
     whole = activations.repeat(3, 1)  # of three times as many samples as are compared
     chains, labels = torch.ones(len(whole), dtype=torch.int64), (None,) * len(units)
-    run = FinishedRun(Path(name), "paper", units, labels, ranges, whole, chains, None, summary or {})
+    run = FinishedRun(Path(name), SampleSettings(), units, labels, ranges, whole, chains, None, summary or {})
     return Measured(name, run, encodings, activations, **more)
 
 

@@ -27,6 +27,7 @@ from invset.report.facets_page import (
 from invset.report.readings import Measured
 from invset.report.runs import FinishedRun, read_run
 from invset.run.images import from_picture
+from invset.settings import SampleSettings
 
 CHAINS = torch.tensor([1, 2, 1, 3, 1])
 
@@ -52,7 +53,7 @@ def samples() -> Measured:
     activations = torch.tensor([[1.0, 10], [2, 20], [3, 30], [4, 40], [5, 50]])
     logits = torch.eye(2)[[0, 1, 1, 1, 0]]
     units, ranges = ("fc8:2", "conv5:3"), ((0, 9), (0, 99))
-    run = FinishedRun(Path("run"), "paper", units, (None, None), ranges, activations, CHAINS, None, {})
+    run = FinishedRun(Path("run"), SampleSettings(), units, (None, None), ranges, activations, CHAINS, None, {})
     return Measured("run", run, activations, activations, logits=logits)
 
 
@@ -122,7 +123,7 @@ def test_notes(found, samples):
 
 
 def test_a_row_a_group_with_its_medoid_framed(written, found, samples):
-    run = read_run(written(), "paper", [(0, 9)])
+    run = read_run(written())
     samples = replace(samples, run=run, activations=run.activations)
     groups, chosen = _groups(found, samples), [0, 1, 2, 3, 4]
     whole = from_picture(draw_facets(samples, chosen, groups, "title"))

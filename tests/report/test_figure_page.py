@@ -19,13 +19,11 @@ from invset.report.readings import Measured
 from invset.report.runs import read_run
 from invset.report.tables import Row
 
-RANGES = ((1.0, 3.0),)
-
 
 def _measurement(written, title: str = "g", counts: tuple[int, ...] = (5, 5), scale: float = 1.0, **more):
     samples = []
     for index, count in enumerate(counts):
-        run = read_run(written(f"{title}{index}", n=count, status="complete", wanted=5), "paper", RANGES)
+        run = read_run(written(f"{title}{index}", n=count, status="complete", wanted=5))
         generator = torch.Generator().manual_seed(index)
         encodings = torch.randn(count if count >= 2 else 0, 4, generator=generator) * (scale if index else 1)
         samples.append(Measured(f"r{index}", run, encodings, run.activations[: len(encodings)]))
@@ -86,7 +84,7 @@ def test_which_samples_are_shown(written):
     order = [3, 1, 2, 2, 1, 3, 3, 2, 1]  # of chains
     pairs = zip(lines[2:], order, strict=True)
     path.write_text("\n".join([*lines[:2], *(line.replace(",1,", f",{chain},", 1) for line, chain in pairs)]))
-    run = read_run(folder, "paper", RANGES)
+    run = read_run(folder)
     assert shown_rows(run, _figure(pick="chains")) == [4, 3, 5]  # the middle ones of chains 1, 2 and 3
     assert shown_rows(run, _figure(pick="chains", images=2)) == [4, 3]
     assert shown_rows(run, _figure(pick="activation")) == [0, 4, 8]  # activations rise

@@ -11,12 +11,12 @@ from PIL import Image
 
 from invset.errors import RunFolderError
 from invset.report.runs import closest_activations, count_passes, read_run, spread_rows
-
-RANGES = [(1.0, 3.0)]
+from invset.run.config import write_config
+from invset.settings import SampleSettings
 
 
 def test_all_that_a_folder_says(written):
-    run = read_run(written(), "ppgn", RANGES)
+    run = read_run(written(method="ppgn"))
     assert (run.method, run.units, run.labels, run.ranges) == ("ppgn", ("fc8:2",), ("goldfish",), ((1.0, 3.0),))
     assert run.activations[:, 0].tolist() == [1, 1.25, 1.5, 1.75, 2]  # the line of no sample is none
     assert run.chains.tolist() == [1] * 5
@@ -34,7 +34,7 @@ def test_all_that_a_folder_says(written):
 
 def test_images_are_the_bytes_of_the_files_in_the_order_asked_for(written):
     folder = written()
-    read = torch.cat(list(read_run(folder, "paper", RANGES).images([4, 0, 2], batch=2)))
+    read = torch.cat(list(read_run(folder).images([4, 0, 2], batch=2)))
     for image, number in zip(read, (5, 1, 3), strict=True):
         with Image.open(folder / "images" / f"{number:04d}.png") as file:
             expected = torch.tensor(list(file.tobytes())).view(4, 6, 3).permute(2, 0, 1)
@@ -45,18 +45,18 @@ def test_what_may_be_missing(written):
     folder = written(passes=None, seconds="nan", acceptance="nan")
     (folder / "codes.safetensors").unlink()
     (folder / "manifest.json").unlink()
-    run = read_run(folder, "search", RANGES)
+    run = read_run(folder)
     assert (run.codes, count_passes(run.summary), run.labels) == (None, None, (None,))
     assert math.isnan(run.number("seconds"))
 
 
 def test_a_unit_with_a_position_has_no_class(written):
-    assert read_run(written(unit="conv5:97:8:8"), "paper", RANGES).labels == (None,)
+    assert read_run(written(unit="conv5:97:8:8")).labels == (None,)
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_a_run_of_hardly_any_samples_is_a_run(written, n):
-    run = read_run(written(n=n), "paper", RANGES)
+    run = read_run(written(n=n))
     assert run.count == n
     assert run.activations.shape == (n, 1)
     assert sum(len(batch) for batch in run.images(range(n))) == n
@@ -74,6 +74,7 @@ def _edit(name, before, after):
     ("damage", "message"),
     [
         (lambda folder: (folder / "summary.json").unlink(), "not come to its end"),
+        (lambda folder: (folder / "config.yaml").write_text("n: many"), "damaged: no settings of a run"),
         (lambda folder: (folder / "summary.json").write_text("{"), "not JSON"),
         (lambda folder: (folder / "activations.csv").unlink(), "activations.csv: cannot be read"),
         (_edit("activations.csv", " saved", " kept"), "no column of saved activations"),
@@ -91,12 +92,18 @@ def test_damaged_folders(written, damage, message):
     folder = written()
     damage(folder)
     with pytest.raises(RunFolderError, match=message):
-        read_run(folder, "paper", RANGES)
+        read_run(folder)
 
 
 def test_as_many_ranges_as_units(written):
+    folder = written()
+    _edit("config.yaml", "neuron: fc8:2", "neuron: [fc8:2, fc8:3]")(folder)
+    with pytest.raises(RunFolderError, match=r"config\.yaml: damaged: range="):
+        read_run(folder)
+    settings = SampleSettings(neuron=["fc8:2", "fc8:3"], range=[[0, 1], [0, 1]])
+    (folder / "config.yaml").write_text(write_config(settings))
     with pytest.raises(RunFolderError, match=re.escape("1 unit(s), config.yaml has 2 range(s)")):
-        read_run(written(), "paper", [(0, 1), (0, 1)])
+        read_run(folder)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +117,7 @@ def test_as_many_ranges_as_units(written):
 def test_unreadable_images(written, damage, message):
     folder = written()
     damage(folder / "images" / "0003.png")
-    run = read_run(folder, "paper", RANGES)
+    run = read_run(folder)
     with pytest.raises(RunFolderError, match=message):
         list(run.images(range(5)))
 
@@ -119,7 +126,7 @@ def test_one_size_in_all_batches(written):
     folder = written()
     for number in (3, 4, 5):
         Image.new("RGB", (5, 5)).save(folder / "images" / f"{number:04d}.png")
-    batches = read_run(folder, "paper", RANGES).images(range(5), batch=2)
+    batches = read_run(folder).images(range(5), batch=2)
     assert next(batches).shape == (2, 3, 4, 6)
     with pytest.raises(RunFolderError, match=r"0003\.png: damaged: it is of another size"):
         next(batches)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invset.errors import RunFolderError
 from invset.report.sweep_page import (
     EMPTY,
     WIDE,
@@ -71,7 +70,7 @@ def test_samples_are_spread_in_order_of_activation(written):
         Image.new("RGB", (8, 8), (10 * index, 0, 0)).save(run / "images" / f"{index + 1:04d}.png")
         lines.append(f"{index + 1},1,1,{activation},1")
     (run / "activations.csv").write_text("\n".join(lines) + "\n")
-    summary, tiles = read_samples(run, [(0.0, 11.0)], Block(3, 2, 8))
+    summary, tiles = read_samples(run, Block(3, 2, 8))
     assert summary["samples"] == 11
     shown = [activations[one.getpixel((0, 0))[0] // 10] for one in tiles]
     assert shown == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
@@ -79,14 +78,8 @@ def test_samples_are_spread_in_order_of_activation(written):
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_samples(written, count):
-    _, tiles = read_samples(written(n=count), [(0.0, 2.0)], SHAPE)
+    _, tiles = read_samples(written(n=count), SHAPE)
     assert [one.size for one in tiles] == [(42, 28)] * count
-
-
-@pytest.mark.parametrize("samples", ["5", 4])
-def test_a_damaged_summary(written, samples):
-    with pytest.raises(RunFolderError, match="summary"):
-        read_samples(written(n=2, samples=samples), [(0.0, 2.0)], SHAPE)
 
 
 def swept(status: str, error: str | None = None, **summary: object) -> Swept:

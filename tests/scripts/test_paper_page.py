@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from invset.cli.reproduced import write_index
+from invset.cli.figures.figure import write_index
 
 FIGURE = "## Figure 1. A unit\n\n![Figure 1. A unit](figure.png)\n"
 SAID = "The paper's figures are of `method=paper`, where they do not say otherwise."

@@ -9,16 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from invset.assemble.sampling import check_targets
 from invset.cli.sweep.jobs import Job, read_jobs, settings_of
 from invset.cli.terminal import say, shorten
 from invset.errors import ConfigError, RunFolderError
-from invset.report.overview import Block, Cell, block, overview
-from invset.report.swept import Swept, as_csv, read_samples
+from invset.report.sweep_page import Block, Swept, block, draw_overview, overview_csv, read_samples
 from invset.run.config import read_config
 from invset.run.files import read_json, write_atomically
-from invset.run.grids import save_picture
 from invset.run.layout import Layout
+from invset.run.sheet import save_picture
 
 LONG = 200  # characters of a unit's description, which comes from a file
 RESULTS = ("complete", "incomplete", "unreachable", "interrupted")  # of which there may be samples to show
@@ -47,7 +45,7 @@ def write_overview(folder: Path, console: Console) -> int:
     shape = block(max(1, len(columns)))
 
     rows: dict[tuple[str, ...], list[Swept]] = {}
-    cells: dict[tuple[int, int], Cell] = {}
+    cells: dict[tuple[int, int], Swept] = {}
     runs = []
     for job, own, its_range in zip(jobs, overrides, ranges, strict=True):
         others = {key: own.get(key, "").partition("=")[2] for key in swept if key != "range"}
@@ -55,11 +53,11 @@ def write_overview(folder: Path, console: Console) -> int:
         runs.append(run)
         row = tuple(others.values())
         rows.setdefault(row, []).append(run)
-        cells.setdefault((list(rows).index(row), columns.index(its_range) if columns else 0), run.cell())
+        cells.setdefault((list(rows).index(row), columns.index(its_range) if columns else 0), run)
     titles = [_title(row, with_ranges=not columns) for row in rows.values()]
     heading = "  ".join([str(shorten(folder)), *(overrides[0][key] for key in overrides[0] if key not in swept)])
-    write_atomically(folder / "overview.csv", as_csv(runs).encode("utf-8", "replace"))
-    save_picture(folder / "overview.png", overview(heading, columns or [""], titles, cells, shape))
+    write_atomically(folder / "overview.csv", overview_csv(runs).encode("utf-8", "replace"))
+    save_picture(folder / "overview.png", draw_overview(heading, columns or [""], titles, cells, shape))
     return _say_statuses(folder, jobs, console)
 
 
@@ -85,10 +83,9 @@ def _read(folder: Path, job: Job, others: dict[str, str], ranges: str, shape: Bl
     if job.folder is None or status not in RESULTS:
         return Swept(name, neuron, ranges, others, status, error=reason)
     try:
-        config = read_config(job.folder)
-        summary, tiles = read_samples(job.folder, check_targets(config).ranges, shape)
+        summary, tiles = read_samples(job.folder, shape)
         units = read_json(Layout(job.folder).manifest).get("units")
-    except (ConfigError, RunFolderError) as error:
+    except RunFolderError as error:
         return Swept(name, neuron, ranges, others, "damaged", error=str(error))
     described = " and ".join(map(str, units))[:LONG] if isinstance(units, list) else neuron
     return Swept(name, described, ranges, others, status, summary, tiles, reason)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from invset.cli.overrides import key_of, quote, value_of
+from invset.cli.overrides import is_plain, key_of, quote, value_of
 from invset.cli.sampling.resume import MAY_DIFFER, find_run
 from invset.cli.sweep.jobs import holds_sweep, read_record, settings_of
 from invset.errors import ConfigError
-from invset.settings import SampleSettings, names
 
 SWEEP_DIR, SUBDIR = "hydra.sweep.dir", "${hydra.job.num}"
 FLAGS = ("-m", "--multirun")
@@ -52,7 +50,7 @@ def _resume_sweep(folder: Path, given: Sequence[str]) -> list[str]:
         )
     kept = [override for override in saved if key_of(override) not in new]
     for override in kept:
-        if key_of(override).endswith(".factory") or not _is_plain(override):
+        if key_of(override).endswith(".factory") or not is_plain(override):
             raise ConfigError(
                 f"resume={folder}: this sweep was made with {override}, which may run code or bring settings from "
                 f"elsewhere. If it is yours, add {shlex.quote(override)} to the command."
@@ -83,15 +81,3 @@ def _require_same(folder: Path, saved: Sequence[str], now: Sequence[str]) -> Non
             f"{folder} holds a sweep of other settings: {before_and_after[0]}, not {before_and_after[1]}. Give the "
             "same, in the same order, or sweep into another folder."
         )
-
-
-def _is_plain(override: str) -> bool:
-    """Whether an override sets a value, or chooses among the configs that are in their places by name."""
-    key = key_of(override)
-    if not re.fullmatch(r"[A-Za-z_][\w.]*", key):  # group@package puts a config where it does not belong
-        return False
-    known = names(SampleSettings)
-    if "." in key or (key in known and not any(name.startswith(f"{key}.") for name in known)):
-        return True
-    choice = override.partition("=")[2]
-    return bool(re.fullmatch(r"[\w.,/-]*", choice)) and not re.search(r"\.\.|(^|,)/", choice)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from invset.cli.app import config_folder
-from invset.cli.arguments import there
+from invset.cli.compose import config_folder
 from invset.errors import ConfigError
 from invset.names import hint
 from invset.report.claims import RELATIONS
@@ -21,8 +20,9 @@ ALL = ("fig1", "fig2", "table1", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8",
 """The figures of `all`, in the paper's order; what goes past it last."""
 MORE = ("variety",)
 """Figures that are not in `all`, for they take an hour."""
-PICTURES = ("rows", "forest")
-PICKS = ("activation", "chains")
+ENDINGS = (".yaml", ".yml")
+CHOICES = {"picture": ("rows", "forest"), "pick": ("activation", "chains")}
+LEAST = {"images": 1, "columns": 1, "least": 2, "compare": 2}
 
 
 @dataclass
@@ -73,34 +73,31 @@ class Recipe(Figure):
     models: dict[str, ModelRecipe] = field(default_factory=dict)
 
 
-def folder() -> Path:
+def recipe_folder() -> Path:
     """Where the recipes of the paper's figures are."""
-    return config_folder() / "experiment" / "paper"
+    return config_folder() / "recipe"
 
 
-def is_file_name(name: str) -> bool:
-    """Whether a figure is named by the file of its recipe."""
-    return name.endswith((".yaml", ".yml"))
-
-
-def load(name: str) -> Recipe:
+def load_recipe(name: str) -> Recipe:
     """A recipe of the paper's, by name, or one of a file that ends in .yaml.
 
     Raises:
         ConfigError: there is none of that name, or the file is none.
     """
-    path = Path(name) if is_file_name(name) else folder() / f"{name}.yaml"
-    if not there(path):
-        known = sorted(found.stem for found in folder().glob("*.yaml"))
-        raise ConfigError(f"{name}: there is no such figure: {hint(name, [*known, 'all'])}")
+    path = Path(name) if name.endswith(ENDINGS) else recipe_folder() / f"{name}.yaml"
     try:
-        values = OmegaConf.merge(OmegaConf.structured(Recipe), OmegaConf.create(path.read_text("utf-8")))
-        recipe = OmegaConf.to_object(values)
-    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError, TypeError) as error:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        known = sorted(found.stem for found in recipe_folder().glob("*.yaml"))
+        raise ConfigError(f"{name}: there is no such figure: {hint(name, [*known, 'all'])}") from error
+    try:
+        recipe = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Recipe), OmegaConf.create(text)))
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError, TypeError) as error:
         reason = " ".join(f"{error}".split("\n")[0].split())
         raise ConfigError(f"{path}: this is no recipe of a figure: {reason}") from error
     assert isinstance(recipe, Recipe)
-    _check(recipe, path)
+    for wrong in _mistakes(recipe):
+        raise ConfigError(f"{path}: {wrong}")
     return recipe
 
 
@@ -110,42 +107,35 @@ def settings_of(one: ModelRecipe, rows: dict[str, RowRecipe]) -> list[str]:
     return [setting for part in parts for setting in part.set]
 
 
-def _check(recipe: Recipe, path: Path) -> None:
-    def refuse(what: str) -> NoReturn:
-        raise ConfigError(f"{path}: {what}")
-
-    if not recipe.models:
-        refuse("models: a figure has runs for one model at least.")
-    if recipe.picture not in PICTURES:
-        refuse(f"picture: {recipe.picture}: {hint(recipe.picture, PICTURES)}")
-    for name, least in (("images", 1), ("columns", 1), ("least", 2)):
-        if getattr(recipe, name) < least:
-            refuse(f"{name}: {getattr(recipe, name)}: give {least} or more.")
-    if recipe.pick not in PICKS:
-        refuse(f"pick: {recipe.pick}: {hint(recipe.pick, PICKS)}")
+def _mistakes(recipe: Recipe) -> Iterator[str]:
+    for name, choices in CHOICES.items():
+        if getattr(recipe, name) not in choices:
+            yield f"{name}: {hint(getattr(recipe, name), choices)}"
+    for name, least in LEAST.items():
+        value = getattr(recipe, name)
+        if value is not None and value < least:
+            yield f"{name}: {value}: give {least} or more."
     if len({"." in measure for measure in recipe.measures}) > 1:
-        refuse("measures: either all name their row, as ours.samples, or none does.")
-    if recipe.compare is not None and recipe.compare < 2:
-        refuse(f"compare: {recipe.compare}: give 2 or more, or null.")
+        yield "measures: either all name their row, as ours.samples, or none does."
     for claim in recipe.claims:
         if claim.relation not in RELATIONS:
-            refuse(f'claim "{claim.says}": relation: {claim.relation}: {near_names(claim.relation, RELATIONS)}')
+            yield f'claim "{claim.says}": relation: {claim.relation}: {hint(claim.relation, RELATIONS)}'
         if (claim.than is None) == (claim.value is None):
-            refuse(f'claim "{claim.says}": give than, another row, or value, a number.')
+            yield f'claim "{claim.says}": give than, another row, or value, a number.'
+    if not recipe.models:
+        yield "models: a figure has runs for one model at least."
     for model, one in recipe.models.items():
         rows = one.rows or recipe.rows
-        if not rows:
-            refuse(f"models.{model}: has no rows, and neither has the figure.")
-        if recipe.picture == "forest" and len(rows) < 2:
-            refuse(f"models.{model}: a forest is of two rows, and the first is compared with the second.")
+        if len(rows) < (2 if recipe.picture == "forest" else 1):
+            yield f"models.{model}: has not enough rows: a forest compares two, another picture shows one or more."
         titles = [group.title or name for name, group in one.groups.items()]
         if len(set(titles)) < len(titles):
-            refuse(f"models.{model}: two groups have one title.")
-        if wrong := [measure for measure in recipe.measures if "." in measure and measure.split(".")[0] not in rows]:
-            refuse(f"measures: {wrong[0]}: models.{model} has no such row.")
-        for setting in settings_of(one, rows):
-            if "=" not in setting:
-                refuse(f"models.{model}: '{setting}': write a setting as key=value.")
-        for row in (row for claim in recipe.claims for row in (claim.of, claim.than) if row is not None):
-            if row not in rows:
-                refuse(f"a claim is of the row '{row}', which models.{model} has not.")
+            yield f"models.{model}: two groups have one title."
+        yield from (
+            f"models.{model}: '{text}': write a setting as key=value."
+            for text in settings_of(one, rows)
+            if "=" not in text
+        )
+        named = [(measure, measure.split(".")[0]) for measure in recipe.measures if "." in measure]
+        named += [(claim.says, row) for claim in recipe.claims for row in (claim.of, claim.than) if row is not None]
+        yield from (f'"{what}": models.{model} has no row {row}.' for what, row in named if row not in rows)
