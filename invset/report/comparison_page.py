@@ -8,7 +8,7 @@ from PIL import Image
 
 from invset.report.readings import Measured, chosen
 from invset.report.runs import FinishedRun, closest_activations, spread_rows
-from invset.run.sheet import COLUMNS, Cell, Row, sheet
+from invset.run.sheet import COLUMNS, Row, sheet
 
 
 def comparison_notes(samples: Sequence[Measured], n: int, where: str, random_seed: int) -> list[str]:
@@ -43,8 +43,7 @@ def comparison_rows(samples: Sequence[Measured], n: int, random_seed: int) -> Im
     for one in samples:
         compared = chosen(one.run.count, n, random_seed) if len(one.encodings) else []
         picked = [compared[row] for row in spread_rows(one.activations[:, 0], COLUMNS)]
-        cells = [Cell(*pair) for pair in zip(one.run.pictures(picked), one.run.captions(picked), strict=True)]
-        rows.append(Row(cells, f"{one.name} ({one.run.method})\n{one.run.target}"))
+        rows.append(Row(one.run.cells(picked), f"{one.name} ({one.run.method})\n{one.run.target}"))
     return sheet(f"{len(rows)} runs, samples in order of activation", rows)
 
 

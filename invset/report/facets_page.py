@@ -166,11 +166,11 @@ def draw_facets(samples: Measured, chosen: Sequence[int], groups: Sequence[Group
     for group in groups[:ROWS]:
         places = torch.linspace(0, len(group.rows) - 1, min(COLUMNS, len(group.rows))).round().long()
         shown = [chosen[row] for row in group.rows[places].tolist()]
-        cells = []
-        for place, (row, picture, caption) in enumerate(
-            zip(shown, run.pictures(shown), run.captions(shown), strict=True)
-        ):
-            framed = ImageOps.expand(picture, EDGE, "white" if place else FRAME)
-            cells.append(Cell(framed, f"{caption}\nchain {int(run.chains[row])}{'' if place else ', medoid'}"))
+        cells: list[Cell] = []
+        for row, (picture, caption) in zip(shown, run.cells(shown), strict=True):
+            assert picture is not None
+            medoid = "" if cells else ", medoid"
+            framed = ImageOps.expand(picture, EDGE, FRAME if medoid else "white")
+            cells.append(Cell(framed, f"{caption}\nchain {int(run.chains[row])}{medoid}"))
         rows.append(Row(cells, f"{group.title}\nseen: {group.seen}" if group.seen else group.title))
     return sheet(title, rows)

@@ -112,7 +112,7 @@ def _cells(figure: Figure, run: FinishedRun) -> list[Cell]:
         return [Cell(None, "no samples in this range")]
     if figure.columns > COLUMNS:
         return [Cell(mosaic(run.pictures(rows, TILE // 2), figure.columns))]
-    return [Cell(*pair) for pair in zip(run.pictures(rows), run.captions(rows), strict=True)]
+    return run.cells(rows)
 
 
 def _forest(figure: Figure, groups: Sequence[Measurement]) -> Image.Image:

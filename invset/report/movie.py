@@ -26,10 +26,10 @@ WEBP = {"quality": 90, "method": 4}  # 3.4 MB; lossless is twice as large, and f
 def has_mp4() -> bool:
     """Whether MP4 can be written here."""
     try:
-        _pyav()
-    except ConfigError:
+        import av
+    except ImportError:
         return False
-    return True
+    return "libx264" in av.codecs_available
 
 
 def write_movie(path: Path, frames: Iterable[Image.Image], count: int, fps: Fraction, kind: str = "mp4") -> None:
@@ -42,6 +42,11 @@ def write_movie(path: Path, frames: Iterable[Image.Image], count: int, fps: Frac
         ConfigError: MP4 without PyAV.
         RunFolderError: the file cannot be written.
     """
+    if kind == "mp4" and not has_mp4():
+        raise ConfigError(
+            "format=mp4 needs the package av with libx264, as PyPI has it: pip install 'invset[video]', or give "
+            "format=webp or format=gif, which need nothing."
+        )
     temporary = path.with_name(temporary_name(path.name))
     try:
         with describing(RunFolderError, path, ", or choose another place with out="):
@@ -70,25 +75,10 @@ def _write_with_pillow(path: Path, frames: Iterable[Image.Image], count: int, fp
         first.save(file, kind, save_all=True, append_images=others, duration=times, loop=0, **options)
 
 
-def _pyav() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise ConfigError(
-            f"format=mp4 needs the package av ({error}): pip install 'invset[video]', or give format=webp or "
-            "format=gif, which need nothing."
-        ) from error
-    if "libx264" not in av.codecs_available:
-        raise ConfigError(
-            "format=mp4: the package av that is installed cannot encode H.264 (no libx264); install the one of PyPI, "
-            "or give format=webp or format=gif."
-        )
-    return av
-
-
 def _write_mp4(path: Path, frames: Iterator[Image.Image], fps: Fraction) -> None:
     """H.264 in yuv420p, which every player shows, with its index in front, so that browsers begin at once."""
-    av = _pyav()
+    import av
+
     first = next(frames)
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     # An absolute path: what stands before a colon would be taken for a protocol.

@@ -89,7 +89,7 @@ def histograms(panels: Sequence[Panel]) -> Image.Image:
 def forest(title: str, lines: Sequence[Line], axis: str, summary: Line | None = None) -> Image.Image:
     """Ratios with their intervals, one a line, against a red line of no difference; a diamond for their mean, if given.
 
-    Grey where the interval holds 1; an arrow where it goes on past the axis; a hollow circle at the paper's ratio.
+    Grey where the interval holds 1, and cut off where it goes far beyond all ratios; hollow circles are the paper's.
     """
     rows = [*lines, *([summary] if summary else [])]
     low, high = _limits(rows)
@@ -115,8 +115,13 @@ def forest(title: str, lines: Sequence[Line], axis: str, summary: Line | None = 
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 3, 5, 7) if high / low < 20 else (1, 3)))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter("{x:g}")
-        hollow = "; hollow: the paper's" * any(row.paper is not None for row in rows)
-        ax.set_xlabel(_cut(axis, 90) + hollow + "; grey: the interval holds 1" * any(map(_holds_1, rows)))
+        hollow = "; hollow: the paper's" if any(row.paper is not None for row in rows) else ""
+        grey = (
+            "; grey: the interval holds 1"
+            if any(row.ratio and row.ratio.low <= 1 <= row.ratio.high for row in rows)
+            else ""
+        )
+        ax.set_xlabel(_cut(axis, 90) + hollow + grey)
         _head(figure, title)
         return _drawn(figure)
 
@@ -146,12 +151,9 @@ def coverage_curve(title: str, curve: Sequence[Estimate], new: Sequence[bool], g
 
 def _bar(ax: Axes, y: int, ratio: Estimate, low: float, high: float) -> None:
     """A dot on its interval."""
-    colour = UNDECIDED if _holds_1(Line("", ratio)) else BLUE
+    colour = UNDECIDED if ratio.low <= 1 <= ratio.high else BLUE
     if not math.isnan(ratio.low):
         ax.hlines(y, max(ratio.low, low), min(ratio.high, high), color=colour, linewidth=2.5)
-        for end, past, arrow in ((low, ratio.low < low, "<"), (high, ratio.high > high, ">")):
-            if past:
-                ax.plot(end, y, arrow, color=colour, clip_on=False)
     ax.plot(ratio.value, y, "o", color=colour, markersize=7)
 
 
@@ -171,10 +173,6 @@ def _limits(rows: Sequence[Line]) -> tuple[float, float]:
     low, high = min(values + ends), max(values + ends)
     room = max(1.12, (high / low) ** 0.04)
     return low / room, high * room
-
-
-def _holds_1(row: Line) -> bool:
-    return row.ratio is not None and row.ratio.low <= 1 <= row.ratio.high
 
 
 def _cut(text: str, longest: int = LONGEST) -> str:

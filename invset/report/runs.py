@@ -21,7 +21,7 @@ from invset.run.config import read_config
 from invset.run.files import read_json
 from invset.run.images import load_png
 from invset.run.layout import Layout
-from invset.run.sheet import TILE, tile
+from invset.run.sheet import TILE, Cell, tile
 from invset.settings import SampleSettings
 
 BATCH = 32  # images in memory at once: as a run reads its own
@@ -76,9 +76,11 @@ class FinishedRun:
         value = self.summary.get(name)
         return float(value) if type(value) in (int, float) else math.nan  # type: ignore[arg-type]
 
-    def captions(self, rows: Sequence[int]) -> list[str]:
-        """The activations of these rows, as they stand under images."""
-        return ["  ".join(f"{value:.4g}" for value in self.activations[row].tolist()) for row in rows]
+    def cells(self, rows: Sequence[int]) -> list[Cell]:
+        """The images of these rows over their activations. Raises RunFolderError if one is missing or damaged."""
+        values = (self.activations[row].tolist() for row in rows)
+        captions = ["  ".join(f"{value:.4g}" for value in own) for own in values]
+        return [Cell(*pair) for pair in zip(self.pictures(rows), captions, strict=True)]
 
     def pictures(self, rows: Sequence[int], side: int = TILE) -> list[Image.Image]:
         """The images of these rows, at about `side` pixels. Raises RunFolderError if one is missing or damaged."""
@@ -159,21 +161,19 @@ def _read_activations(path: Path) -> tuple[tuple[str, ...], Tensor, Tensor]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = csv.DictReader(file)
-            columns = [name for name in lines.fieldnames or () if name.endswith(" saved")]
-            if not columns:
-                raise _damaged(path, "no column of saved activations")
             rows = [row for row in lines if row["sample"]]
-        values = [[float(row[column]) for column in columns] for row in rows]
+        columns = [name for name in lines.fieldnames or () if name.endswith(" saved")]
+        saved = torch.tensor([[float(row[column]) for column in columns] for row in rows]).reshape(
+            len(rows), len(columns)
+        )
         chains = torch.tensor([int(row["chain"]) for row in rows], dtype=torch.int64)
-        if [int(row["sample"]) for row in rows] != list(range(1, len(rows) + 1)):
-            raise _damaged(path, "its samples are not numbered 1, 2, 3 …")
+        numbers = [int(row["sample"]) for row in rows]
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be read ({error.strerror}). Put it back as the run left it.") from error
-    except (csv.Error, KeyError, TypeError, ValueError, OverflowError) as error:
+    except (csv.Error, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _damaged(path, "a line is not as a run writes it") from error
-    saved = torch.tensor(values, dtype=torch.float32).reshape(len(values), len(columns))
-    if not saved.isfinite().all():
-        raise _damaged(path, "an activation is not finite")
+    if not columns or numbers != list(range(1, len(rows) + 1)) or not saved.isfinite().all():
+        raise _damaged(path, "samples are to be numbered 1, 2, 3 …, each with its activations as saved")
     return tuple(column.removesuffix(" saved") for column in columns), saved, chains
 
 
@@ -191,8 +191,7 @@ def _read_codes(path: Path, count: int) -> Tensor | None:
 
 def _read_labels(path: Path, units: Sequence[str]) -> tuple[str | None, ...]:
     """Names of classes from the manifest, `fc8:2 goldfish`; units with a position (`conv5:97:8:8`) are none."""
-    described = read_json(path).get("units") if path.is_file() else None
-    described = [text for text in described if isinstance(text, str)] if isinstance(described, list) else []
+    described = read_json(path).get("units") or () if path.is_file() else ()
     names = dict(text.split(" ", 1) for text in described if " " in text)
     return tuple(names.get(unit) if unit.count(":") == 1 else None for unit in units)
 

@@ -191,7 +191,7 @@ def test_wrong_arguments(here, linear_run, arguments, message):
         ("config.yaml", "constraint: range", "constraint: rage", "damaged: no settings of a run .constraint=rage"),
         ("config.yaml", "constraint: range", "other: range", "damaged: no settings of a run"),
         ("config.yaml", "kind: linear", "sort: linear", "damaged: no settings of a run"),
-        ("activations.csv", " saved", " kept", "no column of saved activations"),
+        ("activations.csv", " saved", " kept", "samples are to be numbered"),
     ],
 )
 def test_damaged_runs(linear_copy, name, before, after, message):

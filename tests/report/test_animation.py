@@ -229,10 +229,10 @@ def test_a_disk_that_is_full_and_a_folder_that_is_not_there(tmp_path, made, kind
 
 def test_mp4_without_its_package(tmp_path, made, monkeypatch):
     assert has_mp4()
+    run = made()
     monkeypatch.setattr(av, "codecs_available", {"libopenh264"})
-    with pytest.raises(ConfigError, match=r"cannot encode H\.264"):
-        _write(made(), range(5), tmp_path / "a.mp4")
-    monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ConfigError, match=r"pip install 'invset\[video\]', or give format=webp"):
-        _write(made(name="other"), range(5), tmp_path / "a.mp4")
     assert not has_mp4()
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert not has_mp4()
+    with pytest.raises(ConfigError, match=r"pip install 'invset\[video\]', or give format=webp"):
+        _write(run, range(5), tmp_path / "a.mp4")

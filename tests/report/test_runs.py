@@ -20,7 +20,7 @@ def test_all_that_a_folder_says(written):
     assert (run.method, run.units, run.labels, run.ranges) == ("ppgn", ("fc8:2",), ("goldfish",), ((1.0, 3.0),))
     assert run.activations[:, 0].tolist() == [1, 1.25, 1.5, 1.75, 2]  # the line of no sample is none
     assert run.chains.tolist() == [1] * 5
-    assert run.captions([4, 0]) == ["2", "1"]
+    assert [cell.caption for cell in run.cells([4, 0])] == ["2", "1"]
     assert run.target == "fc8:2 goldfish in [1, 3]"
     assert run.codes is not None
     assert run.codes.tolist() == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
@@ -77,12 +77,12 @@ def _edit(name, before, after):
         (lambda folder: (folder / "config.yaml").write_text("n: many"), "damaged: no settings of a run"),
         (lambda folder: (folder / "summary.json").write_text("{"), "not JSON"),
         (lambda folder: (folder / "activations.csv").unlink(), "activations.csv: cannot be read"),
-        (_edit("activations.csv", " saved", " kept"), "no column of saved activations"),
+        (_edit("activations.csv", " saved", " kept"), "samples are to be numbered"),
         (_edit("activations.csv", "2,1,2,1.25,1.25,1", "2,1,2,1.25,word,1"), "a line is not as a run writes it"),
         (_edit("activations.csv", "2,1,2,1.25,1.25,1", "2,1"), "a line is not as a run writes it"),
         (_edit("activations.csv", "2,1,2,1.25,1.25,1", "2,x,2,1.25,1.25,1"), "a line is not as a run writes it"),
-        (_edit("activations.csv", "2,1,2,1.25,1.25,1", "2,1,2,1.25,nan,1"), "not finite"),
-        (_edit("activations.csv", "2,1,2,1.25", "7,1,2,1.25"), "not numbered 1, 2, 3"),
+        (_edit("activations.csv", "2,1,2,1.25,1.25,1", "2,1,2,1.25,nan,1"), "samples are to be numbered"),
+        (_edit("activations.csv", "2,1,2,1.25", "7,1,2,1.25"), "samples are to be numbered 1, 2, 3"),
         (lambda folder: (folder / "activations.csv").write_bytes(b"\xff\x00"), "a line is not as a run writes it"),
         (_edit("summary.json", '"samples": 5', '"samples": 6'), "counts 6 samples, activations.csv 5"),
         (lambda folder: (folder / "codes.safetensors").write_bytes(b"no"), "holds no codes"),
