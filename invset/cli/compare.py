@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from invset.report.tables import Row
 
 TITLES = 26  # characters that titles of rows should have at least
-NARROW, WIDE = 16, 24  # characters of a run's column, with an interval on a line of its own, and beside its number
+NARROW, WIDE = 15, 24  # characters of a run's column, with an interval on a line of its own, and beside its number
 
 
 def run(arguments: list[str], console: Console | None = None) -> int:

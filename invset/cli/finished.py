@@ -61,7 +61,7 @@ def one_run(command: str, words: Sequence[str]) -> Path:
 
 
 def folder_by_time(command: str) -> Path:
-    """Where a command writes that was not told."""
+    """Where a command writes, unless out= says."""
     return Path(time.strftime(f"{command}/%Y-%m-%d/%H-%M-%S"))
 
 

@@ -100,12 +100,8 @@ def _draw_axis(
     draw.text((right, top), ends[1], fill=GREY, font=small, anchor="ra")
     left, right = (round(x) for x in (left + small.getlength(ends[0]) + em, right - small.getlength(ends[1]) - em))
     share = min(1.0, max(0.0, (value - axis.lower) / (axis.upper - axis.lower)))
-    at, middle, thin, colour = (
-        left + round(share * (right - left)),
-        top + em // 2,
-        em // 8 + 1,
-        OUTSIDE if outside else INSIDE,
-    )
-    draw.rectangle((left, middle - thin, max(left, right), middle + thin), fill=TRACK)
+    at, middle, thin = left + round(share * (right - left)), top + em // 2, em // 8 + 1
+    colour = OUTSIDE if outside else INSIDE
+    draw.rectangle((left, middle - thin, right, middle + thin), fill=TRACK)
     draw.rectangle((left, middle - thin, at, middle + thin), fill=colour)
     draw.rectangle((at - thin, middle - em // 2, at + thin, middle + em // 2), fill=colour)
