@@ -99,12 +99,10 @@ def _multistart(parts: Parts) -> Method:
     return Multistart(parts.problem, parts.region, parts.schedule, parts.draw, parts.references, even)
 
 
-def _paper(parts: Parts) -> Method:
-    return Paper(parts.problem, parts.region, parts.schedule, parts.draw, parts.references)
-
-
-def _full(parts: Parts) -> Method:
-    return Full(parts.problem, parts.region, parts.schedule, parts.draw, parts.references)
+def _descent(parts: Parts) -> Method:
+    kind: Any = method_class(parts.settings.method.name)
+    method: Method = kind(parts.problem, parts.region, parts.schedule, parts.draw, parts.references)
+    return method
 
 
 def _ppgn(parts: Parts) -> tuple[Method, Problem]:
@@ -188,8 +186,8 @@ def _search(parts: Parts) -> Method:
 
 METHODS: Mapping[str, tuple[type[Abilities], Callable[[Parts], Method | tuple[Method, Problem]]]] = {
     "multistart": (Multistart, _multistart),
-    "paper": (Paper, _paper),
-    "full": (Full, _full),
+    "paper": (Paper, _descent),
+    "full": (Full, _descent),
     "ppgn": (Ppgn, _ppgn),
     "dgn_am": (DgnAm, _dgn_am),
     "mfv": (Mfv, _mfv),

@@ -53,14 +53,7 @@ class DgnAm(Rounds):
     """Ascent on the sum of the activations, each chain by itself.
 
     Args:
-        problem: codes to images, encodings, activations.
-        region: the activation ranges.
-        draw: (chain, attempt) -> a start code (c,), for `starts=given`.
-        references: unrelated codes (m, c), m ≥ 2, on which distances are measured.
-        settings: see `DgnAmSettings`.
-        statistics: mean and deviation (c,) of real codes; None: those of the references.
-        chains: K.
-        random_seed: of normal starts.
+        statistics: mean and deviation (c,) of real codes; None: those of the references. All else as for `Rounds`.
     """
 
     Settings: ClassVar[type | None] = DgnAmSettings

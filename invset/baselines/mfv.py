@@ -119,7 +119,7 @@ class Mfv(Abilities):
         activations = torch.cat([part.activations for part in parts])
         height = (activations / self.region.half_width).sum(dim=1)
         highest = height.argsort(descending=True, stable=True)[: self.count].sort().values
-        labels, distances = clustered(
+        labels, distances = cluster(
             encodings[highest],
             self.settings.clusters,
             self.settings.iterations,
@@ -151,7 +151,7 @@ class Mfv(Abilities):
         return self._facets
 
 
-def clustered(points: Tensor, clusters: int, iterations: int, randomness: torch.Generator) -> tuple[Tensor, Tensor]:
+def cluster(points: Tensor, clusters: int, iterations: int, randomness: torch.Generator) -> tuple[Tensor, Tensor]:
     """k-means of points (m, d) from k-means++ centres: labels (m,), from 0, and distances to the own centre (m,).
 
     Raises:
@@ -160,23 +160,13 @@ def clustered(points: Tensor, clusters: int, iterations: int, randomness: torch.
     from scipy.cluster.vq import ClusterError, kmeans2
 
     values = points.detach().cpu().double()
-    centres = values[_spread(values, clusters, randomness)]
+    if (different := len(values.unique(dim=0))) < clusters:
+        raise ConfigError(f"mfv: {clusters} clusters of {different} different images; ask for fewer clusters.")
+    seed = int(torch.randint(2**31, (1,), generator=randomness))
     try:
-        _, found = kmeans2(values.numpy(), centres.numpy(), iter=iterations, minit="matrix", missing="raise")
+        _, found = kmeans2(values.numpy(), clusters, iter=iterations, minit="++", missing="raise", seed=seed)
     except ClusterError as error:
         raise ConfigError(f"mfv: {clusters} clusters of {len(values)} images left one empty; ask for fewer.") from error
     labels = torch.as_tensor(found, dtype=torch.int64)
     means = torch.stack([values[labels == label].mean(dim=0) for label in range(clusters)])
     return labels.to(points.device), (values - means[labels]).norm(dim=1).to(points.device)
-
-
-def _spread(values: Tensor, count: int, randomness: torch.Generator) -> list[int]:
-    """k-means++ (Arthur & Vassilvitskii 2007): rows, each drawn by its squared distance from those drawn before."""
-    chosen = [int(torch.randint(len(values), (1,), generator=randomness))]
-    nearest = (values - values[chosen[0]]).square().sum(dim=1)
-    while len(chosen) < count:
-        if not (nearest > 0).any():
-            raise ConfigError(f"mfv: {count} clusters of {len(chosen)} different images; ask for fewer clusters.")
-        chosen.append(int(torch.multinomial(nearest, 1, generator=randomness)))
-        nearest = nearest.minimum((values - values[chosen[-1]]).square().sum(dim=1))
-    return chosen

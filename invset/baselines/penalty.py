@@ -16,11 +16,9 @@ from torch import Tensor
 
 from invset.baselines.rounds import Rounds, RoundSettings, RoundState, between
 from invset.core import lagrangian, scales
-from invset.core.chains import Draw
 from invset.core.diversity import moments
 from invset.core.lagrangian import Scales
-from invset.core.problem import Evaluation, Problem
-from invset.core.region import Region
+from invset.core.problem import Evaluation
 from invset.core.steps import descend
 from invset.errors import ConfigError
 from invset.settings import Takes, above, is_number, setting
@@ -44,33 +42,14 @@ class PenaltySettings(RoundSettings):
 class Penalty(Rounds):
     """Descent on a penalty of fixed weight, in steps of given length along the gradient.
 
-    Args:
-        problem: codes to images, encodings, activations.
-        region: the activation ranges.
-        draw: (chain, attempt) -> a start code (c,).
-        references: unrelated codes (m, c), m ≥ 2, on which distances are measured.
-        settings: see `PenaltySettings`.
-        chains: K.
-        random_seed: nothing is drawn here but starts, by `draw`.
-
     Raises:
         ConfigError: settings do not fit the ranges.
     """
 
     Settings: ClassVar[type | None] = PenaltySettings
 
-    def __init__(
-        self,
-        problem: Problem,
-        region: Region,
-        draw: Draw,
-        references: Tensor,
-        settings: PenaltySettings,
-        *,
-        chains: int = 10,
-        random_seed: int = 0,
-    ) -> None:
-        super().__init__(problem, region, draw, references, settings, chains=chains, random_seed=random_seed)
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **given)
         self.target = self._target()
 
     def _target(self) -> Tensor:

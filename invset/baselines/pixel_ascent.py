@@ -55,14 +55,7 @@ class PixelAscent(Rounds):
     """Ascent on the sum of the activations, each image by itself; for codes that are the images.
 
     Args:
-        problem: codes to images, encodings, activations.
-        region: the activation ranges.
-        draw: (chain, attempt) -> a start image as a code (c,).
-        references: unrelated codes (m, c), m ≥ 2, on which distances are measured.
-        settings: see `PixelAscentSettings`.
-        image_shape: (3, h, w) of an image, in whose order codes hold it.
-        chains: K.
-        random_seed: of the jitter.
+        image_shape: (3, h, w) of an image, in whose order codes hold it. All else as for `Rounds`.
 
     Raises:
         ConfigError: codes are no images.

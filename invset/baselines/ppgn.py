@@ -67,16 +67,7 @@ class Ppgn(Rounds):
     Args:
         problem: as elsewhere, but its activations (k, p + q) hold the p units first and then, from the same forward
             pass, the whole layers that softmaxes are taken over; with the E whose outputs the codes are.
-        region: the p activation ranges.
-        draw: (chain, attempt) -> a start code (c,), for `starts=given`.
-        references: unrelated codes (m, c), m ≥ 2, on which distances are measured.
-        settings: see `PpgnSettings`.
-        softmaxes: one for each of the p units; their log-softmaxes are added up.
-        chains: K.
-        random_seed: of starts and noise.
-
-    Raises:
-        ConfigError: settings do not fit the problem.
+        softmaxes: one for each of the p units; their log-softmaxes are added up. All else as for `Rounds`.
     """
 
     Settings: ClassVar[type | None] = PpgnSettings

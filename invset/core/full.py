@@ -9,18 +9,15 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 import torch
-from torch import Tensor
 
 from invset.core import chains as chain
 from invset.core import lagrangian, seeding, steps
-from invset.core.chains import Chains, Draw
+from invset.core.chains import Chains
 from invset.core.diversity import moments
 from invset.core.lagrangian import Multipliers, Scales
-from invset.core.method import Abilities, Phase, Step, View
-from invset.core.problem import Problem
-from invset.core.region import Region
+from invset.core.method import Phase, Step, View
 from invset.core.scales import Distances
-from invset.core.seeding import Schedule, Seeking
+from invset.core.seeding import Descent, Seeking
 from invset.core.steps import Pulls
 
 BATCH = 64  # codes that are handed out as samples at a time
@@ -38,28 +35,13 @@ class FullState(NamedTuple):
     step: int
 
 
-class Full(Abilities):
-    """Samples of the inverse set as the solution of eq. 16.
-
-    Args:
-        problem: codes to images, encodings, activations.
-        region: the activation ranges.
-        schedule: `chains` is n; stop as soon as all are feasible, or go on until the objective no longer grows.
-        draw: (chain, attempt) -> a start code (c,).
-        references: unrelated codes (m, c), m ≥ 2, on which scales are measured.
-    """
+class Full(Descent):
+    """Samples of the inverse set as the solution of eq. 16; `schedule.chains` is n, of a single group."""
 
     State: ClassVar[type] = FullState
     seeds: ClassVar[bool] = True
     grows: ClassVar[bool] = False
     together: ClassVar[bool] = True
-
-    def __init__(self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor) -> None:
-        self.problem = problem
-        self.region = region
-        self.schedule = schedule._replace(groups=1)
-        self.draw = draw
-        self.references = references
 
     def begin(self) -> FullState:
         """The state before the first step: n start codes, λ = 0, μ = μ₀, scales measured."""

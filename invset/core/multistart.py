@@ -27,11 +27,11 @@ from invset.core.chains import Chains, Draw
 from invset.core.diversity import Moments, moments
 from invset.core.fill import Filled
 from invset.core.lagrangian import Multipliers, Scales
-from invset.core.method import ACTIVE, Abilities, Phase, Step, View, begin, join, which
+from invset.core.method import ACTIVE, Phase, Step, View, begin, join, which
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.scales import Distances
-from invset.core.seeding import Schedule
+from invset.core.seeding import Descent, Schedule
 from invset.core.steps import Pulls
 
 STEPS = 4.5  # that a sample is to take: with them a run makes about three times the passes of the paper's
@@ -84,16 +84,12 @@ class MultistartState(NamedTuple):
         return join(self.phases)
 
 
-class Multistart(Abilities):
+class Multistart(Descent):
     """Samples of the inverse set, each from its own start.
 
     Args:
-        problem: codes to images, encodings, activations.
-        region: the activation ranges.
-        schedule: K, μ₀, the steps after which a chain that has given no sample starts anew, the objective's weight.
-        draw: (chain, attempt) -> a start code (c,); the same one whenever it is asked for.
-        references: unrelated codes (m, c), m ≥ 2, on which scales are measured.
-        even: fill the ranges evenly; only for ranges with two ends.
+        even: fill the ranges evenly; only for ranges with two ends. All else is as for every `Descent`; of the schedule
+            K, μ₀, the steps after which a chain that has given no sample starts anew, and the objective's weight count.
     """
 
     State: ClassVar[type] = MultistartState
@@ -105,11 +101,7 @@ class Multistart(Abilities):
     def __init__(
         self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor, even: bool = False
     ) -> None:
-        self.problem = problem
-        self.region = region
-        self.schedule = schedule
-        self.draw = draw
-        self.references = references
+        super().__init__(problem, region, schedule, draw, references)
         self.even = even
 
     def begin(self) -> MultistartState:

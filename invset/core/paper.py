@@ -14,14 +14,12 @@ from torch import Tensor
 
 from invset.core import chains as chain
 from invset.core import lagrangian, seeding, steps
-from invset.core.chains import Chains, Draw
+from invset.core.chains import Chains
 from invset.core.diversity import Moments, moments
 from invset.core.lagrangian import Multipliers, Scales
-from invset.core.method import ACTIVE, Abilities, Phase, Step, View, begin, join, which
-from invset.core.problem import Problem
-from invset.core.region import Region
+from invset.core.method import ACTIVE, Phase, Step, View, begin, join, which
 from invset.core.scales import Distances
-from invset.core.seeding import Schedule, Seeking
+from invset.core.seeding import Descent, Seeking
 from invset.core.steps import Pulls
 
 PATIENCE = 100  # steps without a new sample after which sampling has stalled
@@ -56,27 +54,12 @@ class PaperState(NamedTuple):
         return join(self.phases)
 
 
-class Paper(Abilities):
-    """Samples of the inverse set as the paper draws them.
-
-    Args:
-        problem: codes to images, encodings, activations.
-        region: the activation ranges.
-        schedule: K, μ₀, α and the rest.
-        draw: (chain, attempt) -> a start code (c,).
-        references: unrelated codes (m, c), m ≥ 2, on which scales are measured.
-    """
+class Paper(Descent):
+    """Samples of the inverse set as the paper draws them; made as every `Descent`."""
 
     State: ClassVar[type] = PaperState
     seeds: ClassVar[bool] = True
     groups: ClassVar[bool] = True
-
-    def __init__(self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor) -> None:
-        self.problem = problem
-        self.region = region
-        self.schedule = schedule
-        self.draw = draw
-        self.references = references
 
     def begin(self) -> PaperState:
         """The state before the first step: start codes, λ = 0, μ = μ₀, scales measured."""

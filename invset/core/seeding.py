@@ -16,7 +16,7 @@ from invset.core import scales, steps
 from invset.core.chains import Chains, Draw, restart
 from invset.core.diversity import Moments
 from invset.core.lagrangian import Scales
-from invset.core.method import Phase, View
+from invset.core.method import Abilities, Phase, View
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.scales import Distances
@@ -39,6 +39,25 @@ class Schedule(NamedTuple):
     outer_iterations: int = 8
     stop: Literal["feasible", "optimised"] = "feasible"
     objective_scale: float | None = None
+
+
+class Descent(Abilities):
+    """What methods share that descend the augmented Lagrangian.
+
+    Args:
+        problem: codes to images, encodings, activations.
+        region: the activation ranges.
+        schedule: K, μ₀, α and the rest.
+        draw: (chain, attempt) -> a start code (c,).
+        references: unrelated codes (m, c), m ≥ 2, on which scales are measured.
+    """
+
+    def __init__(self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor) -> None:
+        self.problem = problem
+        self.region = region
+        self.schedule = schedule
+        self.draw = draw
+        self.references = references
 
 
 class Seeking(NamedTuple):
