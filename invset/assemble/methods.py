@@ -167,8 +167,10 @@ def _real_codes(parts: Parts) -> Tensor:
     return statistics.bank.to(parts.references.device)
 
 
-def _penalty(parts: Parts) -> Method:
-    return Penalty(parts.problem, parts.region, parts.draw, parts.references, parts.own, **parts.common)
+def _rounds(parts: Parts) -> Method:
+    kind: Any = method_class(parts.settings.method.name)
+    method: Method = kind(parts.problem, parts.region, parts.draw, parts.references, parts.own, **parts.common)
+    return method
 
 
 def _search(parts: Parts) -> Method:
@@ -191,7 +193,7 @@ METHODS: Mapping[str, tuple[type[Abilities], Callable[[Parts], Method | tuple[Me
     "ppgn": (Ppgn, _ppgn),
     "dgn_am": (DgnAm, _dgn_am),
     "mfv": (Mfv, _mfv),
-    "penalty": (Penalty, _penalty),
+    "penalty": (Penalty, _rounds),
     "pixel_ascent": (PixelAscent, _pixel_ascent),
     "search": (Search, _search),
 }
