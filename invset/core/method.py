@@ -93,9 +93,8 @@ class Step(NamedTuple):
             return self
         rows = which.nonzero().flatten()
         samples = torch.zeros_like(which).index_fill(0, self.samples, True)[rows].nonzero().flatten()
-        parts: dict[str, Any] = {
-            name: value[rows] for name, value in self._asdict().items() if isinstance(value, Tensor)
-        }
+        per_chain = {name: value for name, value in self._asdict().items() if name != "samples"}
+        parts: dict[str, Any] = {name: value[rows] for name, value in per_chain.items() if isinstance(value, Tensor)}
         evaluation = Evaluation(*(value[rows] if len(value) else value for value in self.evaluation))
         multipliers = Multipliers(*(value[rows] for value in self.multipliers))
         parts |= {"samples": samples, "evaluation": evaluation, "multipliers": multipliers}

@@ -2,104 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
-from invset.core.groups import Groups
-from invset.core.state import ACTIVE
-from invset.errors import NonFiniteError
+from invset.core.method import ACTIVE, Step
+from tests.toys import TWO_RANGES, Linear, assert_same_run, walk
 
-SCHEDULES: dict[str, dict[str, Any]] = {
-    "paper": {"chains": 3, "inner_steps": 5, "outer_iterations": 99},
-    "multistart": {"chains": 3, "inner_steps": 20},
+pytestmark = pytest.mark.usefixtures("float64")
+
+GROUPS, STEPS = 3, 60
+METHODS: dict[str, dict[str, Any]] = {
+    "paper": {"inner_steps": 5, "outer_iterations": 99},
+    "multistart": {"inner_steps": 20},
+    "multistart, evenly": {"inner_steps": 20, "even": True},
 }
-GROUPS, STEPS = 4, 60
-RANGES = ((8.0, 12.0), (-9.0, -6.0))
 
 
-def methods(toy: Any, name: str, problem: Any, count: int = GROUPS) -> list[Any]:
-    made = []
-    for number in range(count):
-        method = getattr(toy, name)(problem, **SCHEDULES[name])
-        draw, first = toy.draw, 3 * number
-        method.draw = lambda chain, attempt, draw=draw, first=first: draw(first + chain, attempt)
-        made.append(method)
-    return made
+def build(toy: Linear, name: str, **more: Any) -> Any:
+    return getattr(toy, name.split(",")[0])(**METHODS[name], **more)
 
 
-@pytest.mark.parametrize("batch_size", [None, 5])
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_each_group_is_what_it_is_alone(name: str, batch_size: int | None, linear: type, walk: Callable) -> None:
-    """float64, to rounding: codes, what they give, who is a sample, λ and μ, at every step."""
-    toy = linear(ranges=RANGES, random_seed=2)
-    problem = toy.problem()
-    state, infos = walk(Groups(problem, methods(toy, name, problem), batch_size), STEPS)
-    alone = [walk(method, STEPS) for method in methods(toy, name, toy.problem())]
+def part(step: Step, number: int) -> Step:
+    """What a step says of one group, numbered as if it were alone."""
+    own = step.only(step.chains // 3 == number)
+    return own._replace(chains=own.chains - 3 * number)
+
+
+@pytest.mark.parametrize("size", [None, 5])
+@pytest.mark.parametrize("name", METHODS)
+def test_each_group_is_what_it_is_alone(name: str, size: int | None) -> None:
+    """To rounding: codes, what they give, who is a sample, λ and μ, at every step."""
+    toy = Linear(TWO_RANGES, random_seed=2)
+    state, taken = walk(build(toy, name, problem=toy.problem(size), groups=GROUPS), STEPS)
     phases = set()
-    for number, (end, steps) in enumerate(alone):
-        for expected, info in zip(steps, infos, strict=False):
-            (found,) = [part for part in info.groups if part.chains[0] == 3 * number]
-            assert found.chains.tolist() == [3 * number + chain for chain in range(3)]
-            torch.testing.assert_close(found.codes, expected.codes, rtol=1e-8, atol=1e-9)
-            torch.testing.assert_close(found.evaluation, expected.evaluation, rtol=1e-8, atol=1e-9)
-            assert found.samples.tolist() == expected.samples.tolist()
-            assert (found.phase, found.outer, found.step) == (expected.phase, expected.outer, expected.step)
-            torch.testing.assert_close(found.multipliers.values, expected.multipliers.values, rtol=1e-8, atol=1e-8)
-            assert found.multipliers.penalty == expected.multipliers.penalty
-            phases.add((number, expected.phase))
-        torch.testing.assert_close(state.groups[number].codes, end.codes, rtol=1e-8, atol=1e-9)
-    assert len(phases) == 2 * GROUPS, "seeds and samples of each"
+    for number in range(GROUPS):
+        alone = build(toy, name)
+        alone.draw = lambda chain, attempt, first=3 * number: toy.draw(first + chain, attempt)
+        end, expected = walk(alone, STEPS)
+        ours = [part(step, number) for step in taken]
+        assert_same_run(ours, expected)
+        for one, other in zip(ours, expected, strict=True):
+            torch.testing.assert_close(one.evaluation, other.evaluation, rtol=1e-8, atol=1e-9)
+            phases.add((number, bool(other.sampling.any())))
+        assert state.phases[number] == end.phase
+        rows = slice(3 * number, 3 * number + 3)
+        torch.testing.assert_close(state.chains.codes[rows], end.chains.codes, rtol=1e-8, atol=1e-9)
+        assert torch.equal(state.chains.attempts[rows], end.chains.attempts)
+    assert len(phases) == 2 * GROUPS, "before the first sample and after, of each"
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_a_step_is_one_batch(name: str, linear: type) -> None:
-    toy = linear(ranges=RANGES, random_seed=2)
-    problem = toy.problem()
-    method = Groups(problem, methods(toy, name, problem))
+@pytest.mark.parametrize("name", METHODS)
+def test_a_step_is_one_batch(name: str) -> None:
+    toy = Linear(TWO_RANGES, random_seed=2)
+    method = build(toy, name, groups=GROUPS)
     state = method.begin()
     toy.batches.clear()
     method.step(state)
     assert toy.batches == [3 * GROUPS]
 
 
-def test_the_sum_of_groups_has_rows_of_all(linear: type, walk: Callable) -> None:
-    toy = linear(ranges=RANGES, random_seed=2)
-    problem = toy.problem()
-    state, infos = walk(Groups(problem, methods(toy, "paper", problem)), STEPS)
-    assert state.step == len(infos) == STEPS
-    assert [info.step for info in infos] == list(range(STEPS))
-    for info in infos:
-        assert info.chains.tolist() == list(range(3 * GROUPS))
-        parts = [part.evaluation.activations[part.samples] for part in info.groups]
-        assert torch.equal(info.evaluation.activations[info.samples], torch.cat(parts))
-        assert info.phase == ("sampling" if any(part.phase == "sampling" for part in info.groups) else "seeding")
-    assert torch.equal(state.codes, torch.cat([one.codes for one in state.groups]))
-
-
-def test_a_group_at_its_end_rests_and_the_run_goes_on(linear: type) -> None:
-    toy = linear(ranges=RANGES, random_seed=2)
-    problem = toy.problem()
-    method = Groups(problem, methods(toy, "paper", problem, 2))
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("end", ["unreachable", "stalled"])
+def test_a_group_at_its_end_rests_and_the_run_goes_on(name: str, end: str) -> None:
+    toy = Linear(TWO_RANGES, random_seed=2)
+    method = build(toy, name, groups=2)
     state = method.begin()
-    first = state.groups[0]._replace(phase="unreachable")
-    state = state._replace(groups=(first, *state.groups[1:]))
+    codes = state.chains.codes[:3]
+    state = state._replace(phases=(end, "seeding"))
+    assert state.phase == "seeding"
     for _ in range(30):
-        state, info = method.step(state)
-        assert info.chains.tolist() == [3, 4, 5]
+        state, step = method.step(state)
+        assert step.chains.tolist() == [3, 4, 5]
+        assert step.feasible[step.samples].all()
         assert state.phase in ACTIVE
-    assert torch.equal(state.groups[0].codes, first.codes)
-    ends = [one._replace(phase="unreachable") for one in state.groups]
-    assert method.step(state._replace(groups=(ends[0], state.groups[1])))[0].phase == "sampling"
+        assert state.phases[0] == end
+    assert torch.equal(state.chains.codes[:3], codes)
+    assert state.phase == "sampling"
 
 
-def test_chains_are_counted_through_in_errors(linear: type) -> None:
-    toy = linear(ranges=RANGES, random_seed=2)
-    problem = toy.problem()
-    method = Groups(problem, methods(toy, "paper", problem))
-    state = method.begin()
-    broken = state.groups[1]._replace(codes=state.groups[1].codes.index_fill(0, torch.tensor([2]), torch.nan))
-    with pytest.raises(NonFiniteError, match="the activations of chain 5 "):
-        method.step(state._replace(groups=(state.groups[0], broken, *state.groups[2:])))
+def test_a_run_is_at_its_end_with_its_last_group_and_unreachable_only_if_all_are() -> None:
+    state = Linear().paper(groups=2).begin()
+    for phases, expected in (
+        (("unreachable", "sampling"), "sampling"), (("stalled", "seeding"), "seeding"),
+        (("unreachable", "stalled"), "stalled"), (("unreachable", "unreachable"), "unreachable"),
+    ):  # fmt: skip
+        assert state._replace(phases=phases).phase == expected
+        assert state._replace(phases=phases[::-1]).phase == expected
