@@ -125,3 +125,4 @@ BASELINES = [
     Maker("search", search, FLAT),
 ]
 MAKERS = CORE + BASELINES
+STUCK = Maker("paper, whose chains start anew", _paper, Linear(TWO_RANGES))

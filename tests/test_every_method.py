@@ -13,7 +13,7 @@ from torch import Tensor
 from invset.core.method import ACTIVE
 from invset.errors import NonFiniteError
 from invset.run import checkpoint
-from tests.makers import CORE, MAKERS, Maker
+from tests.makers import CORE, MAKERS, STUCK, Maker
 from tests.toys import assert_same_bits, assert_same_run, is_sampling, problem_of, walk
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -24,6 +24,7 @@ def maker(request: pytest.FixtureRequest) -> Maker:
     return request.param
 
 
+@pytest.mark.parametrize("maker", [*MAKERS, STUCK], ids=lambda maker: maker.name)
 def test_a_step_changes_neither_the_state_it_is_given_nor_the_random_state(maker: Maker) -> None:
     """A state is all there is: asked again, a method takes the same step."""
     torch.manual_seed(5)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from invset.core.ascent import ascend
 from invset.core.problem import Problem
+from tests.toys import as_images, problem_of
 
 
 def hills(code_bounds: tuple[float, float] | None = None) -> Problem:
@@ -17,7 +18,7 @@ def hills(code_bounds: tuple[float, float] | None = None) -> Problem:
         c = images.flatten(1)
         return c, torch.stack([5 - (c - summit).square().sum(dim=1), c[:, 0]], dim=1)
 
-    return Problem(lambda c: c[:, :, None, None], read, eight_bit=False, code_bounds=code_bounds)
+    return problem_of(as_images, read, code_bounds=code_bounds)
 
 
 def test_ascent_finds_the_summit_of_the_activation_asked_for() -> None:
