@@ -234,13 +234,17 @@ class Flat(Toy):
         return torch.rand(int(np.prod(PIXEL_SHAPE)), generator=randomness, dtype=torch.float64)
 
 
-def walk(method: Method, steps: int, state: Any = None) -> tuple[Any, list[Step]]:
+def walk(
+    method: Method, steps: int, state: Any = None, until: Callable[[Step], bool] = lambda step: False
+) -> tuple[Any, list[Step]]:
     """The last state and what each step gave, from `state` or the beginning on; ends early where the run does."""
     state = method.begin() if state is None else state
     taken: list[Step] = []
     while len(taken) < steps and state.phase in ACTIVE:
         state, step = method.step(state)
         taken.append(step)
+        if until(step):
+            break
     return state, taken
 
 

@@ -169,7 +169,7 @@ class MultistartByHand(ByHand):
         return [int(min(max(one, 0), 9)) for one in (activations - self.z1) / (2 * self.half) * 10]
 
     def find_goals(self, f: Array) -> None:
-        """A new start goes to the nearest of the tenths with the fewest samples, those included that are on their way."""
+        """A new start goes to the nearest of the tenths with the fewest samples, and of chains on their way there."""
         for i in range(len(self.C)):
             if self.goal[i] is not None:
                 continue

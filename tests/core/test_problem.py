@@ -9,6 +9,7 @@ from torch import Tensor
 
 from invset.core.problem import Problem, round_to_eight_bits
 from invset.errors import NonFiniteError
+from tests.toys import problem_of
 
 OBJECTIVES = ["encodings", "images", "codes", "none"]
 
@@ -28,7 +29,7 @@ def smooth_read(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def smooth(**options) -> Problem:
-    return Problem(smooth_generate, smooth_read, **options)
+    return problem_of(smooth_generate, smooth_read, **options)
 
 
 def codes(k: int = 7, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -75,7 +76,7 @@ def test_rounding_leaves_its_argument_alone_and_passes_the_gradient_straight_thr
 def test_activations_are_those_of_the_rounded_image_and_the_gradient_is_taken_there() -> None:
     """Straight through: ∂L/∂c = (∂x/∂c)ᵀ ∂L/∂x with ∂L/∂x at the 8-bit image."""
     c = codes(dtype=torch.float32)
-    evaluation, pull_back = smooth().linearise(c)
+    evaluation, pull_back = smooth(eight_bit=True).linearise(c)
     images = smooth_generate(c)
     assert torch.equal((evaluation.images * 255).round() / 255, evaluation.images)
     assert not torch.equal(evaluation.images, images)
@@ -94,7 +95,7 @@ def test_activations_are_those_of_the_rounded_image_and_the_gradient_is_taken_th
 def test_the_pulled_back_gradient_is_the_central_difference(objective: str) -> None:
     """Of the weighted sum of encodings (eqs. 5, 6, 14) and activations; with eq. 15, of activations alone."""
     c = codes(3)
-    problem = smooth(objective=objective, eight_bit=False)
+    problem = smooth(objective=objective)
     evaluation, pull_back = problem.linearise(c)
     de, df = pulls(evaluation)
     gradient = pull_back(de, df)
@@ -115,7 +116,7 @@ def test_the_pulled_back_gradient_is_the_central_difference(objective: str) -> N
 def test_what_the_objective_compares() -> None:
     c = codes()
     images = smooth_generate(c)
-    compared = {o: smooth(objective=o, eight_bit=False).evaluate(c).encodings for o in OBJECTIVES}
+    compared = {o: smooth(objective=o).evaluate(c).encodings for o in OBJECTIVES}
     torch.testing.assert_close(compared["encodings"], smooth_read(images)[0])
     torch.testing.assert_close(compared["images"], images.flatten(1))
     torch.testing.assert_close(compared["codes"], c)
@@ -123,41 +124,48 @@ def test_what_the_objective_compares() -> None:
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("batch_size", [1, 3, 6, 7, 8])
-def test_micro_batches_give_what_one_batch_gives(objective: str, batch_size: int) -> None:
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_micro_batches_give_what_one_batch_gives(objective: str, size: int) -> None:
     c = codes(7)
-    problem = smooth(objective=objective, eight_bit=False)
-    whole, whole_back = problem.linearise(c)
-    parts, parts_back = problem.linearise(c, batch_size=batch_size)
+    whole, whole_back = smooth(objective=objective).linearise(c)
+    parts, parts_back = smooth(objective=objective, size=size).linearise(c)
     for ours, expected in zip(parts, whole, strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-13, atol=1e-14)
     pull = pulls(whole)
     torch.testing.assert_close(parts_back(*pull), whole_back(*pull), rtol=1e-12, atol=1e-14)
 
 
-def test_images_that_are_not_wanted_are_not_kept() -> None:
-    evaluation, _ = smooth().linearise(codes(7), batch_size=3, keep_images=False)
+@pytest.mark.parametrize("size", [None, 3])
+def test_images_that_are_not_wanted_are_not_kept(size: int | None) -> None:
+    evaluation, _ = smooth(size=size).linearise(codes(7), keep_images=False)
     assert evaluation.images.shape == (0, 3, 1, 2)
     assert len(evaluation.encodings) == len(evaluation.activations) == 7
 
 
-def test_passes_are_counted_in_codes() -> None:
-    problem = smooth()
+@pytest.mark.parametrize(("size", "forward"), [(None, 7), (3, 14)])
+def test_passes_are_counted_in_codes(size: int | None, forward: int) -> None:
+    """A gradient in micro-batches takes two forward passes."""
+    problem = smooth(size=size)
+    counts = problem.passes.counts
     problem.evaluate(codes(7))
-    assert (problem.forward_passes, problem.backward_passes) == (7, 0)
+    assert (counts.forward, counts.backward) == (7, 0)
     evaluation, pull_back = problem.linearise(codes(7))
-    assert (problem.forward_passes, problem.backward_passes) == (14, 0)
     pull_back(*pulls(evaluation))
-    assert (problem.forward_passes, problem.backward_passes) == (14, 7)
-    evaluation, pull_back = problem.linearise(codes(7), batch_size=3)
-    pull_back(*pulls(evaluation))
-    assert (problem.forward_passes, problem.backward_passes) == (28, 14)
+    assert (counts.forward, counts.backward) == (7 + forward, 7)
 
 
 def test_codes_are_bounded_to_the_nearest_within() -> None:
     c = torch.tensor([[-1.0, 0.5, 31.0]])
     assert smooth(code_bounds=(0.0, 30.0)).bound(c).tolist() == [[0, 0.5, 30]]
     assert torch.equal(smooth().bound(c), c)
+
+
+def test_no_gradient_leads_out_of_the_bounds() -> None:
+    """Downhill is against the gradient: entries at a bound that would go beyond it stay."""
+    c = torch.tensor([[0.0, 0.0, 30.0, 30.0, 5.0]])
+    gradient = torch.tensor([[1.0, -1.0, 1.0, -1.0, 1.0]])
+    assert smooth(code_bounds=(0.0, 30.0)).free(c, gradient).tolist() == [[0, -1, 1, 0, 1]]
+    assert torch.equal(smooth().free(c, gradient), gradient)
 
 
 def test_nothing_of_a_graph_is_left_on_what_is_returned() -> None:
@@ -168,7 +176,7 @@ def test_nothing_of_a_graph_is_left_on_what_is_returned() -> None:
         assert not any(tensor.requires_grad for tensor in (*evaluation, gradient, c))
 
 
-def broken(where: str, chains: tuple[int, ...], value: float) -> Problem:
+def broken(where: str, chains: tuple[int, ...], value: float, size: int | None = None) -> Problem:
     """Chains are told by their codes' first entry, which is their number."""
 
     def spoil(values: Tensor, codes_: Tensor) -> Tensor:
@@ -192,7 +200,7 @@ def broken(where: str, chains: tuple[int, ...], value: float) -> Problem:
             spoil(f, numbers["codes"]) if where == "activations" else f,
         )
 
-    return Problem(generate, read, eight_bit=False)
+    return problem_of(generate, read, size)
 
 
 def numbered(k: int) -> Tensor:
@@ -203,18 +211,19 @@ def numbered(k: int) -> Tensor:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("where", ["activations", "encodings"])
-@pytest.mark.parametrize("batch_size", [None, 2])
-def test_what_is_not_finite_is_caught_where_it_arises(where: str, value: float, batch_size: int | None) -> None:
-    problem = broken(where, (3, 5), value)
-    with pytest.raises(NonFiniteError, match=rf"^the {where} of chain 3{', 5' if batch_size is None else ''} became"):
-        problem.linearise(numbered(7), batch_size=batch_size)
-    problem.linearise(numbered(3), batch_size=batch_size)
+@pytest.mark.parametrize("size", [None, 2])
+def test_what_is_not_finite_is_caught_where_it_arises(where: str, value: float, size: int | None) -> None:
+    problem = broken(where, (3, 5), value, size)
+    with pytest.raises(NonFiniteError, match=rf"^the {where[:-1]} of chain 4, 6 became"):
+        problem.linearise(numbered(7))
+    with pytest.raises(NonFiniteError, match=rf"^the {where[:-1]} of chain 14 became"):
+        problem.evaluate(numbered(7)[3:5], torch.tensor([13, 14]))
+    problem.linearise(numbered(3))
 
 
-@pytest.mark.parametrize("batch_size", [None, 2])
-def test_a_gradient_that_is_not_finite_is_caught(batch_size: int | None) -> None:
-    problem = broken("gradient", (3,), 0.0)
-    evaluation, pull_back = problem.linearise(numbered(7), batch_size=batch_size)
+@pytest.mark.parametrize("size", [None, 2])
+def test_a_gradient_that_is_not_finite_is_caught(size: int | None) -> None:
+    evaluation, pull_back = broken("gradient", (3,), 0.0, size).linearise(numbered(7))
     assert all(tensor.isfinite().all() for tensor in evaluation)
-    with pytest.raises(NonFiniteError, match=r"^the gradient of chain 3 became"):
+    with pytest.raises(NonFiniteError, match=r"^the gradient of chain 4 became"):
         pull_back(torch.ones(7, 3, dtype=torch.float64), torch.ones(7, 1, dtype=torch.float64))

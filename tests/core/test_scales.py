@@ -7,17 +7,17 @@ from invset.core import scales
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.scales import Distances
+from tests.toys import as_images, problem_of
 
 
 def problem() -> Problem:
-    return Problem(lambda c: c[:, :, None, None], lambda x: (3 * x.flatten(1), x.flatten(1)[:, :1]), eight_bit=False)
+    return problem_of(as_images, lambda x: (3 * x.flatten(1), x.flatten(1)[:, :1]))
 
 
 def test_the_median_distance_between_codes_and_between_encodings() -> None:
     """0, 1, 10 on a line: distances 1, 9, 10."""
     codes = torch.tensor([[0.0, 0.0], [1.0, 0.0], [10.0, 0.0]])
     assert scales.measure(problem(), codes) == pytest.approx(Distances(9.0, 27.0))
-    assert scales.measure(problem(), codes, batch_size=2) == pytest.approx(Distances(9.0, 27.0))
 
 
 def test_mostly_equal_codes_have_a_mean_distance_and_equal_ones_that_of_1() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -11,14 +12,38 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from invset.core import lagrangian
-from invset.core.diversity import Moments
+from invset.core.diversity import moments
 from invset.core.lagrangian import Multipliers, Scales
 from invset.core.problem import Problem
 from invset.core.region import Region
+from tests.toys import Toy, as_images, exact, is_sampling, problem_of, walk
+
+INNER = 50  # steps of an outer iteration
 
 
-def exact(region: Region) -> Region:
-    return Region(*(getattr(region, name).double() for name in region.__dataclass_fields__))
+@dataclass
+class Ellipsoid(Toy):
+    """Codes are images and encodings; f(c) = h - c'Qc: the sum over pairs has a maximum on {f >= l}."""
+
+    region: Region
+    q: tuple[float, ...] = (0.5, 2.0, 3.0)
+    h: float = 10.0
+    start: Tensor = field(
+        default_factory=lambda: torch.tensor([[0.3, 0.2, -0.1], [-0.5, 0.1, 0.2]], dtype=torch.float64)
+    )
+    references: Tensor = field(
+        default_factory=lambda: torch.tensor([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]], dtype=torch.float64)
+    )
+
+    def generate(self, codes: Tensor) -> Tensor:
+        return as_images(codes)
+
+    def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        codes = images.flatten(1)
+        return codes, self.h - (codes.square() @ torch.tensor(self.q, dtype=torch.float64))[:, None]
+
+    def draw(self, chain: int, attempt: int) -> Tensor:
+        return self.start[chain]
 
 
 def augmented_lagrangian(
@@ -26,13 +51,13 @@ def augmented_lagrangian(
 ) -> tuple[Tensor, Multipliers]:
     """Sec. 3.4's coordinate descent with the inner problem solved (L-BFGS on L and ∂L/∂C as the core gives them)."""
     shape = codes.shape
-    multipliers = Multipliers(torch.zeros(len(codes), len(region.lower), dtype=torch.float64), 10.0)
+    multipliers = Multipliers(torch.zeros(len(codes), len(region.lower), dtype=torch.float64), torch.tensor([10.0]))
     for _ in range(outer):
 
         def value_and_gradient(flat: np.ndarray, multipliers: Multipliers = multipliers) -> tuple[float, np.ndarray]:
             evaluation, pull_back = problem.linearise(torch.from_numpy(flat.copy()).view(shape))
             e, f = evaluation.encodings, evaluation.activations
-            group = Moments.of(e)
+            group = moments(e)
             value = lagrangian.value(f, group, None, multipliers, region, scales)
             gradient = pull_back(
                 lagrangian.encoding_gradient(e, group, None, scales),
@@ -44,27 +69,24 @@ def augmented_lagrangian(
         found = minimize(value_and_gradient, codes.flatten().numpy(), jac=True, method="L-BFGS-B", options=options)
         codes = torch.from_numpy(found.x).view(shape)
         f = problem.evaluate(codes).activations
-        multipliers = Multipliers(
-            lagrangian.updated(f, multipliers, region, scales), min(2 * multipliers.penalty, 1000.0)
-        )
+        values = lagrangian.updated(f, multipliers, region, scales)
+        multipliers = Multipliers(values, (2 * multipliers.penalty).clamp(max=1000))
     return codes, multipliers
 
 
 @pytest.mark.parametrize("kind", [Region.lower_only, Region.two_sided])
 @pytest.mark.parametrize("unit", ["one", "half width"])
-def test_two_codes_on_an_ellipsoid_in_closed_form(kind: Callable, unit: str, ellipsoid: type) -> None:
+def test_two_codes_on_an_ellipsoid_in_closed_form(kind: Callable, unit: str) -> None:
     """max 2‖c₁ − c₂‖² s.t. h − cᵀQc ≥ l: c₁ = −c₂ on the longest axis, ‖c‖² = (h − l)/q, λ = 4 w r / q.
 
     −w · 8 c₁ (as c₂ = −c₁) is to equal λ/r · ∂f/∂c₁ = −2 q λ/r c₁.
     """
     region = exact(kind([(2.0, 6.0)]))
-    q, h = (0.5, 2.0, 3.0), 10.0
-    start = torch.tensor([[0.3, 0.2, -0.1], [-0.5, 0.1, 0.2]], dtype=torch.float64)
     scales = Scales(0.3, torch.ones(1) if unit == "one" else region.half_width)
-    toy = ellipsoid(q, h, region, start)
-    codes, multipliers = augmented_lagrangian(toy.problem(), region, scales, start)
+    toy = Ellipsoid(region)
+    codes, multipliers = augmented_lagrangian(toy.problem(), region, scales, toy.start)
     low = float(region.aim_lower)
-    expected = torch.tensor([[((h - low) / 0.5) ** 0.5, 0, 0]], dtype=torch.float64)
+    expected = torch.tensor([[((toy.h - low) / 0.5) ** 0.5, 0, 0]], dtype=torch.float64)
     torch.testing.assert_close(codes[:1] * codes[0, 0].sign(), expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(codes[1], -codes[0], atol=1e-5, rtol=0)
     dual = 4 * 0.3 * float(scales.constraint) / 0.5
@@ -82,7 +104,7 @@ def test_three_codes_two_constraints_against_slsqp() -> None:
         c = images.flatten(1)
         return c, torch.stack([10 - c.square() @ q, c @ slope], dim=1)
 
-    problem = Problem(lambda c: c[:, :, None, None], read, eight_bit=False)
+    problem = problem_of(as_images, read)
     start = torch.tensor([[1.0, 0.4, -0.6], [-1.2, 0.5, 0.3], [0.2, -1.1, 0.1]], dtype=torch.float64)
     codes, multipliers = augmented_lagrangian(problem, region, Scales(w, region.half_width), start, outer=20)
 
@@ -124,26 +146,23 @@ def test_three_codes_two_constraints_against_slsqp() -> None:
     assert (multipliers.values.abs() > 1e-3).any(dim=0).all()  # both constraints bind somewhere
 
 
-def test_stop_optimised_takes_the_methods_own_steps_to_the_maximum(ellipsoid: type, walk: Callable) -> None:
+def test_stop_optimised_takes_the_methods_own_steps_to_the_maximum() -> None:
     """Sec. 4.3: seeds optimised all the way spread nearly as far as any in the range, seeds that are just feasible not.
 
     Inside the ranges f >= z1, so Σ_ij ‖c_i − c_j‖² is at most that of ±sqrt((h − z1)/q) on the longest axis.
     """
-    z1, h, q = 2.0, 10.0, (0.5, 2.0, 3.0)
-    region = exact(Region.lower_only([(z1, 6.0)]))
-    start = torch.tensor([[0.3, 0.2, -0.1], [-0.5, 0.1, 0.2]], dtype=torch.float64)
-    most = 2 * 4 * (h - z1) / q[0]
-    aimed = 2 * 4 * (h - float(region.aim_lower)) / q[0]
+    z1 = 2.0
+    toy = Ellipsoid(exact(Region.lower_only([(z1, 6.0)])))
+    most = 2 * 4 * (toy.h - z1) / toy.q[0]
+    aimed = 2 * 4 * (toy.h - float(toy.region.aim_lower)) / toy.q[0]
 
     def spread(stop: str) -> float:
-        paper = ellipsoid(q, h, region, start, 2.0).paper(chains=2, stop=stop)
-        _, infos = walk(paper, 2000)
-        seeds = next(info for info in infos if info.phase == "sampling")
+        _, taken = walk(toy.paper(chains=2, stop=stop, inner_steps=INNER), 2000, until=is_sampling)
+        seeds = taken[-1]
         if stop == "optimised":  # judged where an outer iteration ends
-            assert seeds.outer > 0
-            assert seeds.step % 100 == 0
-        return float(Moments.of(seeds.codes).pairwise())
+            assert int(seeds.outer[0]) > 0
+            assert seeds.number % INNER == 0
+        return float(moments(seeds.codes).pairwise())
 
     assert spread("feasible") < 0.1 * most
-    optimised = spread("optimised")
-    assert 0.9 * aimed < optimised <= most
+    assert 0.9 * aimed < spread("optimised") <= most

@@ -1,4 +1,4 @@
-"""Passes made quicker give what they gave before; where that fails, one is told, and they are as before."""
+"""Passes made quicker give what they gave before; where that fails, it is said, and they are as before."""
 
 from __future__ import annotations
 
@@ -10,31 +10,45 @@ import pytest
 import torch
 from torch import Tensor
 
-from invset.core import fused
-from invset.core.fused import Fused
-from invset.core.problem import Problem
+from invset.core.problem import Pipeline
+from invset.passes import fused
+from invset.passes.fused import Fused
+from invset.passes.micro_batches import MicroBatches
+from invset.passes.plain import Plain
 
 MIX = torch.linspace(-1, 1, 30, dtype=torch.float64).reshape(5, 6)
 
 
-def problem(how: str | None = None, rows: int = 7) -> Problem:
-    def read(images: Tensor) -> tuple[Tensor, Tensor]:
-        x = images.flatten(1)
-        return torch.tanh(3 * x[:, :4] - x[:, 2:]), x.prod(dim=1, keepdim=True)
+def read(images: Tensor) -> tuple[Tensor, Tensor]:
+    x = images.flatten(1)
+    return torch.tanh(3 * x[:, :4] - x[:, 2:]), x.prod(dim=1, keepdim=True)
 
-    made = Problem(lambda codes: torch.sigmoid(codes @ MIX).view(-1, 3, 1, 2), read)
-    if how is not None:
-        made.networks = Fused(made.networks, how, rows)  # type: ignore[arg-type]
-    return made
+
+PIPELINE = Pipeline(lambda codes: torch.sigmoid(codes @ MIX).view(-1, 3, 1, 2), read)
+
+
+class Quick:
+    """Passes made quicker, and what was said of failures."""
+
+    def __init__(self, how: fused.How, rows: int = 7) -> None:
+        networks = Fused(PIPELINE, how, rows)
+        self.passes = MicroBatches(Plain(PIPELINE, networks))
+        self.failures: list[str] = []
+        networks.on_failure = self.failures.append
 
 
 def codes(k: int, seed: int = 0) -> Tensor:
     return torch.randn(k, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def pulled(problem: Problem, c: Tensor) -> tuple[Tensor, ...]:
-    evaluation, pull_back = problem.linearise(c)
+def pulled(passes: MicroBatches, c: Tensor) -> tuple[Tensor, ...]:
+    evaluation, pull_back = passes.linearise(c)
     return (*evaluation, pull_back(torch.ones_like(evaluation.encodings), torch.ones_like(evaluation.activations)))
+
+
+def assert_as_plain(found: tuple[Tensor, ...], c: Tensor) -> None:
+    for ours, theirs in zip(found, pulled(MicroBatches(Plain(PIPELINE)), c), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 class OnePlace(torch.autograd.Function):
@@ -74,42 +88,35 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_replay_gives_the_same_and_leaves_earlier_outputs_alone(graphs: list[int]) -> None:
-    plain, quick = problem(), problem("graphs")
-    first, others = pulled(quick, codes(7)), pulled(quick, codes(7, seed=1))
-    for found, c in ((first, codes(7)), (others, codes(7, seed=1))):
-        for ours, theirs in zip(found, pulled(plain, c), strict=True):
-            assert torch.equal(ours, theirs)
+    quick = Quick("graphs")
+    first, others = pulled(quick.passes, codes(7)), pulled(quick.passes, codes(7, seed=1))
+    assert_as_plain(first, codes(7))
+    assert_as_plain(others, codes(7, seed=1))
     assert graphs == [7]
 
 
 def test_other_numbers_of_codes_go_through_as_before(graphs: list[int]) -> None:
-    quick = problem("graphs")
+    quick = Quick("graphs")
     for k in (3, 7, 3, 7, 11):
-        for ours, theirs in zip(pulled(quick, codes(k)), pulled(problem(), codes(k)), strict=True):
-            assert torch.equal(ours, theirs)
+        assert_as_plain(pulled(quick.passes, codes(k)), codes(k))
     assert graphs == [7]
 
 
-def test_without_cuda_one_is_told_once_and_results_are_the_same() -> None:
-    quick, told = problem("graphs"), []
-    assert isinstance(quick.networks, Fused)
-    quick.networks.on_failure = told.append
+def test_without_cuda_it_is_said_once_and_results_are_the_same() -> None:
+    quick = Quick("graphs")
     for seed in range(3):
-        for ours, theirs in zip(pulled(quick, codes(7, seed)), pulled(problem(), codes(7, seed)), strict=True):
-            assert torch.equal(ours, theirs)
-    assert told == ["a CUDA graph needs a CUDA device, and this is cpu"]
+        assert_as_plain(pulled(quick.passes, codes(7, seed)), codes(7, seed))
+    assert quick.failures == ["a CUDA graph needs a CUDA device, and this is cpu"]
 
 
-def test_what_the_compiler_says_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_compiler_says_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*given: object, **options: object) -> None:
         raise ValueError("no such kernel\nand a long story")
 
     monkeypatch.setattr(torch, "compile", failing)
-    quick, told = problem("inductor", 4), []
-    assert isinstance(quick.networks, Fused)
-    quick.networks.on_failure = told.append
-    assert torch.equal(pulled(quick, codes(4))[3], pulled(problem(), codes(4))[3])
-    assert told == ["no such kernel"]
+    quick = Quick("inductor", 4)
+    assert_as_plain(pulled(quick.passes, codes(4)), codes(4))
+    assert quick.failures == ["no such kernel"]
 
 
 def test_without_memory_for_a_graph_codes_go_through_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,20 +125,16 @@ def test_without_memory_for_a_graph_codes_go_through_in_halves(monkeypatch: pyte
 
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", cramped)
     monkeypatch.setattr(fused, "_on_cuda", lambda codes: True)
-    quick, told = problem("graphs", 8), []
-    assert isinstance(quick.networks, Fused)
-    quick.networks.on_failure = told.append
-    for ours, theirs in zip(pulled(quick, codes(8)), pulled(problem(), codes(8)), strict=True):
-        torch.testing.assert_close(ours, theirs)
-    assert (told, quick.batches.largest) == ([], 4)
+    quick = Quick("graphs", 8)
+    plain = MicroBatches(Plain(PIPELINE))
+    torch.testing.assert_close(pulled(quick.passes, codes(8)), pulled(plain, codes(8)))
+    assert (quick.failures, quick.passes.batches.largest) == ([], 4)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what the compiler itself uses
 @pytest.mark.skipif("INVSET_SLOW" not in os.environ, reason="takes the compiler's time")
 def test_compiled_gives_the_same_to_rounding() -> None:
-    quick, told = problem("inductor"), []
-    assert isinstance(quick.networks, Fused)
-    quick.networks.on_failure = told.append
-    for ours, theirs in zip(pulled(quick, codes(7)), pulled(problem(), codes(7)), strict=True):
-        torch.testing.assert_close(ours, theirs)
-    assert told == []
+    quick = Quick("inductor")
+    plain = MicroBatches(Plain(PIPELINE))
+    torch.testing.assert_close(pulled(quick.passes, codes(7)), pulled(plain, codes(7)))
+    assert quick.failures == []
