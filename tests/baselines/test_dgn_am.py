@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 
-from invset.baselines.dgn_am import DgnAmSettings
-from invset.errors import ConfigError
+from invset.baselines.dgn_am import DgnAm, DgnAmSettings
+from tests.makers import dgn_am
+from tests.toys import Tiny, walk
 
 
 def numpy_dgn_am(
-    toy: Any, settings: DgnAmSettings, c: np.ndarray, upper: np.ndarray | None, lower: float, steps: int
+    toy: Tiny, settings: DgnAmSettings, c: np.ndarray, upper: np.ndarray | None, lower: float, steps: int
 ) -> list:
     """One chain by the book: a normalised step at the image, what it changed pulled back, a normalised step."""
     codes = []
@@ -36,56 +34,33 @@ def numpy_dgn_am(
 
 @pytest.mark.parametrize("units", [(2,), (2, 0)], ids=["p=1", "p=2"])
 @pytest.mark.parametrize("bounded", [True, False])
-def test_twenty_steps_are_those_of_the_transcription(
-    bounded: bool, units: tuple, tiny: type, dgn_am: Callable, walk: Callable
-) -> None:
-    toy = tiny(units=units, ranges=((-0.3, 0.3),) * len(units))
+def test_twenty_steps_are_those_of_the_transcription(bounded: bool, units: tuple) -> None:
+    toy = Tiny(units=units, ranges=((-0.3, 0.3),) * len(units))
     method = dgn_am(toy, steps=20, step=0.8, decay=0.95, deviations=3.0 if bounded else None)
-    _, infos = walk(method, 20)
+    _, taken = walk(method, 20)
     references = toy.references.numpy()
     upper = references.mean(axis=0) + 3 * references.std(axis=0, ddof=1) if bounded else None
     for chain in range(3):
-        expected = numpy_dgn_am(toy, method.settings, infos[0].codes[chain].numpy(), upper, 0.0, 20)
-        np.testing.assert_allclose([info.codes[chain].numpy() for info in infos], expected, rtol=1e-9, atol=1e-11)
-    assert float(infos[-1].evaluation.activations.sum()) > float(infos[1].evaluation.activations.sum())
+        expected = numpy_dgn_am(toy, method.settings, taken[0].codes[chain].numpy(), upper, 0.0, 20)
+        np.testing.assert_allclose([step.codes[chain].numpy() for step in taken], expected, rtol=1e-9, atol=1e-11)
+    assert float(taken[-1].evaluation.activations.sum()) > float(taken[1].evaluation.activations.sum())
 
 
-def test_shipped_settings() -> None:
-    """1_activate_output.sh: 200 steps from 8 down to nothing, decay 0.99, bounds from 3x, which is from 0 up."""
-    s = DgnAmSettings()
-    assert (s.steps, s.step, s.end_step, s.decay, s.deviations, s.lowest) == (200, 8.0, 1e-10, 0.99, 3.0, 0.0)
-
-
-def test_bounds_are_those_of_the_statistics_given(tiny: type, walk: Callable) -> None:
-    from invset.baselines.dgn_am import DgnAm
-
-    toy = tiny()
+def test_bounds_are_those_of_the_statistics_given() -> None:
+    toy = Tiny()
     mean, deviation = torch.linspace(0, 1, 7).double(), torch.linspace(1, 2, 7).double()
-    arguments = (toy.problem(), toy.region, toy.draw, toy.references, DgnAmSettings(lowest=None, decay=1.0))
-    _, infos = walk(DgnAm(*arguments, (mean, deviation), chains=5), 6)
-    for info in infos[1:]:
-        assert (info.codes <= mean + 3 * deviation + 1e-12).all()
-        assert (info.codes >= mean - 3 * deviation - 1e-12).all()
-    assert torch.isclose(infos[1].codes, mean + 3 * deviation).any()
-    assert torch.isclose(infos[1].codes, mean - 3 * deviation).any()
+    parts = (toy.problem(), toy.region, toy.draw, toy.references, DgnAmSettings(lowest=None, decay=1.0))
+    _, taken = walk(DgnAm(*parts, (mean, deviation), chains=5), 6)
+    for step in taken[1:]:
+        assert (step.codes <= mean + 3 * deviation + 1e-12).all()
+        assert (step.codes >= mean - 3 * deviation - 1e-12).all()
+    assert torch.isclose(taken[1].codes, mean + 3 * deviation).any()
+    assert torch.isclose(taken[1].codes, mean - 3 * deviation).any()
 
 
-def test_a_chain_without_a_gradient_waits(tiny: type, dgn_am: Callable, walk: Callable) -> None:
-    toy = tiny()
-    problem = toy.problem()
-    read = problem.read
-    problem.read = lambda images: (read(images)[0], 0 * read(images)[1])
-    _, infos = walk(dgn_am(toy, problem), 3)
-    assert torch.equal(infos[2].codes, infos[0].codes)
-
-
-def test_codes_in_other_units_take_the_same_steps(tiny: type, dgn_am: Callable, walk: Callable) -> None:
-    plain = walk(dgn_am(tiny(), steps=10), 10)[1]
-    scaled = walk(dgn_am(tiny(code_scale=0.25), steps=10, scale=0.25), 10)[1]
-    for ours, theirs in zip(scaled, plain, strict=True):
-        torch.testing.assert_close(4 * ours.codes, theirs.codes, rtol=1e-9, atol=1e-11)
-
-
-def test_a_decay_that_is_none_is_refused(tiny: type, dgn_am: Callable) -> None:
-    with pytest.raises(ConfigError, match=r"decay=1\.5"):
-        dgn_am(tiny(), decay=1.5)
+def test_a_chain_without_a_gradient_waits() -> None:
+    toy = Tiny()
+    read = toy.read
+    toy.read = lambda images: (read(images)[0], 0 * read(images)[1])  # type: ignore[method-assign]
+    _, taken = walk(dgn_am(toy), 3)
+    assert torch.equal(taken[2].codes, taken[0].codes)

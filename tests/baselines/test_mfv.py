@@ -14,6 +14,7 @@ from invset.baselines.mfv import Mfv, MfvSettings, clustered
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.errors import ConfigError
+from tests.toys import as_images, problem_of
 
 REGION = Region.two_sided([(0.0, 2.0)])
 CENTRES = torch.tensor([[10.0, 0.0, 0.0], [0.0, 20.0, 0.0], [0.0, 0.0, 30.0]])
@@ -32,7 +33,7 @@ def problem() -> Problem:
     def read(images: Tensor) -> tuple[Tensor, Tensor]:
         return -images.flatten(1), images.flatten(1).sum(dim=1, keepdim=True)
 
-    return Problem(lambda codes: codes[:, :, None, None], read, eight_bit=False)
+    return problem_of(as_images, read)
 
 
 def mfv(real: Tensor, chains: int = 3, **settings: int) -> Mfv:
@@ -49,7 +50,9 @@ def test_facets_start_at_the_means_of_the_images_nearest_to_their_centres() -> N
     real, labels = blobs()
     method = mfv(real, clusters=3, nearest=5)
     starts = method.begin().codes
-    assert method.problem.forward_passes == 30 + 30, "the real codes, and the references, which are the same here"
+    assert method.problem.passes.counts.forward == 30 + 30, (
+        "the real codes, and the references, which are the same here"
+    )
     expected = []
     for blob in range(3):
         members = real[labels == blob]
