@@ -59,3 +59,8 @@ def data(path: Path) -> dict[str, bytes]:
     """What a run has written of its samples and steps."""
     files = [path / name for name in ("activations.csv", "trace.csv", "codes.bin")]
     return {file.name: file.read_bytes() for file in [*files, *sorted((path / "images").iterdir())]}
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from invset.core.state import State, StepInfo
 
 from invset.core.paper import Paper
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
-from invset.core.state import State, StepInfo
 from invset.metrics.saturation import ALIKE, LEAST, WINDOW, coverage
 from invset.models.linear import linear_network
 from invset.models.pixels import pixel_generator

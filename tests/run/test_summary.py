@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from invset.run.codes import CodeJournal
+from invset.run.journal import Journal
 from PIL import Image
 from safetensors.torch import load_file
 
 from invset.run import summary
-from invset.run.codes import CodeJournal
 from invset.run.folder import RunFolder
 from invset.run.images import save_png
-from invset.run.journal import Journal
 from invset.run.layout import Layout
 from invset.run.recorder import Tally, activation_header
 

@@ -1,0 +1,176 @@
+"""A run's folder: one run, one writer, and the way back to a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invset.errors import RunFolderError
+from invset.run.files import write_json
+from invset.run.folder import RunFolder, extent, is_locked
+from invset.run.journals import Journal
+from tests.run.runs import contents
+
+
+def create(path: Path) -> RunFolder:
+    return RunFolder.create(path, "unit: fc8:volcano\n", {"device": "cpu", "limit": math.inf})
+
+
+def test_create_and_reopen(tmp_path: Path) -> None:
+    with create(tmp_path / "a" / "run") as folder:
+        assert folder.paths.config.read_text() == "unit: fc8:volcano\n"
+        folder.update_manifest(seconds=2.5, device="cuda")
+    with RunFolder.reopen(tmp_path / "a" / "run") as folder:
+        assert folder.manifest == {"device": "cuda", "limit": "inf", "seconds": 2.5}
+        write_json(folder.paths.summary, {"samples": 3, "mean": math.nan, "ranges": [(0.5, -math.inf)]})
+        summary = json.loads(folder.paths.summary.read_text(), parse_constant=pytest.fail)
+    assert summary == {"samples": 3, "mean": None, "ranges": [[0.5, "-inf"]]}
+    assert [folder.paths.image(number).name for number in (7, 12345)] == ["0007.png", "12345.png"]
+
+
+def test_a_second_run_is_refused(tmp_path: Path) -> None:
+    create(tmp_path).close()
+    before = contents(tmp_path)
+    with pytest.raises(RunFolderError, match=f"holds a run already.*resume={tmp_path}"):
+        RunFolder.create(tmp_path, "other", {})
+    assert contents(tmp_path) == before
+
+
+def test_someone_elses_images_are_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "0001.png").write_bytes(b"mine")
+    with pytest.raises(RunFolderError, match="holds files, but of no run"):
+        create(tmp_path)
+    assert (tmp_path / "images" / "0001.png").read_bytes() == b"mine"
+
+
+def test_a_folder_made_by_a_kill_before_the_config_can_be_begun_anew(tmp_path: Path) -> None:
+    create(tmp_path).close()
+    (tmp_path / "config.yaml").unlink()
+    create(tmp_path).close()
+
+
+def test_reopen_needs_a_run(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "gone"):
+        with pytest.raises(RunFolderError, match=r"there is no run here to continue"):
+            RunFolder.reopen(path)
+    assert not list(tmp_path.iterdir())
+    create(tmp_path).close()
+    manifest = tmp_path / "manifest.json"
+    for text, words in ((b"{", "not JSON"), (b"[1]", "no JSON object"), (b"\xff", "not JSON")):
+        manifest.write_bytes(text)
+        with pytest.raises(RunFolderError, match=rf"manifest\.json: .*{words}"):
+            RunFolder.reopen(tmp_path)
+    manifest.unlink()
+    with pytest.raises(RunFolderError, match=r"manifest\.json: cannot be read"):
+        RunFolder.reopen(tmp_path)
+    manifest.write_text("{}")
+    RunFolder.reopen(tmp_path).close()  # none of the failures kept the lock
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(RunFolderError, match=r"run: cannot be made a run folder"):
+        create(tmp_path / "run")
+
+
+def test_one_writer_in_this_process(tmp_path: Path) -> None:
+    with create(tmp_path) as folder:
+        with pytest.raises(RunFolderError, match="another process is writing this run"):
+            RunFolder.reopen(tmp_path)
+        assert is_locked(folder.paths.lock)
+    RunFolder.reopen(tmp_path).close()
+    assert not is_locked(folder.paths.lock)
+
+
+# Python 3.12 and later say so of any process with threads, as torch's and pytest-xdist's are.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_the_lock_of_a_killed_process_is_gone(tmp_path: Path) -> None:
+    ready, held = os.pipe()
+    child = os.fork()
+    if child == 0:
+        folder = create(tmp_path)
+        os.write(held, b"held")
+        signal.pause()
+        folder.close()
+    assert os.read(ready, 4) == b"held"
+    with pytest.raises(RunFolderError, match="another process is writing this run"):
+        RunFolder.reopen(tmp_path)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    RunFolder.reopen(tmp_path).close()
+    for end in (ready, held):
+        os.close(end)
+
+
+Written = tuple[RunFolder, dict[str, Any]]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Iterator[Written]:
+    """Three images, of which the checkpoint knows two, and litter."""
+    with create(tmp_path) as folder, closing(Journal(folder.paths.activations, ["x"])) as journal:
+        journal.append([(1,), (2,)])
+        meta = json.loads(json.dumps({"step": 4, **extent(2, journal)}))
+        journal.append([(3,)])
+        for number in (1, 2, 3):
+            folder.paths.image(number).write_bytes(b"image")
+        for name in ("images/.0004.png.tmp", ".checkpoint.safetensors.tmp", "trace.csv", "summary.json"):
+            (tmp_path / name).write_bytes(b"x")
+        (tmp_path / "images" / "notes.txt").write_text("the user's")
+        yield folder, meta
+
+
+def test_rollback_to_a_checkpoint(written: Written, tmp_path: Path) -> None:
+    folder, meta = written
+    assert meta == {"step": 4, "images": 2, "journals": {"activations.csv": 6}}
+    own = {".lock", "config.yaml", "manifest.json", "summary.json"}
+    for _ in range(2):
+        folder.rollback(meta)
+        files = contents(tmp_path)
+        assert files.pop("activations.csv") == b"x\n1\n2\n"
+        assert set(files) == own | {"images/0001.png", "images/0002.png", "images/notes.txt"}
+
+
+def test_rollback_without_a_checkpoint(written: Written, tmp_path: Path) -> None:
+    written[0].rollback(None)
+    assert not {"activations.csv", "images/0001.png", "trace.csv"} & set(contents(tmp_path))
+    assert "images/notes.txt" in contents(tmp_path)
+
+
+def test_rollback_of_what_was_lost_changes_nothing(written: Written, tmp_path: Path) -> None:
+    folder, meta = written
+    before = contents(tmp_path)
+    for lost, words in (
+        ({"journals": {"activations.csv": 99}}, r"activations\.csv: has 8 bytes where the checkpoint counts 99"),
+        ({"journals": {"codes.bin": 4}}, r"codes\.bin: has 0 bytes where the checkpoint counts 4"),
+        ({"images": 5}, r"0004\.png: missing, but the checkpoint counts 5"),
+        ({"images": "many"}, r"checkpoint\.safetensors: no checkpoint of this version"),
+        ({"journals": 3}, r"checkpoint\.safetensors: no checkpoint of this version"),
+    ):
+        with pytest.raises(RunFolderError, match=words):
+            folder.rollback({**meta, **lost})
+    assert contents(tmp_path) == before
+
+
+def test_a_full_disk_leaves_what_was_written(tmp_path: Path, full_disk) -> None:
+    with create(tmp_path) as folder:
+        write_json(folder.paths.summary, {"samples": 1})
+        before = contents(tmp_path)
+        with full_disk(100):
+            for write in (
+                lambda: write_json(folder.paths.summary, {"x": "y" * 200}),
+                lambda: folder.update_manifest(x="y" * 200),
+            ):
+                with pytest.raises(RunFolderError, match=r"\.json: cannot be written \(File too large.*resume=FOLDER"):
+                    write()
+        assert contents(tmp_path) == before
+        assert "x" not in folder.manifest
