@@ -5,53 +5,47 @@ from __future__ import annotations
 import csv
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 import torch
-from invset.core.state import State, StepInfo
 
-from invset.core.paper import Paper
+from invset.baselines.rounds import describe_step
+from invset.core.method import Phase, Step
 from invset.core.problem import Problem
 from invset.core.region import Region
-from invset.core.seeding import Schedule
 from invset.metrics.saturation import ALIKE, LEAST, WINDOW, coverage
-from invset.models.linear import linear_network
-from invset.models.pixels import pixel_generator
-from invset.models.reader import Reader
-from invset.models.starts import Starts
-from invset.models.unit import parse_unit
-from invset.run.folder import RunFolder
 from invset.run.growth import Growth
-from invset.run.recorder import Recorder
-from invset.run.runner import Runner
+from tests.run.runs import SIZE, Run, data
 
-CPU = torch.device("cpu")
-CHAINS, SIZE = 7, 192
+CHAINS = 7
 UNRELATED = (SIZE / 2) ** 0.5  # of images of random black and white
+
+
+class Drawn(NamedTuple):
+    phase: Phase
+    step: int
 
 
 class Toy:
     """Each step gives images of a set of `kinds` of them, at random; None: images that never come again."""
 
-    def __init__(self, paper: Paper, kinds: int | None) -> None:
-        self.paper, self.kinds = paper, kinds
+    State: ClassVar[type] = Drawn
 
-    def begin(self) -> State:
-        return self.paper.begin()._replace(phase="sampling")
+    def __init__(self, problem: Problem, region: Region, kinds: int | None) -> None:
+        self.problem, self.region, self.kinds = problem, region, kinds
 
-    def step(self, state: State) -> tuple[State, StepInfo]:
+    def begin(self) -> Drawn:
+        return Drawn("sampling", 0)
+
+    def step(self, state: Drawn) -> tuple[Drawn, Step]:
         dice = torch.Generator().manual_seed(1000 + state.step)
         chosen = range(state.step * CHAINS, (state.step + 1) * CHAINS)
         if self.kinds is not None:
             chosen = torch.randint(self.kinds, (CHAINS,), generator=dice).tolist()
         codes = torch.stack([image(number) for number in chosen])
-        evaluation = self.paper.problem.evaluate(codes)
-        info = StepInfo(
-            "sampling", 0, state.step, torch.arange(CHAINS), codes, evaluation, torch.zeros(CHAINS, 1),
-            torch.ones(CHAINS, dtype=torch.bool), torch.arange(CHAINS), state.multipliers, torch.zeros(CHAINS),
-        )  # fmt: skip
-        return state._replace(step=state.step + 1, codes=codes), info
+        step = describe_step(self.region, state.step, codes, self.problem.evaluate(codes))
+        return state._replace(step=state.step + 1), step
 
 
 def image(number: int) -> torch.Tensor:
@@ -62,31 +56,16 @@ def run(
     path: Path, wanted: int = 600, kinds: int | None = 20, gain: float | None = 0.05, steps: int | None = None
 ) -> tuple[str, int, Growth | None]:
     """The run's status, its samples and their growth; made afresh for every process there might have been."""
-    network, generator = linear_network(), pixel_generator((3, 8, 8))
-    reader = Reader(network, [parse_unit("output:1", network)])
-    region = Region.two_sided([(-1, 2)])
-    problem = Problem(generator.module, reader, code_bounds=(0, 1))
-    starts = Starts("normal", 0, CHAINS, generator)
-    paper = Paper(problem, region, Schedule(chains=CHAINS), starts.draw, starts.reference_codes(8))
     growth = None if gain is None else Growth(lambda state: UNRELATED, gain)
-    new = not (path / "config.yaml").exists()
-    with (
-        RunFolder.create(path, "n: 1\n", {}) if new else RunFolder.reopen(path) as folder,
-        closing(Recorder(folder, ["output:1"], generator.code_size, reader, region, CPU)) as recorder,
-    ):
-        runner = Runner(Toy(paper, kinds), problem, recorder, wanted, growth=growth)
-        for taken, progress in enumerate(runner.steps(), 1):
+    begun = Run(path, wanted, lambda p, r, s: Toy(p, r, kinds), CHAINS, (-1.0, 2.0), growth=growth)
+    with closing(begun):
+        for taken, progress in enumerate(begun.runner.steps(), 1):
             assert (progress.new is None) == (growth is None)
             if taken == steps:
                 break
         if growth is not None:
-            growth.follow(recorder, runner.state)  # of a step that was cut short, too
-        return runner.status, recorder.count, growth
-
-
-def data(path: Path) -> dict[str, bytes]:
-    files = [path / name for name in ("activations.csv", "trace.csv", "codes.bin")]
-    return {file.name: file.read_bytes() for file in [*files, *sorted((path / "images").iterdir())]}
+            growth.follow(begun.recorder, begun.runner.state)  # of a step that was cut short, too
+        return begun.runner.status, begun.recorder.count, growth
 
 
 def first_of_kind(kinds: int | None, steps: int) -> list[bool]:
@@ -158,8 +137,8 @@ def test_the_file_against_brute_force(tmp_path):
     assert [int(row["new_so_far"]) for row in rows] == [sum(new[:count]) for count in range(1, samples + 1)]
     assert rows[0]["distance"] == ""
     for count, row in enumerate(rows, 1):
-        told: Any = [float(row[name]) for name in ("coverage", "low", "high")]
-        assert told == pytest.approx(coverage(new[:count]), rel=1e-4, abs=1e-9)
+        found: Any = [float(row[name]) for name in ("coverage", "low", "high")]
+        assert found == pytest.approx(coverage(new[:count]), rel=1e-4, abs=1e-9)
         if count > 1:
             assert (float(row["distance"]) > ALIKE) == (row["new"] == "1")
     figures = growth.figures()["coverage"]
@@ -174,4 +153,4 @@ def test_of_few_samples_and_of_none(tmp_path):
     assert none.new == ()
     assert none.figures()["coverage"]["last"] == 0
     none.write(tmp_path / "coverage.csv")
-    assert (tmp_path / "coverage.csv").read_text().count("\n") == 1
+    assert not (tmp_path / "coverage.csv").exists()

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from invset.run.codes import CodeJournal
-from invset.run.journal import Journal
 from PIL import Image
 from safetensors.torch import load_file
 
 from invset.run import summary
+from invset.run.files import write_json
 from invset.run.folder import RunFolder
 from invset.run.images import save_png
-from invset.run.layout import Layout
+from invset.run.journals import CodeJournal, Journal
 from invset.run.recorder import Tally, activation_header
 
 
 class Recorded:
     """What a summary needs of a Recorder: a folder with n samples."""
 
-    def __init__(self, path: Path, encodings: torch.Tensor, codes: torch.Tensor, more: int = 0) -> None:
+    def __init__(self, path: Path, encodings: torch.Tensor, codes: torch.Tensor) -> None:
         self.folder = RunFolder.create(path, "n: 1\n", {})
-        paths: Layout = self.folder.paths
+        paths = self.folder.paths
         self.encodings = encodings
         self.count = len(encodings)
-        self.codes = CodeJournal.open(paths.code_journal, codes.shape[1])
+        self.codes = CodeJournal(paths.code_journal, codes.shape[1])
         self.codes.append(codes)
-        with Journal.open(paths.activations, activation_header(["a"])) as journal:
+        with closing(Journal(paths.activations, activation_header(["a"]))) as journal:
             for number in range(1, self.count + 1):
                 save_png(paths.image(number), torch.full((3, 8, 8), number / 255))
                 journal.append([[number, 1, 0, float(number), number + 0.5, True]])
@@ -54,37 +54,39 @@ def recorded(tmp_path):
 
 
 def test_figures(recorded):
-    tally = Tally(samples=4, candidates=5, seed_steps=7, sampling_steps=3, tried=8, accepted=6, forward=1, backward=2,
-                  checked=5, seconds=1.5)  # fmt: skip
-    made = summary.summarise(recorded, None, tally, 6, "incomplete", 10.0)
+    tally = Tally(
+        samples=4, candidates=5, steps=11, seed_steps=7, sampling_steps=3, tried=8, accepted=6, forward=1, backward=2,
+        checked=5, closest=(1.5,), violation=0.0, seconds=1.5,
+    )  # fmt: skip
+    made = summary.summarise(recorded, 2, tally, 6, "incomplete", 10.0)
     points = ENCODINGS.numpy()
     pairs = [np.linalg.norm(points[i] - points[j]) for i in range(4) for j in range(i)]
     assert made["mean_pairwise_distance"] == pytest.approx(np.mean(pairs))
     # Nearer than 10 / 10 to an earlier one: the third to the second, the fourth to the first.
-    assert made["near_duplicates"] == 2
-    assert made["near_duplicate_share"] == 0.5
-    assert made["in_range_as_saved"] == 0.8
+    assert (made["near_duplicates"], made["near_duplicate_share"]) == (2, 0.5)
+    assert (made["in_range_as_saved"], made["acceptance"]) == (0.8, 0.75)
     assert (made["samples"], made["wanted"], made["candidates"]) == (4, 6, 5)
+    assert (made["seed_steps"], made["sampling_steps"], made["minimum_sampling_steps"]) == (7, 3, 2)
     assert made["passes"] == {"forward": 1, "backward": 2, "forward_of_saved_images": 5}
-    assert made["seconds"] == 1.5
+    assert made["closest"] == {"activations": [1.5], "violation": 0.0}
+    expected = {"lowest": -3, "highest": 4, "mean_norm_of_first_tenth": 1, "mean_norm_of_last_tenth": 4}
+    assert made["codes"] == expected
+    assert (made["gradient_steps"], made["seconds"]) == (11, 1.5)
     assert made["peak_memory_bytes"] > 1 << 20
-
-
-def test_a_method_without_seeds_is_told_no_steps_of_theirs(recorded):
-    told = [summary.summarise(recorded, None, Tally(), 6, "incomplete", 10.0, has_seeds=has) for has in (True, False)]
-    assert told[0].keys() - told[1].keys() == {"seed_steps", "sampling_steps"}
+    without = summary.summarise(recorded, 2, tally, 6, "incomplete", 10.0, has_seeds=False)
+    assert {"seed_steps", "minimum_sampling_steps"} <= made.keys() - without.keys()
 
 
 def test_a_distance_of_exactly_a_tenth_is_no_near_duplicate(recorded):
-    assert summary.summarise(recorded, None, Tally(), 4, "complete", 5.0)["near_duplicates"] == 1
+    assert summary.summarise(recorded, 2, Tally(), 4, "complete", 5.0)["near_duplicates"] == 1
 
 
 def test_nothing_recorded(tmp_path):
     empty = Recorded(tmp_path / "run", torch.empty(0, 0), torch.empty(0, 2))
-    made = summary.summarise(empty, None, Tally(), 6, "failed", math.nan)
+    made = summary.summarise(empty, 2, Tally(), 6, "failed", math.nan)
     assert (made["samples"], made["near_duplicates"]) == (0, 0)
     assert made["seed_steps"] is None
-    empty.folder.write_summary(made)
+    write_json(empty.folder.paths.summary, made)
     text = empty.folder.paths.summary.read_text()
     assert json.loads(text)["mean_pairwise_distance"] is None
     summary.write_codes(empty, 2)
@@ -100,15 +102,13 @@ def test_codes_of_samples_that_count_and_no_more(recorded):
     assert torch.equal(load_file(recorded.folder.paths.codes)["codes"], CODES)
 
 
-def test_the_grid_of_samples(recorded):
-    summary.write_samples(recorded, ["a"], "title")
-    with Image.open(recorded.folder.paths.samples) as picture:
+def test_the_grid_of_samples_is_the_same_each_time_and_each_is_in_it(recorded):
+    grid = recorded.folder.paths.samples
+    written = []
+    for _ in range(2):
+        summary.write_samples(recorded, ["a"], "title")
+        written.append(grid.read_bytes())
+    assert written[0] == written[1]
+    with Image.open(grid) as picture:
         levels = {tuple(pixel) for pixel in np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()}
-    assert {(number,) * 3 for number in range(1, 5)} <= levels, "each image is in it"
-
-
-def test_the_grid_is_the_same_each_time(recorded):
-    summary.write_samples(recorded, ["a"], "title")
-    first = recorded.folder.paths.samples.read_bytes()
-    summary.write_samples(recorded, ["a"], "title")
-    assert recorded.folder.paths.samples.read_bytes() == first
+    assert {(number,) * 3 for number in range(1, 5)} <= levels
