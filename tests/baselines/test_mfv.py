@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from itertools import product
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from invset.baselines.dgn_am import DgnAm, DgnAmSettings
-from invset.baselines.mfv import Mfv, MfvSettings, clustered
+from invset.baselines.mfv import Mfv, MfvSettings
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.errors import ConfigError
@@ -89,32 +88,6 @@ def test_facets_go_round_and_later_starts_are_other_means_of_the_same_images() -
         else:
             assert not torch.equal(start, first[facet])
         assert torch.equal(start, method.ascent.draw(chain, attempt))
-
-
-def test_k_means_finds_the_best_partition_of_small_sets() -> None:
-    """Of all 3⁸ partitions; k-means finds a local optimum, here the global one from some of its starts, never less."""
-    points = torch.randn(8, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-
-    def cost(labels: np.ndarray) -> float:
-        groups = [points.numpy()[labels == label] for label in set(labels.tolist())]
-        return sum(float(((group - group.mean(axis=0)) ** 2).sum()) for group in groups)
-
-    best = min(cost(np.array(labels)) for labels in product(range(3), repeat=8))
-    costs = []
-    for seed in range(10):
-        labels, distances = clustered(points, 3, 50, torch.Generator().manual_seed(seed))
-        costs.append(cost(labels.numpy()))
-        assert float(distances.square().sum()) == pytest.approx(costs[-1])
-    assert min(costs) == pytest.approx(best)
-    assert max(costs) < 2 * best
-
-
-def test_clusters_do_not_depend_on_the_precision_of_points_or_on_chance() -> None:
-    real, labels = blobs()
-    ours = clustered(real, 3, 50, torch.Generator().manual_seed(0))[0]
-    again = clustered(real.double(), 3, 50, torch.Generator().manual_seed(0))[0]
-    assert torch.equal(ours, again)
-    assert {(int(a), int(b)) for a, b in zip(ours, labels, strict=True)}.__len__() == 3
 
 
 def test_too_few_different_images_are_an_error_of_ours() -> None:

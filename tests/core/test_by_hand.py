@@ -348,6 +348,7 @@ MULTISTART: dict[str, tuple[Toy, dict[str, Any]]] = {
     "evenly": (Linear(random_seed=1), {"even": True}),
     "evenly, p=2": (Linear(TWO_RANGES, random_seed=2), {"even": True}),
     "evenly, curved, p=2": (Tiny(**CURVED), {"even": True}),
+    "evenly, partly out of reach": (Tiny(ranges=((1.0, 4.0),)), {"even": True}),
 }
 
 
@@ -366,6 +367,7 @@ def test_multistarts_steps_are_those_written_out_by_hand(case: str) -> None:
     assert hand.dull > 0 or case != "never in the middle"
     assert hand.off > 0 or case != "asleep"
     assert hand.late > 0 or case != "evenly, curved, p=2"
+    assert hand.missed.any() or case != "evenly, partly out of reach"
     if hand.even:
         np.testing.assert_array_equal(state.filled.samples[0], hand.filled)
         np.testing.assert_array_equal(state.filled.missed[0], hand.missed)

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from invset.core import chains
-from invset.core.chains import FIRST_RADIUS, Chains
 from invset.core.problem import Problem
 from invset.core.region import Region
-from tests.toys import Linear, as_images, problem_of
+from tests.toys import as_images, problem_of
 
 
 def relu_problem() -> Problem:
@@ -34,32 +33,9 @@ def test_a_range_that_dead_starts_already_lie_in_needs_no_gradient() -> None:
     assert chains.start(relu_problem(), region, lambda k, a: -torch.ones(3), 2).attempts.tolist() == [0, 0]
 
 
-def test_where_all_starts_are_dead_the_search_for_others_ends() -> None:
-    started = chains.start(relu_problem(), Region.two_sided([(2.0, 3.0)]), lambda k, a: -torch.ones(3), 2)
-    assert started.attempts.tolist() == [20, 20]
-
-
 def test_start_codes_keep_to_the_bounds() -> None:
     """Seeds that are feasible where they start would otherwise be samples out of bounds."""
     problem = problem_of(as_images, lambda images: (images.flatten(1),) * 2, code_bounds=(-0.5, 0.5))
     region = Region.two_sided([(-4.0, 4.0)] * 3)
     started = chains.start(problem, region, lambda k, a: torch.tensor([0.0, 5.0, -7.0]), 3)
     assert torch.equal(started.codes, torch.tensor([[0.0, 0.5, -0.5]] * 3))
-
-
-def test_a_chain_that_starts_anew_knows_nothing_of_before_and_leaves_the_others_alone() -> None:
-    toy = Linear()
-    old = Chains(
-        codes=torch.ones(3, 5, dtype=torch.float64),
-        multipliers=torch.tensor([[1.0], [2.0], [3.0]]),
-        radius=torch.tensor([0.1, 0.2, 0.3]),
-        damping=torch.tensor([0.5, 0.6, 0.7]),
-        violation=torch.tensor([0.0, 1.0, 2.0]),
-        attempts=torch.tensor([4, 5, 6]),
-    )
-    new = chains.restart(old, torch.tensor([False, True, False]), toy.problem(), toy.draw)
-    kept = torch.tensor([0, 2])
-    for before, after in zip(old, new, strict=True):
-        assert torch.equal(before[kept], after[kept])
-    assert torch.equal(new.codes[1], toy.draw(1, 6))
-    assert [float(x[1]) for x in new[1:]] == [0.0, torch.tensor(FIRST_RADIUS).item(), 1.0, torch.inf, 6]

@@ -42,16 +42,6 @@ def test_eqs_6_and_7_and_their_gradients_are_those_of_the_double_sums(n: int, m:
     torch.testing.assert_close(between_gradient(e, c0), gradient_between, **CLOSE)
 
 
-def test_merged_micro_batches_give_each_member_its_gradient_in_the_whole_group() -> None:
-    """Eq. 16: given the sum, a gradient needs nothing of the other encodings."""
-    encodings, _ = two_sets(10, 1, 4)
-    parts = [moments(batch) for batch in encodings.split(3)]
-    merged = parts[0].merge(parts[1]).merge(parts[2]).merge(parts[3])
-    torch.testing.assert_close(merged, moments(encodings))
-    gradients = [pairwise_gradient(batch, merged) for batch in encodings.split(3)]
-    torch.testing.assert_close(torch.cat(gradients), pairwise_gradient(encodings, moments(encodings)))
-
-
 def test_groups_are_each_what_they_are_alone() -> None:
     """In any order, one of them empty: sizes, sums, distances, gradients."""
     e, others = two_sets(12, 9, 5)
@@ -79,13 +69,6 @@ def test_a_set_with_nothing_in_it_pushes_nothing() -> None:
         assert nothing.size == 0
         assert moments(e).between(nothing) == 0
         assert not between_gradient(e, nothing).any()
-
-
-def test_equal_encodings_are_at_no_distance_and_have_no_gradient() -> None:
-    e = torch.full((6, 3), 0.3, dtype=torch.float64)
-    group = moments(e)
-    assert abs(float(group.pairwise())) < 1e-12
-    assert pairwise_gradient(e, group).abs().max() < 1e-14
 
 
 def test_sums_over_many_float32_encodings_are_taken_in_float64() -> None:

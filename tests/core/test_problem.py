@@ -9,7 +9,7 @@ from torch import Tensor
 
 from invset.core.problem import Problem, round_to_eight_bits
 from invset.errors import NonFiniteError
-from tests.toys import problem_of
+from tests.toys import as_images, problem_of
 
 OBJECTIVES = ["encodings", "images", "codes", "none"]
 
@@ -44,22 +44,18 @@ def pulls(evaluation) -> tuple[Tensor, Tensor]:
     )
 
 
-def test_every_8_bit_value_is_kept_to_the_bit() -> None:
-    levels = torch.arange(256, dtype=torch.uint8)
-    as_read = levels.float() / 255
-    assert torch.equal(round_to_eight_bits(as_read), as_read)
-
-
 def test_rounding_is_that_of_a_file_read_back() -> None:
     """Written as numpy rounds (half to even) into a uint8, and read as uint8 / 255; out of range goes to the edge."""
     randomness = torch.Generator().manual_seed(0)
     ties = (torch.arange(255).float() + 0.5) / 255
     edges = torch.tensor([-1e30, -3.0, -1e-9, -0.0, 0.0, 1.0, 1 + 1e-7, 1.5, 1e30])
-    values = torch.cat([torch.rand(20_000, generator=randomness) * 1.4 - 0.2, ties, edges])
+    levels = torch.arange(256) / 255
+    values = torch.cat([torch.rand(20_000, generator=randomness) * 1.4 - 0.2, ties, edges, levels])
     saved = np.rint(np.clip(values.numpy(), 0, 1) * np.float32(255)).astype(np.uint8)
     read = torch.from_numpy(saved.astype(np.float32) / np.float32(255))
     ours = round_to_eight_bits(values)
     assert torch.equal(ours, read)
+    assert torch.equal(ours[-256:], levels)
     assert torch.equal(round_to_eight_bits(ours), ours)
     assert (ours - values.clamp(0, 1)).abs().max() <= 0.5 / 255 + 1e-7
 
@@ -123,37 +119,6 @@ def test_what_the_objective_compares() -> None:
     torch.testing.assert_close(compared["none"], smooth_read(images)[0])
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("size", [1, 3, 7])
-def test_micro_batches_give_what_one_batch_gives(objective: str, size: int) -> None:
-    c = codes(7)
-    whole, whole_back = smooth(objective=objective).linearise(c)
-    parts, parts_back = smooth(objective=objective, size=size).linearise(c)
-    for ours, expected in zip(parts, whole, strict=True):
-        torch.testing.assert_close(ours, expected, rtol=1e-13, atol=1e-14)
-    pull = pulls(whole)
-    torch.testing.assert_close(parts_back(*pull), whole_back(*pull), rtol=1e-12, atol=1e-14)
-
-
-@pytest.mark.parametrize("size", [None, 3])
-def test_images_that_are_not_wanted_are_not_kept(size: int | None) -> None:
-    evaluation, _ = smooth(size=size).linearise(codes(7), keep_images=False)
-    assert evaluation.images.shape == (0, 3, 1, 2)
-    assert len(evaluation.encodings) == len(evaluation.activations) == 7
-
-
-@pytest.mark.parametrize(("size", "forward"), [(None, 7), (3, 14)])
-def test_passes_are_counted_in_codes(size: int | None, forward: int) -> None:
-    """A gradient in micro-batches takes two forward passes."""
-    problem = smooth(size=size)
-    counts = problem.passes.counts
-    problem.evaluate(codes(7))
-    assert (counts.forward, counts.backward) == (7, 0)
-    evaluation, pull_back = problem.linearise(codes(7))
-    pull_back(*pulls(evaluation))
-    assert (counts.forward, counts.backward) == (7 + forward, 7)
-
-
 def test_codes_are_bounded_to_the_nearest_within() -> None:
     c = torch.tensor([[-1.0, 0.5, 31.0]])
     assert smooth(code_bounds=(0.0, 30.0)).bound(c).tolist() == [[0, 0.5, 30]]
@@ -176,54 +141,31 @@ def test_nothing_of_a_graph_is_left_on_what_is_returned() -> None:
         assert not any(tensor.requires_grad for tensor in (*evaluation, gradient, c))
 
 
-def broken(where: str, chains: tuple[int, ...], value: float, size: int | None = None) -> Problem:
-    """Chains are told by their codes' first entry, which is their number."""
-
-    def spoil(values: Tensor, codes_: Tensor) -> Tensor:
-        bad = torch.isin(codes_[:, :1].detach().round(), torch.tensor(chains, dtype=codes_.dtype))
-        return torch.where(bad, value, values)
-
-    numbers: dict[str, Tensor] = {}
-
-    def generate(c: Tensor) -> Tensor:
-        numbers["codes"] = c
-        if where == "gradient":  # finite where it is, infinite slope: the root of 0
-            root = (c[:, 1:2] - spoil(torch.full_like(c[:, :1], -10.0), c)).sqrt()
-            return (c[:, :3] + root)[:, :, None, None]
-        return c[:, :3, None, None]
+def rooted(row: int, column: int, value: float) -> tuple[Problem, Tensor]:
+    """f = √c₀ and E = c₁, c₂, at seven codes (1, 1, 1) of which one has another entry."""
+    c = torch.ones(7, 3, dtype=torch.float64)
+    c[row, column] = value
 
     def read(images: Tensor) -> tuple[Tensor, Tensor]:
         x = images.flatten(1)
-        e, f = x.clone(), x[:, :1].clone()
-        return (
-            spoil(e, numbers["codes"]) if where == "encodings" else e,
-            spoil(f, numbers["codes"]) if where == "activations" else f,
-        )
+        return x[:, 1:], x[:, :1].sqrt()
 
-    return problem_of(generate, read, size)
+    return problem_of(as_images, read), c
 
 
-def numbered(k: int) -> Tensor:
-    c = torch.zeros(k, 3, dtype=torch.float64)
-    c[:, 0] = torch.arange(k)
-    return c
+@pytest.mark.parametrize(("column", "what"), [(0, "activation"), (1, "encoding")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_caught_where_it_arises(column: int, what: str, value: float) -> None:
+    problem, c = rooted(3, column, value)
+    with pytest.raises(NonFiniteError, match=rf"^the {what} of chain 4 became"):
+        problem.linearise(c)
+    with pytest.raises(NonFiniteError, match=rf"^the {what} of chain 14 became"):
+        problem.evaluate(c[3:5], torch.tensor([13, 14]))
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("where", ["activations", "encodings"])
-@pytest.mark.parametrize("size", [None, 2])
-def test_what_is_not_finite_is_caught_where_it_arises(where: str, value: float, size: int | None) -> None:
-    problem = broken(where, (3, 5), value, size)
-    with pytest.raises(NonFiniteError, match=rf"^the {where[:-1]} of chain 4, 6 became"):
-        problem.linearise(numbered(7))
-    with pytest.raises(NonFiniteError, match=rf"^the {where[:-1]} of chain 14 became"):
-        problem.evaluate(numbered(7)[3:5], torch.tensor([13, 14]))
-    problem.linearise(numbered(3))
-
-
-@pytest.mark.parametrize("size", [None, 2])
-def test_a_gradient_that_is_not_finite_is_caught(size: int | None) -> None:
-    evaluation, pull_back = broken("gradient", (3,), 0.0, size).linearise(numbered(7))
-    assert all(tensor.isfinite().all() for tensor in evaluation)
-    with pytest.raises(NonFiniteError, match=r"^the gradient of chain 4 became"):
-        pull_back(torch.ones(7, 3, dtype=torch.float64), torch.ones(7, 1, dtype=torch.float64))
+def test_a_gradient_that_is_not_finite_is_caught() -> None:
+    """Finite where it is, and of infinite slope: the root of 0."""
+    problem, c = rooted(5, 0, 0.0)
+    evaluation, pull_back = problem.linearise(c)
+    with pytest.raises(NonFiniteError, match=r"^the gradient of chain 6 became"):
+        pull_back(torch.ones_like(evaluation.encodings), torch.ones_like(evaluation.activations))

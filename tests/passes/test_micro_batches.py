@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from typing import NamedTuple
 
 import pytest
 import torch
@@ -118,22 +117,6 @@ def test_other_errors_are_passed_on() -> None:
         passes.linearise(CODES)
     assert passes.batches.largest is None
     assert not out_of_memory(ValueError("a range"))
-
-
-class Pair(NamedTuple):
-    twice: Tensor
-    sums: Tensor
-
-
-@pytest.mark.parametrize("size", [1, 2, 5, 99, None])
-@pytest.mark.parametrize("rows", [0, 1, 5])
-def test_parts_are_joined_in_their_own_kind(rows: int, size: int | None) -> None:
-    x = torch.arange(2.0 * rows).view(rows, 2)
-    joined = Batches().split(lambda part, first: Pair(2 * part, part.sum(dim=1) + first), x, size)
-    assert isinstance(joined, Pair)
-    assert torch.equal(joined.twice, 2 * x)
-    firsts = torch.arange(rows) // size * size if size else torch.zeros(rows)
-    assert torch.equal(joined.sums, x.sum(dim=1) + firsts)
 
 
 def test_no_graph_outlives_a_step() -> None:

@@ -117,17 +117,3 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_litter(tmp_path: Path, ful
         save(path, {"a": torch.ones(1000)}, {"step": 2})
     assert load(path)[1] == {"step": 1}
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
-
-
-def test_what_lies_apart_in_memory_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The codes of n = 10,000 samples are many; whatever shares memory is."""
-    base, own, taken = torch.randn(6, 4), torch.randn(3), {}
-
-    def to_safetensors(tensors, metadata):
-        taken.update({name: tensor.data_ptr() for name, tensor in tensors.items()})
-        return b""
-
-    monkeypatch.setattr("invset.run.checkpoint.to_safetensors", to_safetensors)
-    save(tmp_path / "a", {"base": base, "again": base, "rows": base[2:], "columns": base[:, 1:], "own": own}, {})
-    assert (taken["base"], taken["own"]) == (base.data_ptr(), own.data_ptr())
-    assert len(set(taken.values())) == 5

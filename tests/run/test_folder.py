@@ -159,18 +159,3 @@ def test_rollback_of_what_was_lost_changes_nothing(written: Written, tmp_path: P
         with pytest.raises(RunFolderError, match=words):
             folder.rollback({**meta, **lost})
     assert contents(tmp_path) == before
-
-
-def test_a_full_disk_leaves_what_was_written(tmp_path: Path, full_disk) -> None:
-    with create(tmp_path) as folder:
-        write_json(folder.paths.summary, {"samples": 1})
-        before = contents(tmp_path)
-        with full_disk(100):
-            for write in (
-                lambda: write_json(folder.paths.summary, {"x": "y" * 200}),
-                lambda: folder.update_manifest(x="y" * 200),
-            ):
-                with pytest.raises(RunFolderError, match=r"\.json: cannot be written \(File too large.*resume=FOLDER"):
-                    write()
-        assert contents(tmp_path) == before
-        assert "x" not in folder.manifest

@@ -74,13 +74,6 @@ def test_a_journal_that_does_not_fit_is_refused_and_left_alone(
     assert path.read_text() == "sample,unit,activation" + rest
 
 
-def test_a_row_of_another_length_is_a_mistake_of_the_program(tmp_path: Path) -> None:
-    with closing(Journal(tmp_path / "j.csv", HEADER)) as journal:
-        with pytest.raises(ValueError, match="2 entries in a journal of 3"):
-            journal.append([(1, "fc8:0", 0.5), (1, 2)])
-        assert journal.length == (tmp_path / "j.csv").stat().st_size
-
-
 def test_a_full_disk_leaves_whole_lines(tmp_path: Path, full_disk) -> None:
     with closing(Journal(tmp_path / "j.csv", ["x"])) as journal:
         journal.append([(1234567,)] * 123)

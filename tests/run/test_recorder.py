@@ -20,7 +20,7 @@ from invset.errors import NonFiniteError, RunFolderError
 from invset.run.folder import RunFolder
 from invset.run.images import load_png
 from invset.run.journals import read_codes
-from invset.run.recorder import Recorder, Tally, activation_header, trace_header
+from invset.run.recorder import Recorder, Tally
 
 REGION = Region.two_sided([(0.2, 0.8)])
 
@@ -69,16 +69,6 @@ def recorder(folder: RunFolder) -> Iterator[Recorder]:
 def lines(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def test_headers() -> None:
-    assert activation_header(["a", "b"]) == [
-        "sample", "chain", "step", "a computed", "b computed", "a saved", "b saved", "in_range",
-    ]  # fmt: skip
-    assert trace_header(["a", "b"]) == [
-        "step", "phase", "outer", "chain", "a activation", "b activation", "a violation", "b violation", "a lambda",
-        "b lambda", "mu", "length", "accepted",
-    ]  # fmt: skip
 
 
 def test_a_step_on_disk(recorder: Recorder, folder: RunFolder) -> None:
