@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,6 @@ class Samples:
     summary: Mapping[str, Any]
     grid: Image.Image | None
     folder: Path
-    _temporary: Any = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -118,14 +118,17 @@ def sample(unit: Unit, range: Range, *, folder: str | Path | None = None, **sett
         starts=sampling.models.starts,
         method=replace(asked.method, options=options),
     )
-    temporary = tempfile.TemporaryDirectory(prefix="invset-") if folder is None else None
-    where = Path(temporary.name) / "run" if temporary is not None else Path(folder or "")
-    manifest = describe_run(asked, sampling, [])
-    with RunFolder.create(where, write_config(asked), manifest) as opened, closing(Run(asked, sampling, opened)) as run:
-        for _ in run.steps():
-            pass
-        run.finish()
-    return replace(load(where), _temporary=temporary)
+    with ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="invset-"))) / "run"
+        created = RunFolder.create(Path(folder), write_config(asked), describe_run(asked, sampling, []))
+        with created as opened, closing(Run(asked, sampling, opened)) as run:
+            for _ in run.steps():
+                pass
+            run.finish()
+        samples = load(folder)
+        weakref.finalize(samples, stack.pop_all().close)
+    return samples
 
 
 def load(folder: str | Path) -> Samples:

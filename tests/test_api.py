@@ -1,55 +1,138 @@
-"""The public names, and the program in README that uses them."""
+"""One call each: sample, probe, load; the public names; and the documents."""
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
+from PIL import Image
 
 import invset
+from invset.run.config import read_config
+from tests.cli.conftest import call
+from tests.run.runs import data
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "BENCHMARKS.md",
-    "PAPER.md",
-    "docs/steps.md",
-    "docs/baselines.md",
-    "docs/scale.md",
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "BENCHMARKS.md", "PAPER.md"),
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))),
 ]
+LINEAR: dict[str, Any] = {
+    "n": 8,
+    "network": {"kind": "linear", "options": {"random_seed": 0, "shape": [3, 8, 8]}},
+    "generator": {"kind": "pixels", "options": {"shape": [3, 8, 8]}},
+    "encoder": "none",
+    "schedule": {"K": 4},
+}
 
 
-def test_every_public_name_is_there():
+def test_every_public_name_is_there() -> None:
     for name in invset.__all__:
         assert getattr(invset, name) is not None
+    assert set(dir(invset)) == set(invset.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = invset.nothing
 
 
-def test_importing_it_does_not_import_torch():
+def test_importing_it_does_not_import_torch() -> None:
     code = "import sys, invset; sys.exit('torch' in sys.modules or 'hydra' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_program_in_the_readme():
-    (program,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    scope: dict = {}
+def test_samples_are_what_they_say_and_what_the_command_line_gives(tmp_path: Path) -> None:
+    """The same settings and seed: the same files to the byte."""
+    samples = invset.sample("output:1", (0.6, 0.7), folder=tmp_path / "python", **LINEAR)
+    assert (len(samples), samples.summary["status"], samples.ranges) == (8, "complete", ((0.6, 0.7),))
+    assert (samples.images.shape, samples.activations.shape, samples.codes.shape) == ((8, 3, 8, 8), (8, 1), (8, 192))
+    read = invset.Reader(network := invset.build_network("linear"), [invset.parse_unit("output:1", network)])
+    torch.testing.assert_close(read(samples.images)[1], samples.activations)
+    assert ((samples.activations >= 0.6) & (samples.activations <= 0.7)).all()
+    shown = samples._repr_png_()
+    assert shown is not None
+    assert Image.open(io.BytesIO(shown)).size == samples.grid.size
+    assert "output:1" in repr(samples)
+
+    command = ("sample", "experiment=linear", "range=[0.6,0.7]", "n=8", "schedule.K=4")
+    result = call(*command, f"hydra.run.dir={tmp_path / 'command'}")
+    assert result.code == 0, result.err
+    assert data(tmp_path / "command") == data(tmp_path / "python")
+    assert read_config(tmp_path / "command") == read_config(tmp_path / "python")
+    loaded = invset.load(tmp_path / "command")
+    assert torch.equal(loaded.images, samples.images)
+    assert torch.equal(loaded.codes, samples.codes)
+
+
+def test_a_run_without_a_folder_goes_with_its_samples_unless_it_is_saved(tmp_path: Path) -> None:
+    samples = invset.sample("output:1", (0.6, 0.7), **LINEAR)
+    saved = samples.save(tmp_path / "kept")
+    with pytest.raises(invset.InvsetError, match="cannot be written there"):
+        samples.save(tmp_path / "kept")
+    images, folder = samples.images, samples.folder
+    del samples
+    assert not folder.exists()
+    assert torch.equal(invset.load(saved).images, images)
+
+
+def test_what_cannot_be_reached_gives_no_samples_and_no_error() -> None:
+    samples = invset.sample("output:1", (1.5, 2.0), **{**LINEAR, "schedule": {"K": 4, "inner_steps": 5}})
+    assert (len(samples), samples.summary["status"], samples.grid) == (0, "unreachable", None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"numbers": 3}, "no setting 'numbers'"), ({"n": "many"}, "n=many: give a whole number"), ({"n": 0}, "n=0"),
+        ({"method": "papers"}, "method=papers: .*paper"), ({"schedule": "quick"}, "give these settings as a dict"),
+        ({"method": {"name": "ppgn", "options": {"epsilon": 1}}}, "method.options.epsilon"),
+        ({"range": (2, 1)}, "range="),
+        ({"unit": "nothing:1"}, "nothing"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_an_error_of_ours(wrong: dict[str, Any], words: str) -> None:
+    given = {"unit": "output:1", "range": (0.6, 0.7), **LINEAR, **wrong}
+    with pytest.raises(invset.ConfigError, match=words):
+        invset.sample(given.pop("unit"), given.pop("range"), **given)
+
+
+def test_probe_of_one_unit_and_of_several() -> None:
+    """The linear model's activations are those of σ(wᵀx + c): what ascents reach is what the best image gives."""
+    settings = {**LINEAR, "codes": 8, "chains": 3, "steps": 30}
+    del settings["n"], settings["schedule"]
+    one = invset.probe("output:1", **settings)
+    assert (len(one.random), len(one.ascents)) == (8, 3)
+    assert one.ascents.min() > one.random.max()
+    _, highest = invset.build_network("linear").module.logit_range()
+    assert one.ascents.max() <= torch.tensor(highest).sigmoid() + 1e-6
+    several = invset.probe(["output:1", "logit:1"], **settings)
+    assert [len(survey.random) for survey in several] == [8, 8]
+    assert torch.equal(several[0].random, one.random)
+
+
+def test_the_program_in_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer samples, and without the minute that it takes to probe."""
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    program = re.sub(r'load\("[^"]*"\)', 'load("runs/goldfish")', re.sub(r"n=\d+", "n=4", program))
+    probed: list[str] = []
+    monkeypatch.setattr(invset, "probe", lambda unit: probed.append(unit) or SimpleNamespace(ranges=[]))
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
     exec(program, scope)
-    assert len(scope["images"]) >= 30
-    low, high = 50, 60
-    activations = scope["reader"](scope["problem"].evaluate(scope["state"].codes).images)[1]
-    assert activations.shape == (10, 1)
-    assert all(low <= value <= high for value in scope["activations"])
+    samples = scope["samples"]
+    assert samples.images.shape == (4, 3, 64, 64)
+    assert ((samples.activations >= 40) & (samples.activations <= 50)).all()
+    assert probed == ["fc8:volcano"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_documents_have_no_gaps_and_their_links_lead_somewhere(document):
-    path = README.parent / document
+def test_documents_have_no_gaps_and_their_links_lead_somewhere(document: str) -> None:
+    path = ROOT / document
     text = path.read_text()
     assert not re.search(r"@[A-Z0-9]+@|TODO|FIXME", text)
     for target in re.findall(r"\]\(([^)#]+)\)", text):
