@@ -9,7 +9,7 @@ from torch import Tensor
 from invset.core.multistart import Multistart
 from invset.core.region import Region
 from invset.core.seeding import Schedule
-from invset.metrics.filling import histogram, uniform_distance
+from invset.metrics.filling import uniform_distance
 from tests.toys import Linear, as_images, is_sampling, problem_of, samples, walk
 
 
@@ -45,7 +45,7 @@ def test_an_even_range_is_filled_evenly(random_seed: int) -> None:
 
     filled = sampled(True)
     for count in (n // 2, n):
-        counts = histogram(filled[:count], 20, 24, 10)
+        counts = filled[:count].histc(10, 20, 24)
         assert counts.sum() == count
         assert (counts - count / 10).abs().max() <= 2
     assert uniform_distance(filled, 20, 24) < 0.1
@@ -85,7 +85,7 @@ def test_what_is_never_reached_in_an_even_range_does_not_stop_it() -> None:
     assert state.phase == "sampling"
     assert len(activations) > 45
     assert (activations <= 3).all()
-    counts = histogram(activations[:, 0].clamp(max=2.999), 2, 4, 10)[:5]
+    counts = activations[:, 0].clamp(max=2.999).histc(10, 2, 4)[:5]
     assert counts[:4].min() > len(activations) / 10
 
 
