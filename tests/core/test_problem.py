@@ -9,31 +9,16 @@ from torch import Tensor
 
 from invset.core.problem import Problem, round_to_eight_bits
 from invset.errors import NonFiniteError
-from tests.toys import as_images, problem_of
+from tests.toys import Tiny, as_images, problem_of
 
 OBJECTIVES = ["encodings", "images", "codes", "none"]
 
 
-def smooth_generate(codes: Tensor) -> Tensor:
-    """(k, 5) -> (k, 3, 1, 2), curved, inside [0, 1]."""
-    mix = torch.linspace(-1, 1, 30, dtype=codes.dtype).reshape(5, 6)
-    return torch.sigmoid(codes @ mix).view(-1, 3, 1, 2)
+TINY = Tiny(units=(2, 0), ranges=((0.0, 1.0),) * 2)
 
 
-def smooth_read(images: Tensor) -> tuple[Tensor, Tensor]:
-    """-> (k, 4), (k, 2), curved."""
-    x = images.flatten(1)
-    mix = torch.cos(torch.arange(24, dtype=x.dtype)).reshape(6, 4)
-    encodings = torch.tanh(x @ mix)
-    return encodings, torch.stack([encodings.square().sum(dim=1), x.prod(dim=1) + x[:, 0]], dim=1)
-
-
-def smooth(**options) -> Problem:
-    return problem_of(smooth_generate, smooth_read, **options)
-
-
-def codes(k: int = 7, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(k, 5, generator=torch.Generator().manual_seed(k), dtype=dtype)
+def codes(k: int = 7) -> Tensor:
+    return torch.randn(k, 7, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
 
 
 def pulls(evaluation) -> tuple[Tensor, Tensor]:
@@ -71,19 +56,19 @@ def test_rounding_leaves_its_argument_alone_and_passes_the_gradient_straight_thr
 
 def test_activations_are_those_of_the_rounded_image_and_the_gradient_is_taken_there() -> None:
     """Straight through: ∂L/∂c = (∂x/∂c)ᵀ ∂L/∂x with ∂L/∂x at the 8-bit image."""
-    c = codes(dtype=torch.float32)
-    evaluation, pull_back = smooth(eight_bit=True).linearise(c)
-    images = smooth_generate(c)
+    c = codes()
+    evaluation, pull_back = TINY.problem(eight_bit=True).linearise(c)
+    images = TINY.generate(c)
     assert torch.equal((evaluation.images * 255).round() / 255, evaluation.images)
     assert not torch.equal(evaluation.images, images)
     rounded = evaluation.images.clone().requires_grad_()
-    e, f = smooth_read(rounded)
+    e, f = TINY.read(rounded)
     torch.testing.assert_close(evaluation.activations, f.detach())
     torch.testing.assert_close(evaluation.encodings, e.detach())
     de, df = pulls(evaluation)
     (dx,) = torch.autograd.grad([e, f], rounded, [de, df])
     leaf = c.clone().requires_grad_()
-    (expected,) = torch.autograd.grad(smooth_generate(leaf), leaf, dx)
+    (expected,) = torch.autograd.grad(TINY.generate(leaf), leaf, dx)
     torch.testing.assert_close(pull_back(de, df), expected)
 
 
@@ -91,7 +76,7 @@ def test_activations_are_those_of_the_rounded_image_and_the_gradient_is_taken_th
 def test_the_pulled_back_gradient_is_the_central_difference(objective: str) -> None:
     """Of the weighted sum of encodings (eqs. 5, 6, 14) and activations; with eq. 15, of activations alone."""
     c = codes(3)
-    problem = smooth(objective=objective)
+    problem = TINY.problem(objective=objective)
     evaluation, pull_back = problem.linearise(c)
     de, df = pulls(evaluation)
     gradient = pull_back(de, df)
@@ -102,7 +87,7 @@ def test_the_pulled_back_gradient_is_the_central_difference(objective: str) -> N
         return float((e.activations * df).sum() + pull)
 
     for i in range(3):
-        for j in range(5):
+        for j in range(7):
             ahead, behind = c.clone(), c.clone()
             ahead[i, j] += 1e-5
             behind[i, j] -= 1e-5
@@ -111,32 +96,32 @@ def test_the_pulled_back_gradient_is_the_central_difference(objective: str) -> N
 
 def test_what_the_objective_compares() -> None:
     c = codes()
-    images = smooth_generate(c)
-    compared = {o: smooth(objective=o).evaluate(c).encodings for o in OBJECTIVES}
-    torch.testing.assert_close(compared["encodings"], smooth_read(images)[0])
+    images = TINY.generate(c)
+    compared = {o: TINY.problem(objective=o).evaluate(c).encodings for o in OBJECTIVES}
+    torch.testing.assert_close(compared["encodings"], TINY.read(images)[0])
     torch.testing.assert_close(compared["images"], images.flatten(1))
     torch.testing.assert_close(compared["codes"], c)
-    torch.testing.assert_close(compared["none"], smooth_read(images)[0])
+    torch.testing.assert_close(compared["none"], TINY.read(images)[0])
 
 
 def test_codes_are_bounded_to_the_nearest_within() -> None:
     c = torch.tensor([[-1.0, 0.5, 31.0]])
-    assert smooth(code_bounds=(0.0, 30.0)).bound(c).tolist() == [[0, 0.5, 30]]
-    assert torch.equal(smooth().bound(c), c)
+    assert TINY.problem(code_bounds=(0.0, 30.0)).bound(c).tolist() == [[0, 0.5, 30]]
+    assert torch.equal(TINY.problem().bound(c), c)
 
 
 def test_no_gradient_leads_out_of_the_bounds() -> None:
     """Downhill is against the gradient: entries at a bound that would go beyond it stay."""
     c = torch.tensor([[0.0, 0.0, 30.0, 30.0, 5.0]])
     gradient = torch.tensor([[1.0, -1.0, 1.0, -1.0, 1.0]])
-    assert smooth(code_bounds=(0.0, 30.0)).free(c, gradient).tolist() == [[0, -1, 1, 0, 1]]
-    assert torch.equal(smooth().free(c, gradient), gradient)
+    assert TINY.problem(code_bounds=(0.0, 30.0)).free(c, gradient).tolist() == [[0, -1, 1, 0, 1]]
+    assert torch.equal(TINY.problem().free(c, gradient), gradient)
 
 
 def test_nothing_of_a_graph_is_left_on_what_is_returned() -> None:
     c = codes()
     for objective in OBJECTIVES:
-        evaluation, pull_back = smooth(objective=objective).linearise(c)
+        evaluation, pull_back = TINY.problem(objective=objective).linearise(c)
         gradient = pull_back(*pulls(evaluation))
         assert not any(tensor.requires_grad for tensor in (*evaluation, gradient, c))
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 
-from invset.core.method import Method
+from invset.baselines.rounds import describe_step
+from invset.core.method import Method, Phase, Step
 from invset.core.problem import Pipeline, Problem
 from invset.core.region import Region
 from invset.models.linear import linear_network
@@ -40,7 +41,11 @@ class Run:
         method = make(problem, region, Starts("normal", 0, chains, generator))
         new = not (path / "config.yaml").exists()
         self.folder = RunFolder.create(path, "n: 1\n", {}) if new else RunFolder.reopen(path)
-        self.recorder = Recorder(self.folder, method.State, ["output:1"], SIZE, reader, region, torch.device("cpu"))
+        try:
+            self.recorder = Recorder(self.folder, method.State, ["output:1"], SIZE, reader, region, torch.device("cpu"))
+        except BaseException:
+            self.folder.close()
+            raise
         self.runner = Runner(method, problem, self.recorder, wanted, **options)
 
     def close(self) -> None:
@@ -61,6 +66,42 @@ def data(path: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in [*files, *sorted((path / "images").iterdir())]}
 
 
-def contents(path: Path) -> dict[str, bytes]:
-    """Every file of a folder."""
-    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+DRAWN = 7  # images that a `Drawing` gives at a step
+
+
+class DrawingState(NamedTuple):
+    phase: Phase
+    step: int
+
+
+class Drawing:
+    """A method: each step gives images of a set of `kinds` of them, at random; None: images that never come again."""
+
+    State: ClassVar[type] = DrawingState
+
+    def __init__(self, problem: Problem, region: Region, kinds: int | None) -> None:
+        self.problem, self.region, self.kinds = problem, region, kinds
+
+    def begin(self) -> DrawingState:
+        return DrawingState("sampling", 0)
+
+    def step(self, state: DrawingState) -> tuple[DrawingState, Step]:
+        codes = torch.stack([image(number) for number in drawn(self.kinds, state.step)])
+        step = describe_step(self.region, state.step, codes, self.problem.evaluate(codes))
+        return state._replace(step=state.step + 1), step
+
+
+def drawing(kinds: int | None) -> Make:
+    return lambda problem, region, starts: Drawing(problem, region, kinds)
+
+
+def drawn(kinds: int | None, step: int) -> Sequence[int]:
+    """Which images a step gives."""
+    if kinds is None:
+        return range(step * DRAWN, (step + 1) * DRAWN)
+    dice = torch.Generator().manual_seed(1000 + step)
+    return torch.randint(kinds, (DRAWN,), generator=dice).tolist()
+
+
+def image(number: int) -> torch.Tensor:
+    return torch.randint(2, (SIZE,), generator=torch.Generator().manual_seed(number)).float()

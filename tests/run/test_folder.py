@@ -17,7 +17,11 @@ from invset.errors import RunFolderError
 from invset.run.files import write_json
 from invset.run.folder import RunFolder, extent, is_locked
 from invset.run.journals import Journal
-from tests.run.runs import contents
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
 def create(path: Path) -> RunFolder:

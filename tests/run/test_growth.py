@@ -5,51 +5,16 @@ from __future__ import annotations
 import csv
 from contextlib import closing
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import pytest
-import torch
 
-from invset.baselines.rounds import describe_step
-from invset.core.method import Phase, Step
-from invset.core.problem import Problem
-from invset.core.region import Region
 from invset.metrics.saturation import ALIKE, LEAST, WINDOW, coverage
 from invset.run.growth import Growth
-from tests.run.runs import SIZE, Run, data
+from tests.run.runs import DRAWN as CHAINS
+from tests.run.runs import SIZE, Run, data, drawing, drawn
 
-CHAINS = 7
 UNRELATED = (SIZE / 2) ** 0.5  # of images of random black and white
-
-
-class Drawn(NamedTuple):
-    phase: Phase
-    step: int
-
-
-class Toy:
-    """Each step gives images of a set of `kinds` of them, at random; None: images that never come again."""
-
-    State: ClassVar[type] = Drawn
-
-    def __init__(self, problem: Problem, region: Region, kinds: int | None) -> None:
-        self.problem, self.region, self.kinds = problem, region, kinds
-
-    def begin(self) -> Drawn:
-        return Drawn("sampling", 0)
-
-    def step(self, state: Drawn) -> tuple[Drawn, Step]:
-        dice = torch.Generator().manual_seed(1000 + state.step)
-        chosen = range(state.step * CHAINS, (state.step + 1) * CHAINS)
-        if self.kinds is not None:
-            chosen = torch.randint(self.kinds, (CHAINS,), generator=dice).tolist()
-        codes = torch.stack([image(number) for number in chosen])
-        step = describe_step(self.region, state.step, codes, self.problem.evaluate(codes))
-        return state._replace(step=state.step + 1), step
-
-
-def image(number: int) -> torch.Tensor:
-    return torch.randint(2, (SIZE,), generator=torch.Generator().manual_seed(number)).float()
 
 
 def run(
@@ -57,7 +22,7 @@ def run(
 ) -> tuple[str, int, Growth | None]:
     """The run's status, its samples and their growth; made afresh for every process there might have been."""
     growth = None if gain is None else Growth(lambda state: UNRELATED, gain)
-    begun = Run(path, wanted, lambda p, r, s: Toy(p, r, kinds), CHAINS, (-1.0, 2.0), growth=growth)
+    begun = Run(path, wanted, drawing(kinds), CHAINS, (-1.0, 2.0), growth=growth)
     with closing(begun):
         for taken, progress in enumerate(begun.runner.steps(), 1):
             assert (progress.new is None) == (growth is None)
@@ -73,8 +38,7 @@ def first_of_kind(kinds: int | None, steps: int) -> list[bool]:
     seen: set[int] = set()
     new = []
     for step in range(steps):
-        dice = torch.Generator().manual_seed(1000 + step)
-        for number in torch.randint(kinds or 1, (CHAINS,), generator=dice).tolist():
+        for number in drawn(kinds, step):
             new.append(number not in seen)
             seen.add(number)
     return new

@@ -6,56 +6,21 @@ import os
 import random
 import signal
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from invset.run import checkpoint
-from invset.run.files import write_json
-from invset.run.folder import RunFolder, extent
-from invset.run.images import save_png
-from invset.run.journals import CodeJournal, Journal, read_codes
-from invset.run.layout import Layout
-from tests.run.runs import contents
+from tests.run.runs import DRAWN, Run, data, drawing, go
 
-SIZE = 4
-CALLS = ("write", "replace", "truncate", "unlink", "ftruncate")
+CALLS = ("write", "replace", "rename", "truncate", "unlink", "ftruncate")
 
 
-def run(path: Path, steps: int) -> None:
-    """A random walk of codes that writes a folder as the sampler does: from the beginning or from the checkpoint."""
-    new = not Layout(path).config.exists()
-    with RunFolder.create(path, "steps: 1\n", {"device": "cpu"}) if new else RunFolder.reopen(path) as folder:
-        paths = folder.paths
-        tensors, meta = checkpoint.load(paths.checkpoint) if paths.checkpoint.exists() else ({}, None)
-        folder.rollback(meta)
-        generator = torch.Generator().manual_seed(3)
-        code, step = torch.zeros(SIZE), 0
-        if meta is not None:
-            code, step = tensors["code"], meta["step"]
-            generator.set_state(tensors["generator"])
-        with (
-            closing(Journal(paths.activations, ["sample", "activation"])) as activations,
-            closing(Journal(paths.trace, ["step", "penalty"])) as trace,
-            closing(CodeJournal(paths.code_journal, SIZE)) as codes,
-        ):
-            while step < steps:
-                step += 1
-                code = code + torch.randn(SIZE, generator=generator)
-                trace.append([(step, float(code.norm()))])
-                if step % 2 == 0:
-                    save_png(paths.image(step // 2), code[:3].sigmoid().view(3, 1, 1).expand(3, 8, 8))
-                    activations.append([(step // 2, code[0].item())])
-                    codes.append(code[None])
-                state = {"code": code, "generator": generator.get_state()}
-                written = extent(step // 2, activations, trace, codes)
-                checkpoint.save(paths.checkpoint, state, {"step": step, **written})
-        every = read_codes(paths.code_journal, SIZE)
-        checkpoint.save(paths.codes, {"codes": every}, {})
-        write_json(paths.summary, {"samples": len(every)})
+def run(path: Path, wanted: int) -> Any:
+    """From the beginning or from the checkpoint, whichever there is, to the end; what was counted but for seconds."""
+    begun = Run(path, wanted, drawing(None), DRAWN, (0.3, 0.7))  # some images are out of range
+    go(begun)
+    return begun.runner.tally._replace(seconds=0)
 
 
 class Killed(BaseException):
@@ -86,11 +51,12 @@ def be_deadly(monkeypatch: pytest.MonkeyPatch, fatal: int) -> list[int]:
 
 
 def test_killed_at_every_single_call_and_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = 4
+    wanted = 5
     with monkeypatch.context() as patch:
         count = be_deadly(patch, fatal=-1)
-        run(tmp_path / "whole", steps)
-    whole = contents(tmp_path / "whole")
+        tally = run(tmp_path / "whole", wanted)
+    whole = data(tmp_path / "whole")
+    assert tally.steps > 1
     assert count[0] > 30
     for fatal in range(1, count[0] + 1):
         folder = tmp_path / str(fatal)
@@ -98,24 +64,23 @@ def test_killed_at_every_single_call_and_continued(tmp_path: Path, monkeypatch: 
             with monkeypatch.context() as patch:
                 be_deadly(patch, last)
                 with pytest.raises(Killed):
-                    run(folder, steps)
-        run(folder, steps)
-        assert contents(folder) == whole, f"killed at call {fatal}"
+                    run(folder, wanted)
+        assert run(folder, wanted) == tally, f"killed at call {fatal}"
+        assert data(folder) == whole, f"killed at call {fatal}"
 
 
 # Python 3.12 and later say so of any process with threads, as torch's and pytest-xdist's are.
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_processes_killed_at_any_moment(tmp_path: Path) -> None:
-    steps, kills, clock, killed = 100, 12, random.Random(0), 0
+    wanted, kills, clock, killed = 100, 12, random.Random(0), 0
     for _ in range(kills):
         child = os.fork()
         if child == 0:
-            run(tmp_path / "killed", steps)
+            run(tmp_path / "killed", wanted)
             os._exit(0)
-        time.sleep(clock.uniform(0.002, 0.03))
+        time.sleep(clock.uniform(0.01, 0.06))
         os.kill(child, signal.SIGKILL)
         killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
     assert killed >= 3
-    run(tmp_path / "killed", steps)
-    run(tmp_path / "whole", steps)
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert run(tmp_path / "killed", wanted) == run(tmp_path / "whole", wanted)
+    assert data(tmp_path / "killed") == data(tmp_path / "whole")
