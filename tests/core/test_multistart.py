@@ -28,13 +28,6 @@ def test_starts_that_are_alike_leave_the_weight_to_unrelated_codes(chains: int) 
     assert toy.multistart(chains=chains).begin().weight.tolist() == pytest.approx([float(expected)], rel=1e-5)
 
 
-def test_from_starts_that_are_alike_the_range_is_reached() -> None:
-    """A weight measured between them would be a million times too large, and no chain would come near the range."""
-    toy = Linear()
-    toy.draw = lambda chain, attempt: toy.starts[attempt % 40] + 1e-6 * toy.starts[chain]  # type: ignore[method-assign]
-    assert len(samples(walk(toy.multistart(chains=4), 60)[1])[1]) > 20
-
-
 @pytest.mark.parametrize("random_seed", range(2))
 def test_an_even_range_is_filled_evenly(random_seed: int) -> None:
     """Each tenth of it, from the first samples on; those of the middle half are in one half of it."""

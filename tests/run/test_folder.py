@@ -56,12 +56,6 @@ def test_someone_elses_images_are_not_touched(tmp_path: Path) -> None:
     assert (tmp_path / "images" / "0001.png").read_bytes() == b"mine"
 
 
-def test_a_folder_made_by_a_kill_before_the_config_can_be_begun_anew(tmp_path: Path) -> None:
-    create(tmp_path).close()
-    (tmp_path / "config.yaml").unlink()
-    create(tmp_path).close()
-
-
 def test_reopen_needs_a_run(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "gone"):
         with pytest.raises(RunFolderError, match=r"there is no run here to continue"):

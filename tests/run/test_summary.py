@@ -13,6 +13,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from invset.baselines.rounds import describe_step
+from invset.core.problem import Evaluation
+from invset.core.region import Region
 from invset.run import summary
 from invset.run.files import write_json
 from invset.run.folder import RunFolder
@@ -44,6 +47,11 @@ class Recorded:
 
 ENCODINGS = torch.tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 4.5], [0.0, 0.0]])
 CODES = torch.tensor([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0], [0.0, 4.0]])
+
+
+def colours(path: Path) -> set[tuple[int, ...]]:
+    with Image.open(path) as picture:
+        return {tuple(pixel) for pixel in np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()}
 
 
 @pytest.fixture
@@ -109,6 +117,15 @@ def test_the_grid_of_samples_is_the_same_each_time_and_each_is_in_it(recorded):
         summary.write_samples(recorded, ["a"], "title")
         written.append(grid.read_bytes())
     assert written[0] == written[1]
-    with Image.open(grid) as picture:
-        levels = {tuple(pixel) for pixel in np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()}
-    assert {(number,) * 3 for number in range(1, 5)} <= levels
+    assert {(number,) * 3 for number in range(1, 5)} <= colours(grid)
+
+
+def test_the_picture_of_seeds_has_each_of_them_and_none_is_drawn_without_images(recorded):
+    shades = torch.tensor([0.2, 0.4, 0.6])
+    images = shades[:, None, None, None].expand(3, 3, 8, 8)
+    region = Region.two_sided([(0.3, 0.7)])
+    step = describe_step(region, 0, shades[:, None], Evaluation(images[:0], shades[:, None], shades[:, None]))
+    summary.write_seeds(recorded, step, "title")
+    assert not recorded.folder.paths.seeds.exists()
+    summary.write_seeds(recorded, step._replace(evaluation=step.evaluation._replace(images=images)), "title")
+    assert {(51,) * 3, (102,) * 3, (153,) * 3} <= colours(recorded.folder.paths.seeds)
