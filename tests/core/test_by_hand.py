@@ -343,7 +343,7 @@ MULTISTART: dict[str, tuple[Toy, dict[str, Any]]] = {
     "bounded": (Linear(TWO_RANGES, random_seed=2), {"bound": 2.5}),
     "never in the middle": (apart(), {}),
     "asleep": (Sleepy(((4.0, 8.0),), random_seed=3), {}),
-    "curved": (Tiny(), {}),
+    "curved": (Tiny(), {"steps": 150}),
     "curved, p=2": (Tiny(**CURVED), {}),
     "evenly": (Linear(random_seed=1), {"even": True}),
     "evenly, p=2": (Linear(TWO_RANGES, random_seed=2), {"even": True}),
@@ -354,16 +354,19 @@ MULTISTART: dict[str, tuple[Toy, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", MULTISTART)
 def test_multistarts_steps_are_those_written_out_by_hand(case: str) -> None:
-    """Starts, γ and ways, who has arrived, where chains aim, w with all samples in the group, lengths: 80 steps."""
+    """Starts, γ and ways, who has arrived, where chains aim, w with all samples in the group, lengths."""
     toy, options = MULTISTART[case]
     settings: dict[str, Any] = {"objective_scale": None, "bound": np.inf, "even": False, **options}
+    steps = settings.pop("steps", 80)
     hand = MultistartByHand(toy, 3, 20, **settings)
     bound = settings.pop("bound")
     problem = toy.problem(code_bounds=None if bound == np.inf else (-bound, bound))
-    state, _ = compare(toy.multistart(problem, inner_steps=20, **settings), hand, 80)
+    state, _ = compare(toy.multistart(problem, inner_steps=20, **settings), hand, steps)
     np.testing.assert_allclose(state.carry, hand.carry, rtol=1e-9)
     assert state.age.tolist() == hand.age.tolist()
     assert len(hand.all_samples) > 10
+    assert hand.carry.min() == 0.01 or case != "curved"
+    assert hand.carry.max() == 0.9 or case != "range, p=2"
     assert hand.dull > 0 or case != "never in the middle"
     assert hand.off > 0 or case != "asleep"
     assert hand.late > 0 or case != "evenly, curved, p=2"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from invset.core.paper import PATIENCE, Paper
+from invset.core.paper import Paper
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
@@ -80,5 +80,5 @@ def test_sampling_that_gives_nothing_for_long_has_stalled() -> None:
     assert is_sampling(taken[-1])
     toy.v += 1000
     state, taken = walk(paper, 500, state._replace(idle=torch.zeros_like(state.idle)))
-    assert (state.phase, len(taken), state.idle.tolist()) == ("stalled", PATIENCE, [PATIENCE])
+    assert (state.phase, len(taken), state.idle.tolist()) == ("stalled", 100, [100])
     assert not any(len(step.samples) for step in taken)
