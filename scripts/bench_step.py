@@ -7,125 +7,41 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from itertools import product
+from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from invset.cli.device import place, prepare_torch
-from invset.core.fused import Fused
-from invset.core.paper import Paper
-from invset.core.problem import Problem
-from invset.core.region import Region
-from invset.core.seeding import Schedule
-from invset.core.state import State
-from invset.models.network import Generator, Network
-from invset.models.reader import Encoder, Reader
-from invset.models.registry import build_generator, build_network
-from invset.models.unit import parse_unit
+from invset.assemble.sampling import Sampling, assemble
+from invset.cli.compose import compose
 from invset.run.summary import peak_memory
+from invset.settings import SampleSettings
 
-MODELS: dict[str, Callable[[], tuple[Network, Generator]]] = {
-    "mini": lambda: (build_network("mini"), build_generator("mini")),
-    "caffenet": lambda: (build_network("caffenet", weights="random"), build_generator("ppgn", weights="random")),
-}
-
-
-def variants(arguments: argparse.Namespace) -> Iterator[tuple[str, str, str | None]]:
-    """Models, precisions and ways to compile, all with all; what is not to be had here is said by whoever tries it."""
-    ways = [None if way == "none" else way for way in arguments.compile]
-    yield from product(arguments.models, arguments.precision, ways)
+MODELS = {
+    "mini": ["range=[50,60]"],
+    "caffenet": [
+        "network=caffenet", "network.weights=random", "generator=ppgn", "generator.weights=random", "neuron=fc8:981",
+        "range=[40,60]",
+    ],
+}  # fmt: skip
 
 
-def named(model: str, precision: str, how: str | None) -> str:
-    """`caffenet`, `caffenet, tf32, graphs`."""
-    return ", ".join([model, *([precision] if precision != "float32" else []), *([how] if how else [])])
+def variants(arguments: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
+    """Models, precisions and ways to compile, all with all: a name, as `caffenet, tf32, graphs`, and its overrides."""
+    for model, precision, how in product(arguments.models, arguments.precision, arguments.compile):
+        name = ", ".join([model, *(word for word in (precision, how) if word not in ("float32", "none"))])
+        how = "null" if how == "none" else how
+        yield name, [*MODELS[model], f"precision={precision}", f"compile={how}", "method=paper"]
 
 
-def step(arguments: argparse.Namespace) -> None:
-    """Print the table."""
-    print(f"\nstep: K = {arguments.chains}, median of {arguments.repeats} pairs\n")
-    print("| models | step, s | bare pass, s | step / bare | samples/s | peak memory, MB |")
-    print("|---|---|---|---|---|---|")
-    floors = []
-    for model, precision, how in variants(arguments):
-        device = prepare_torch(arguments.device, None, precision)
-        network, generator = MODELS[model]()
-        for one in (network, generator):
-            place(one, device, precision)
-        cells, floor = _row(network, generator, how, arguments.chains, arguments.repeats, _rates(device, precision))
-        print(f"| {named(model, precision, how)} {cells}", flush=True)
-        floors.append(f"{named(model, precision, how)}: {floor}")
-    print("\n" + "\n\n".join(floors), flush=True)
-
-
-def _rates(device: torch.device, precision: str) -> tuple[float, float]:
-    """What the device does in a second: operations of a matrix product, bytes read and written by a copy."""
-    side = 8192 if device.type == "cuda" else 1024
-    dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision, torch.float32)
-    a = torch.randn(side, side, device=device, dtype=dtype)
-    copied = torch.empty(2**28 if device.type == "cuda" else 2**25, dtype=torch.uint8, device=device)
-    target = torch.empty_like(copied)
-    products = min(seconds(lambda: torch.mm(a, a), device) for _ in range(10))
-    copies = min(seconds(lambda: target.copy_(copied), device) for _ in range(10))
-    return 2 * side**3 / products, 2 * len(copied) / copies
-
-
-def _row(
-    network: Network, generator: Generator, how: str | None, chains: int, repeats: int, rates: tuple[float, float]
-) -> tuple[str, str]:
-    device = network.device
-    reader = Reader(network, [parse_unit("fc8:2", network)], Encoder(network, "fc6"))
-    randomness = torch.Generator().manual_seed(0)
-    codes = torch.randn(max(64, chains), generator.code_size, generator=randomness).abs().to(device)
-    problem = Problem(generator, reader)
-    if how is not None:
-        problem.networks = Fused(problem.networks, how, chains)  # type: ignore[arg-type]
-        problem.networks.on_failure = lambda reason: print(f"compile={how}: {reason}")
-    method, state = _sampling(problem, codes, chains)
-
-    def bare() -> None:
-        leaf = codes[:chains].clone().requires_grad_(True)
-        outputs = reader(generator(leaf))
-        torch.autograd.grad(outputs, leaf, [torch.ones_like(output) for output in outputs])
-
-    samples = 0
-
-    def stepped() -> None:
-        nonlocal state, samples
-        state, info = method.step(state)
-        samples += len(info.samples)
-
-    for _ in range(3):
-        bare()
-        stepped()
-    samples = 0
-    pairs = [(seconds(stepped, device), seconds(bare, device)) for _ in range(repeats)]
-    ratio = statistics.median(ours / theirs for ours, theirs in pairs)
-    ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-    rate = samples / sum(pair[0] for pair in pairs)
-    with FlopCounterMode(display=False) as counted:
-        leaf = codes[:chains].clone().requires_grad_(True)
-        sum(output.sum() for output in reader(generator(leaf))).backward()  # type: ignore[union-attr]
-    parameters = [p for model in (network, generator) for p in model.module.parameters()]
-    moved = 2 * sum(p.numel() * p.element_size() for p in parameters)  # read forwards, and again backwards
-    floors = counted.get_total_flops() / rates[0], moved / rates[1]
-    floor = (
-        f"{counted.get_total_flops() / 1e9:.2f} GFLOP a step, at the {rates[0] / 1e12:.3f} TFLOP/s of a matrix product "
-        f"here, take {floors[0]:.4f} s, {floors[0] / ours:.0%} of the step; reading all weights twice at the "
-        f"{rates[1] / 1e9:.1f} GB/s of a copy takes {floors[1]:.4f} s, {floors[1] / ours:.0%}"
-    )
-    cells = f"| {ours:.4f} | {theirs:.4f} | {ratio:.3f} | {rate:.0f} | {peak_memory() / 1e6:.0f} |"
-    return cells, floor
-
-
-def _sampling(problem: Problem, codes: Tensor, chains: int) -> tuple[Paper, State]:
-    """A method in its sampling phase, with a range about what random codes give."""
-    activations = problem.evaluate(codes[:chains]).activations
-    spread = float(activations.max() - activations.min())
-    region = Region.two_sided([(float(activations.min()) - spread / 2, float(activations.max()) + spread / 2)])
-    method = Paper(problem, region.to(codes.device), Schedule(chains=chains), lambda chain, _: codes[chain], codes)
-    return method, method.begin()._replace(phase="sampling")
+def assembled(arguments: argparse.Namespace, *overrides: str) -> tuple[SampleSettings, Sampling]:
+    """Settings of `invset sample`, and what they assemble to; says so where networks cannot be compiled."""
+    own = [f"device={arguments.device}", f"schedule.K={arguments.chains}", *arguments.settings]
+    settings = compose("sample", [*own, *overrides])
+    sampling = assemble(settings)
+    if sampling.fused is not None:
+        sampling.fused.on_failure = lambda reason: print(f"compile={settings.compile}: {reason}")
+    return settings, sampling
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
@@ -137,3 +53,86 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
+
+
+def begin_table(title: str, *columns: str) -> None:
+    """The title and the head of a table."""
+    print(f"\n{title}\n\n| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+
+
+def print_row(*cells: Any) -> None:
+    """A row of it."""
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def step(arguments: argparse.Namespace) -> None:
+    """Print the table: of steps of codes that are all in range, from the second on."""
+    begin_table(
+        f"step: K = {arguments.chains}, median of {arguments.repeats} pairs",
+        "models", "step, s", "bare pass, s", "step / bare", "samples/s", "peak memory, MB",
+    )  # fmt: skip
+    floors = []
+    for name, overrides in variants(arguments):
+        _, sampling = assembled(arguments, *overrides, "range=[-1e6,1e6]")
+        pairs, rate = _measure(sampling, arguments.repeats)
+        ours, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
+        ratio = statistics.median(mine / theirs for mine, theirs in pairs)
+        memory = f"{peak_memory() / 1e6:.0f}"
+        print_row(name, f"{ours:.4f}", f"{bare:.4f}", f"{ratio:.3f}", f"{rate:.0f}", memory)
+        floors.append(f"{name}: {_floor(sampling, ours)}")
+    print("\n" + "\n\n".join(floors), flush=True)
+
+
+def _measure(sampling: Sampling, repeats: int) -> tuple[list[tuple[float, float]], float]:
+    """Seconds of a step and of the bare pass, in turn, and samples a second of the steps."""
+    method, device = sampling.method, sampling.models.device
+    state = method.begin()
+    samples = 0
+
+    def stepped() -> None:
+        nonlocal state, samples
+        state, taken = method.step(state)
+        samples += len(taken.samples)
+
+    for _ in range(3):
+        _pass(sampling)
+        stepped()
+    samples = 0
+    pairs = [(seconds(stepped, device), seconds(lambda: _pass(sampling), device)) for _ in range(repeats)]
+    return pairs, samples / sum(pair[0] for pair in pairs)
+
+
+def _pass(sampling: Sampling) -> None:
+    """Forwards and backwards, of as many codes as there are chains."""
+    rows = torch.arange(sampling.chains) % len(sampling.references)
+    leaf = sampling.references[rows].requires_grad_(True)
+    outputs = sampling.reader(sampling.models.generator(leaf))
+    torch.stack([output.sum() for output in outputs]).sum().backward()  # counted too, as autograd.grad is not
+
+
+def _floor(sampling: Sampling, step: float) -> str:
+    """What the arithmetic and the weights of a pass would take at the device's own rates."""
+    device, models = sampling.models.device, (sampling.models.network, sampling.models.generator)
+    parameters = [parameter for model in models for parameter in model.module.parameters()]
+    with FlopCounterMode(display=False) as counted:
+        _pass(sampling)
+    products, copies = _rates(device, parameters[0].dtype)
+    operations = counted.get_total_flops()
+    arithmetic = operations / products
+    reading = 2 * sum(p.numel() * p.element_size() for p in parameters) / copies  # forwards, and again backwards
+    return (
+        f"{operations / 1e9:.2f} GFLOP a step, at the {products / 1e12:.3f} TFLOP/s of a matrix product here, take "
+        f"{arithmetic:.4f} s, {arithmetic / step:.0%} of the step; reading all weights twice at the "
+        f"{copies / 1e9:.1f} GB/s of a copy takes {reading:.4f} s, {reading / step:.0%}"
+    )
+
+
+def _rates(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
+    """What the device does in a second: operations of a matrix product, bytes read and written by a copy."""
+    side = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(side, side, device=device, dtype=dtype)
+    copied = torch.empty(2**28 if device.type == "cuda" else 2**25, dtype=torch.uint8, device=device)
+    target = torch.empty_like(copied)
+    products = min(seconds(lambda: torch.mm(a, a), device) for _ in range(10))
+    copies = min(seconds(lambda: target.copy_(copied), device) for _ in range(10))
+    return 2 * side**3 / products, 2 * len(copied) / copies

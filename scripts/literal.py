@@ -1,92 +1,108 @@
-"""The paper's sampling as one would write it down at first, to be timed against: the same problem, starts and steps.
+"""The paper's sampling as one would first write it down: what `method=paper` is timed against, and compared with.
 
-What is literal: the sums of eqs. 9 and 11 run over pairs, and their gradient is autograd's; E and f are a pass each;
-whether C' is feasible (step 4 of sec. 3.4) is a pass of its own; images are written, read back and measured one by one.
-Step lengths, multipliers, the stopping rule and the run's folder are the library's, so that both take the same steps.
+What is literal: E and f are a pass each; L of eqs. 9 and 11 is a sum over all pairs of codes, and its gradient is
+autograd's; whether C' is feasible (step 4 of sec. 3.4) is a pass of its own; images are written, read back and measured
+one by one. Step lengths, multipliers, the stopping rule and the run's folder are the library's, so that both take the
+same steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from invset.core import descent, lagrangian, sampling, seeding, steps
-from invset.core.diversity import Moments
-from invset.core.paper import Paper
-from invset.core.problem import Evaluation, round_to_eight_bits
-from invset.core.state import State, StepInfo
+from invset.core.method import Step
+from invset.core.paper import Paper, PaperState
+from invset.core.problem import Counts, Evaluation, Problem, PullBack
 from invset.run.recorder import Recorder
 
 Pass = Callable[[Tensor], Tensor]
 
 
 class Literal(Paper):
-    """`method=paper`, literally. `one_by_one`: each code goes through the networks alone, and pairs are a loop."""
+    """`method=paper` of one group, literally.
 
-    encode: Pass
-    activate: Pass
-    one_by_one = False
+    Args:
+        paper: the same as the library has it.
+        generate: G, codes (k, c) -> images as they are saved.
+        encode: E, images -> (k, d).
+        activate: f, images -> (k, p).
+        one_by_one: each code goes through the networks alone, and pairs are a loop.
+    """
 
-    def step(self, state: State) -> tuple[State, StepInfo]:
-        """As `Paper.step`, which says the same in fewer passes."""
-        schedule = self.schedule
-        codes = state.codes.detach().requires_grad_(True)
-        images = self._over(lambda c: round_to_eight_bits(self.problem.generate(c)), codes)
-        e, f = self._over(self.encode, images), self._over(self.activate, images)
-        self.problem.forward_passes += 2 * len(codes)
-        evaluation = Evaluation(images.detach(), e.detach(), f.detach())
-        aim = steps.SEEDING if state.phase == "seeding" else steps.SAMPLING
-        state, view = descent.seen(self.region, state, aim, evaluation, Moments.of(e.detach()))
-        if state.phase == "seeding" and seeding.arrived(state, schedule, view):
-            state = state._replace(phase="sampling", inner=0, steps=steps.at_least(state.steps, steps.SAMPLING))
-        if state.phase == "seeding":
-            state, samples = seeding.recorded(state, view), sampling.nothing(state)
+    def __init__(self, paper: Paper, generate: Pass, encode: Pass, activate: Pass, one_by_one: bool = False) -> None:
+        super().__init__(paper.problem, paper.region, paper.schedule, paper.draw, paper.references)
+        self.generate, self.encode, self.activate = generate, encode, activate
+        self.one_by_one = one_by_one
+
+    def step(self, state: PaperState) -> tuple[PaperState, Step]:
+        """From C to C' = C − β ∂L/∂C; codes in range are samples, and the C₀ of the next steps."""
+        codes = state.chains.codes.detach().requires_grad_(True)
+        images = self._each(self.generate, codes)
+        e, f = self._each(self.encode, images), self._each(self.activate, images)
+        inside = ((f >= self.region.lower) & (f <= self.region.upper)).all(dim=1)
+        if state.phase == "seeding" and not inside.all():
+            self.accepted = e[:0].detach()  # eq. 9
+        elif inside.any():
+            self.accepted = e[inside].detach()  # eq. 11: a new C₀
+
+        def gradient(of_e: Tensor, of_f: Tensor) -> Tensor:
+            adrift = ~of_e.any(dim=1, keepdim=True)  # the library lets the constraints alone pull on such a code
+            (gradient,) = torch.autograd.grad(self.lagrangian(torch.where(adrift, e.detach(), e), f, state), codes)
+            return gradient
+
+        known = Known(Evaluation(images.detach(), e.detach(), f.detach()), gradient)
+        problem = Problem(known, self.problem.code_bounds)
+        following, step = Paper(problem, self.region, self.schedule, self.draw, self.references).step(state)
+        with torch.no_grad():
+            self._each(self.activate, self._each(self.generate, following.chains.codes))
+        counts = self.problem.passes.counts
+        counts.forward, counts.backward = counts.forward + 3 * len(codes), counts.backward + 2 * len(codes)
+        return following, step
+
+    def lagrangian(self, e: Tensor, f: Tensor, state: PaperState) -> Tensor:
+        """L of eq. 9, and with C₀ of eq. 11, at the best slack; without the terms that do not depend on C."""
+        w, r = state.scales
+        values, penalty = state.chains.multipliers, float(state.seeking.penalty)
+        if self.one_by_one:
+            distances = sum(((a - b).square().sum() for a in e for b in [*e, *self.accepted]), torch.zeros(()))
         else:
-            state, samples = sampling.accepted(state, view)
-            if len(samples):
-                self.fixed = evaluation.encodings[samples]
-        adrift = steps.adrift(state.steps)[:, None]
-        if adrift.any():
-            e.register_hook(lambda gradient: torch.where(adrift, 0, gradient))
-        (gradient,) = torch.autograd.grad(self._lagrangian(e, f, state), codes)
-        self.problem.backward_passes += 2 * len(codes)
-        gradient = self.problem.free(state.codes, gradient)
-        of_f = lagrangian.activation_gradient(f.detach(), state.multipliers, self.region, state.scales)
-        penalty, unit = state.multipliers.penalty, state.scales.constraint
-        lengths = steps.lengths(state.steps, gradient, of_f, unit, penalty, state.distances.codes)
-        moved = self.problem.bound(steps.moved(state.codes, gradient, lengths))
-        with torch.no_grad():  # step 4: which of C' are feasible
-            self._over(lambda c: self.activate(round_to_eight_bits(self.problem.generate(c))), moved)
-        self.problem.forward_passes += len(codes)
-        info = descent.report(state, view, samples, lengths)
-        state = state._replace(codes=moved, step=state.step + 1)
-        if state.phase == "sampling":
-            return sampling.advanced(state), info
-        return seeding.advanced(state, schedule, self.problem, self.region, self.draw, view), info
+            distances = (e[:, None] - torch.cat([e, self.accepted])).square().sum()
+        slack = (f - r * values / penalty).clamp(self.region.aim_lower, self.region.aim_upper).detach()
+        residual = (f - slack) / r
+        return -w * distances + (-values * residual + penalty / 2 * residual.square()).sum()
 
-    def _over(self, work: Pass, rows: Tensor) -> Tensor:
+    def _each(self, work: Pass, rows: Tensor) -> Tensor:
         return torch.cat([work(row[None]) for row in rows]) if self.one_by_one else work(rows)
 
-    def _lagrangian(self, e: Tensor, f: Tensor, state: State) -> Tensor:
-        fixed = self.fixed if state.phase == "sampling" else e[:0].detach()
-        if self.one_by_one:
-            distances = sum((a - b).square().sum() for a in e for b in e)
-            distances = distances + sum((a - b).square().sum() for a in e for b in fixed)
-        else:
-            distances = (e[:, None] - e[None]).square().sum() + (e[:, None] - fixed[None]).square().sum()
-        slack = lagrangian.slack(f.detach(), state.multipliers, self.region, state.scales)
-        residual = (f - slack) / state.scales.constraint
-        terms = -state.multipliers.values * residual + state.multipliers.penalty / 2 * residual.square()
-        return -state.scales.objective * distances + terms.sum()
+
+class Known:
+    """Passes that have been taken: what they gave, and what pulls gradients back."""
+
+    def __init__(self, evaluation: Evaluation, pull_back: PullBack) -> None:
+        self.counts = Counts()
+        self.evaluation, self.pull_back = evaluation, pull_back
+
+    def evaluate(self, codes: Tensor) -> Evaluation:
+        """What the codes gave."""
+        return self.evaluation
+
+    def linearise(self, codes: Tensor, keep_images: bool = True) -> tuple[Evaluation, PullBack]:
+        """The same, and what pulls back."""
+        return self.evaluation, self.pull_back
 
 
-class OneByOne(Recorder):
-    """Writes, reads back and measures one image at a time."""
+def record_one_by_one(recorder: Recorder) -> None:
+    """From here on it writes, reads back and measures each image alone."""
+    record = recorder.record
 
-    def _record_samples(self, info: StepInfo, rows: Sequence[int]) -> int:
-        return sum(super(OneByOne, self)._record_samples(info, [row]) for row in rows)
+    def record_each(step: Step, room: int) -> int:
+        last = recorder.count + room
+        return sum(record(step.only(step.chains == chain), last - recorder.count) for chain in step.chains)
+
+    recorder.record = record_each  # type: ignore[method-assign]
 
 
 def mean_distance(encodings: Tensor) -> float:

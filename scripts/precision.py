@@ -15,9 +15,9 @@ import statistics
 import time
 
 import torch
+from invset.cli.device import place, prepare_torch
 from torch import Tensor
 
-from invset.cli.device import place, prepare_torch
 from invset.models.network import Generator, Network
 from invset.models.reader import Encoder, Reader
 from invset.models.registry import build_generator, build_network

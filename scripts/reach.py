@@ -16,10 +16,10 @@ import random
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from invset.cli.encoder import given
 from omegaconf import OmegaConf
 
 from invset.cli import app, build, main, probe, schema
-from invset.cli.encoder import given
 from invset.models.reader import Reader
 from invset.models.registry import build_network
 
