@@ -8,12 +8,11 @@ Runs `invset sample` for each, in folders beside the picture (FILE-runs/), which
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
+from invset.api import load
 from invset.cli import main
-from invset.run.images import load_png
 from invset.run.sheet import save_grid
 
 
@@ -39,10 +38,10 @@ def run() -> None:
                 settings = [f"neuron={unit}", f"range={interval}", f"n={arguments.n}", *arguments.set]
                 if code := main.run(["sample", *settings, f"hydra.run.dir={folder}"]):
                     sys.exit(code)
-            count = json.loads((folder / "summary.json").read_text())["samples"]
-            paths = sorted((folder / "images").glob("*.png"))[:: max(1, count // arguments.show)][: arguments.show]
-            images += [load_png(path) for path in paths]
-            captions += [f"{unit.split(':')[-1].replace('_', ' ')} {interval}", *[""] * (len(paths) - 1)]
+            samples = load(folder).images
+            shown = samples[:: max(1, len(samples) // arguments.show)][: arguments.show]
+            images += [*shown]
+            captions += [f"{unit.split(':')[-1].replace('_', ' ')} {interval}", *[""] * (len(shown) - 1)]
     save_grid(arguments.output, images, captions, arguments.title, columns)
 
 

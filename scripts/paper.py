@@ -7,8 +7,8 @@ Pictures become docs/images/paper/FIGURE.jpg; what stands above the line in PAPE
 
 from __future__ import annotations
 
+import argparse
 import re
-import sys
 from pathlib import Path
 
 from PIL import Image
@@ -33,4 +33,6 @@ def main(made: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "reproduced/mini"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("reproduced/mini"), help="as reproduce left it")
+    main(parser.parse_args().folder)

@@ -15,13 +15,12 @@ import statistics
 import time
 
 import torch
-from invset.cli.device import place, prepare_torch
 from torch import Tensor
 
-from invset.models.network import Generator, Network
-from invset.models.reader import Encoder, Reader
-from invset.models.registry import build_generator, build_network
-from invset.models.unit import parse_unit
+from invset.assemble.device import prepare_torch
+from invset.assemble.models import Models, build_models
+from invset.cli.compose import compose
+from invset.models.reader import Reader
 
 LAYERS = ("conv1", "norm1", "conv5", "fc6", "fc8")
 SETTINGS = ("float32", "float32-last", "bfloat16", "bfloat16-last")
@@ -38,20 +37,20 @@ def main() -> None:
     arguments = parser.parse_args()
     codes = 12 * torch.randn(CODES, 4096, generator=torch.Generator().manual_seed(0)).abs().clamp(max=2.5)
     codes = codes.to(arguments.device)
-    models = {setting: _placed(setting, arguments.device) for setting in ("float32", *arguments.settings)}
+    models = {setting: _build(setting, arguments.device) for setting in ("float32", *arguments.settings)}
     seconds: dict[str, list[float]] = {setting: [] for setting in models}
     for _ in range(arguments.repeats + 1):
-        for setting, (network, generator) in models.items():
+        for setting, built in models.items():
             prepare_torch(arguments.device, None, setting.partition("-")[0])
-            seconds[setting].append(_seconds(network, generator, codes[: arguments.chains]))
+            seconds[setting].append(_seconds(built, codes[: arguments.chains]))
     prepare_torch(arguments.device, None)
-    exact = _activations(*models["float32"], codes)
+    exact = _activations(models["float32"], codes)
     print(f"torch {torch.__version__}, {arguments.device}, {torch.get_num_threads()} threads\n")
     print(f"| | {' | '.join(f'error of {layer}' for layer in LAYERS)} | out of range in float32 | time / float32 |")
     print(f"|---{'|---' * len(LAYERS)}|---|---|")
     for setting in arguments.settings:
         prepare_torch(arguments.device, None, setting.partition("-")[0])
-        found = _activations(*models[setting], codes)
+        found = _activations(models[setting], codes)
         errors = [float((found[layer] - exact[layer]).abs().max() / exact[layer].abs().max()) for layer in LAYERS]
         pairs = zip(seconds[setting][1:], seconds["float32"][1:], strict=True)
         ratio = statistics.median(ours / theirs for ours, theirs in pairs)
@@ -59,26 +58,25 @@ def main() -> None:
         print(f"| {setting} | {' | '.join(cells)} |", flush=True)
 
 
-def _placed(setting: str, device: str) -> tuple[Network, Generator]:
+def _build(setting: str, device: str) -> Models:
     precision, _, last = setting.partition("-")
-    network, generator = build_network("caffenet", weights="random"), build_generator("ppgn", weights="random")
-    for model in (network, generator):
-        place(model, torch.device(device), precision, bool(last))
-    return network, generator
+    models = ["network=caffenet", "network.weights=random", "generator=ppgn", "generator.weights=random"]
+    placed = [f"device={device}", f"precision={precision}", f"channels_last={bool(last)}"]
+    return build_models(compose("probe", [*models, *placed]), ("fc8:981",))
 
 
-def _activations(network: Network, generator: Generator, codes: Tensor) -> dict[str, Tensor]:
+def _activations(models: Models, codes: Tensor) -> dict[str, Tensor]:
     with torch.no_grad():
-        parts = [network.read(LAYERS, generator(batch)) for batch in codes.split(BATCH)]
+        parts = [models.network.read(LAYERS, models.generator(batch)) for batch in codes.split(BATCH)]
     return {layer: torch.cat([part[layer] for part in parts]) for layer in LAYERS}
 
 
-def _seconds(network: Network, generator: Generator, codes: Tensor) -> float:
+def _seconds(models: Models, codes: Tensor) -> float:
     """Of a forward and backward pass."""
-    reader = Reader(network, [parse_unit("fc8:981", network)], Encoder(network, "fc6"))
+    reader = Reader(models.network, models.units, models.encoder)
     leaf = codes.clone().requires_grad_(True)
     begin = time.perf_counter()
-    outputs = reader(generator(leaf))
+    outputs = reader(models.generator(leaf))
     (gradient,) = torch.autograd.grad(outputs, leaf, [torch.ones_like(output) for output in outputs])
     gradient.sum().item()  # waits for the device
     return time.perf_counter() - begin

@@ -15,13 +15,10 @@ import json
 import random
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from invset.cli.encoder import given
-from omegaconf import OmegaConf
-
-from invset.cli import app, build, main, probe, schema
-from invset.models.reader import Reader
-from invset.models.registry import build_network
+from invset.assemble.models import build_models
+from invset.cli import main
+from invset.cli.compose import compose
+from invset.survey import survey
 
 COLUMNS = (
     "unit", "low", "high", "samples", "wanted", "seed_steps", "outer_iterations", "sampling_steps", "acceptance",
@@ -45,8 +42,8 @@ def run() -> None:
 
     drawn = random.Random(arguments.seed)
     common = [f"network={arguments.network}", f"seed={arguments.seed}", *arguments.overrides]
-    config = _probe_config([*common, *arguments.probe])
-    network = build_network(config.network.kind, **given(config.network))
+    settings = compose("probe", [*common, *arguments.probe])
+    network = build_models(settings, ()).network
     arguments.output.mkdir(parents=True, exist_ok=True)
     delivered = pairs = 0
     with (arguments.output / "reach.csv").open("w", newline="") as file:
@@ -55,35 +52,21 @@ def run() -> None:
         while pairs < arguments.pairs:  # again for those that nothing was reachable of
             layers = [arguments.layers[number % len(arguments.layers)] for number in range(pairs, arguments.pairs)]
             units = list(dict.fromkeys(f"{layer}:{drawn.randint(1, network.units(layer))}" for layer in layers))
-            for unit, ranges in _reachable(config, units):
+            surveys = survey(settings, build_models(settings, tuple(units)))  # of all, to look at real codes once
+            for unit, ranges in zip(units, [each.ranges for each in surveys], strict=True):
                 if not ranges:
                     print(f"{unit}: probe calls nothing reachable; another unit is drawn", flush=True)
                     continue
                 low, high = drawn.choice(ranges)
                 folder = arguments.output / f"{pairs:02d}-{unit.replace(':', '-')}"
-                settings = [f"neuron={unit}", f"range=[{low},{high}]", f"n={arguments.n}", *arguments.sample]
-                main.run(["sample", *common, *settings, f"hydra.run.dir={folder}"])
+                own = [f"neuron={unit}", f"range=[{low},{high}]", f"n={arguments.n}", *arguments.sample]
+                main.run(["sample", *common, *own, f"hydra.run.dir={folder}"])
                 summary = json.loads((folder / "summary.json").read_text())
                 table.writerow([unit, low, high, *(summary.get(name) for name in COLUMNS[3:])])
                 file.flush()
                 pairs += 1
                 delivered += summary["samples"] >= arguments.n
     print(f"{delivered} of {pairs} pairs delivered all {arguments.n} samples")
-
-
-def _reachable(config: schema.ProbeConfig, units: list[str]) -> list[tuple[str, list[tuple[float, float]]]]:
-    """The ranges that `invset probe` suggests for each unit: all in one survey, which looks at real codes once."""
-    models = build.models(config, tuple(units))
-    surveys = probe.survey(config, models, Reader(models.network, models.units))
-    return [(unit, probe.suggested_ranges(survey)) for unit, survey in zip(units, surveys, strict=True)]
-
-
-def _probe_config(overrides: list[str]) -> schema.ProbeConfig:
-    schema.register()
-    with initialize_config_dir(str(app.config_folder()), version_base="1.3"):
-        config = OmegaConf.to_object(compose("probe", overrides))
-    assert isinstance(config, schema.ProbeConfig)
-    return config
 
 
 if __name__ == "__main__":

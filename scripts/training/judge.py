@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from invset.core.ascent import ascend
+from invset.core.method import ACTIVE
 from invset.core.paper import Paper
-from invset.core.problem import Problem
+from invset.core.problem import Pipeline, Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
 from invset.errors import ConfigError
@@ -17,6 +18,7 @@ from invset.models.network import Generator, Network
 from invset.models.reader import Encoder, Reader
 from invset.models.starts import Starts
 from invset.models.unit import Unit
+from invset.passes.plain import Plain
 
 REFERENCES = 64  # unrelated codes on which distances are measured
 
@@ -78,7 +80,8 @@ def sample_units(
         return starts.draw(chain, attempt).to(network.device)
 
     for row in rows:
-        problem = Problem(generator, Reader(network, [Unit("fc8", row)], encoder), code_bounds=generator.code_bounds)
+        passes = Plain(Pipeline(generator, Reader(network, [Unit("fc8", row)], encoder)))
+        problem = Problem(passes, generator.code_bounds)
         first = problem.bound(torch.stack([draw(chain, 0) for chain in range(settings.chains)]))
         top = ascend(problem, first, 0, distance, settings.steps).activations.median().item()
         low, high = settings.low * top, settings.high * top
@@ -87,9 +90,9 @@ def sample_units(
             region = Region.two_sided([(low, high)]).to(network.device)
             method = Paper(problem, region, Schedule(chains=settings.chains), draw, references)
             state = method.begin()
-            while len(images) < settings.samples and state.phase in ("seeding", "sampling"):
-                state, info = method.step(state)
-                images = torch.cat([images, info.evaluation.images[info.samples].cpu()])
+            while len(images) < settings.samples and state.phase in ACTIVE:
+                state, step = method.step(state)
+                images = torch.cat([images, step.evaluation.images[step.samples].cpu()])
         yield Samples(row, low, high, (255 * images[: settings.samples]).round().to(torch.uint8))
 
 
