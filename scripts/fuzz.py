@@ -62,10 +62,10 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     faulthandler.enable()
     warnings.simplefilter("error")
-    originals = seeds(folder)
+    originals = whole_files(folder)
     for name, files in originals.items():  # imports, and whatever a first time needs
         for data in files:
-            if not isinstance(outcome(READERS[name], data, folder), int):
+            if not isinstance(read_file(READERS[name], data, folder), int):
                 sys.exit(f"a file of {name} that is whole was not read")
     limit_memory()
     start, failures = peak_memory(), 0
@@ -92,9 +92,9 @@ def fuzz(
     slowest = 0.0
     others = [data for files in originals.values() for data in files]
     for number in range(count):
-        data = mutated(chance.choice(originals[name]), others, chance)
+        data = damage(chance.choice(originals[name]), others, chance)
         began = time.perf_counter()
-        result = outcome(READERS[name], data, folder)
+        result = read_file(READERS[name], data, folder)
         seconds = time.perf_counter() - began
         slowest = max(slowest, seconds)
         if isinstance(result, int):
@@ -111,7 +111,7 @@ def fuzz(
     return counts, slowest
 
 
-def outcome(reader: Callable[[Path], Any], data: bytes, folder: Path) -> int | str:
+def read_file(reader: Callable[[Path], Any], data: bytes, folder: Path) -> int | str:
     """Bytes of the tensors that were read, or "refused", or the exception that should not have come."""
     path = folder / "current"
     path.write_bytes(data)
@@ -137,14 +137,14 @@ def tensors(value: Any) -> Iterable[torch.Tensor]:
             yield from tensors(entry)
 
 
-def mutated(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+def damage(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
     """The file with one to four kinds of damage."""
     for _ in range(chance.randint(1, 4)):
         data = chance.choice(DAMAGE)(data or b"\0", others, chance)
     return data
 
 
-def seeds(folder: Path) -> dict[str, list[bytes]]:
+def whole_files(folder: Path) -> dict[str, list[bytes]]:
     """Small files that are whole, some of each format."""
     caffe, path = runpy.run_path(str(CAFFE_FILES)), folder / "current"
     numbers = np.random.default_rng(0)
@@ -168,13 +168,14 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
             caffe["write_mean"](path, array(1, 3, 4, 5), legacy=legacy, packed=packed).read_bytes()
             for legacy, packed in ((True, True), (False, False))
         ],
-        "matconvnet": [matlab(array, old, compressed) for old in (True, False) for compressed in (True, False)],
+        "matconvnet": [matlab_file(array, old, compressed) for old in (True, False) for compressed in (True, False)],
         "safetensors": [save(state, {"size": "64"})],
-        "torch": [saved(state, zip) for zip in (True, False)] + [saved({"state_dict": state, "epoch": 3}, True)],
+        "torch": [torch_file(state, zip) for zip in (True, False)]
+        + [torch_file({"state_dict": state, "epoch": 3}, True)],
     }
 
 
-def matlab(array: Callable[..., np.ndarray], old: bool, compressed: bool) -> bytes:
+def matlab_file(array: Callable[..., np.ndarray], old: bool, compressed: bool) -> bytes:
     """A SimpleNN with the older or the newer names of its fields."""
     from scipy.io import savemat
 
@@ -197,14 +198,14 @@ def matlab(array: Callable[..., np.ndarray], old: bool, compressed: bool) -> byt
     return file.getvalue()
 
 
-def saved(content: Any, zip: bool) -> bytes:
+def torch_file(content: Any, zip: bool) -> bytes:
     """What torch.save writes, now or before 1.6."""
     file = BytesIO()
     torch.save(content, file, _use_new_zipfile_serialization=zip)
     return file.getvalue()
 
 
-def _flipped(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+def _flip(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
     damaged = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 8))):
         damaged[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
@@ -215,7 +216,7 @@ def _cut(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
     return data[: chance.randrange(len(data))]
 
 
-def _blown_up(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+def _blow_up(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
     """A length becomes huge: as a number of 2, 4 or 8 bytes of either order, or protobuf's, or digits."""
     value = chance.choice((2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1, 2**32 - 8, 2**28, 2**63 - 1, 2**40))
     width = chance.choice((2, 4, 8))
@@ -225,25 +226,25 @@ def _blown_up(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
     return data[:position] + number + data[position + len(number) * chance.choice((0, 1, 1)) :]
 
 
-def _spliced(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+def _splice(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
     source, position = chance.choice([data, *others]), chance.randrange(len(data))
     begin = chance.randrange(len(source))
     chunk = source[begin : begin + chance.choice((1, 8, 64, 512))]
     return data[:position] + chunk + data[position + len(chunk) * chance.choice((0, 1)) :]
 
 
-def _repeated(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+def _repeat(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
     begin, length = chance.randrange(len(data)), chance.choice((1, 2, 8, 100))
     return data[:begin] + data[begin : begin + length] * chance.choice((2, 3, 100, 3000)) + data[begin + length :]
 
 
-def _zeroed(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+def _zero(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
     begin = chance.randrange(len(data))
     length = min(chance.choice((1, 8, 200)), len(data) - begin)
     return data[:begin] + b"\0" * length + data[begin + length :]
 
 
-DAMAGE = (_flipped, _cut, _blown_up, _blown_up, _spliced, _repeated, _zeroed)
+DAMAGE = (_flip, _cut, _blow_up, _blow_up, _splice, _repeat, _zero)
 
 
 def limit_memory() -> None:
