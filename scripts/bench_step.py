@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from invset.assemble.sampling import Sampling, assemble
@@ -74,48 +75,50 @@ def step(arguments: argparse.Namespace) -> None:
     floors = []
     for name, overrides in variants(arguments):
         _, sampling = assembled(arguments, *overrides, "range=[-1e6,1e6]")
-        pairs, rate = _measure(sampling, arguments.repeats)
+        state = sampling.method.begin()
+        pairs, rate = _measure(sampling, state, arguments.repeats)
         ours, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratio = statistics.median(mine / theirs for mine, theirs in pairs)
         memory = f"{peak_memory() / 1e6:.0f}"
         print_row(name, f"{ours:.4f}", f"{bare:.4f}", f"{ratio:.3f}", f"{rate:.0f}", memory)
-        floors.append(f"{name}: {_floor(sampling, ours)}")
+        floors.append(f"{name}: {_floor(sampling, state.chains.codes, ours)}")
     print("\n" + "\n\n".join(floors), flush=True)
 
 
-def _measure(sampling: Sampling, repeats: int) -> tuple[list[tuple[float, float]], float]:
+def _measure(sampling: Sampling, state: Any, repeats: int) -> tuple[list[tuple[float, float]], float]:
     """Seconds of a step and of the bare pass, in turn, and samples a second of the steps."""
-    method, device = sampling.method, sampling.models.device
-    state = method.begin()
+    codes, device = state.chains.codes, sampling.models.device
     samples = 0
 
-    def stepped() -> None:
+    def take_step() -> None:
         nonlocal state, samples
-        state, taken = method.step(state)
+        state, taken = sampling.method.step(state)
         samples += len(taken.samples)
 
+    def take_pass() -> None:
+        _pass(sampling, codes)
+
     for _ in range(3):
-        _pass(sampling)
-        stepped()
+        take_pass()
+        take_step()
     samples = 0
-    pairs = [(seconds(stepped, device), seconds(lambda: _pass(sampling), device)) for _ in range(repeats)]
+    pairs = [(seconds(take_step, device), seconds(take_pass, device)) for _ in range(repeats)]
     return pairs, samples / sum(pair[0] for pair in pairs)
 
 
-def _pass(sampling: Sampling) -> None:
-    """Forwards and backwards, of as many codes as there are chains."""
-    rows = torch.arange(sampling.chains) % len(sampling.references)
-    leaf = sampling.references[rows].requires_grad_(True)
+def _pass(sampling: Sampling, codes: Tensor) -> None:
+    """Forwards and backwards."""
+    leaf = codes.clone().requires_grad_(True)
     outputs = sampling.reader(sampling.models.generator(leaf))
     torch.stack([output.sum() for output in outputs]).sum().backward()  # counted too, as autograd.grad is not
 
 
-def _floor(sampling: Sampling, step: float) -> str:
+def _floor(sampling: Sampling, codes: Tensor, step: float) -> str:
     """What the arithmetic and the weights of a pass would take at the device's own rates."""
     device, models = sampling.models.device, (sampling.models.network, sampling.models.generator)
     parameters = [parameter for model in models for parameter in model.module.parameters()]
     with FlopCounterMode(display=False) as counted:
-        _pass(sampling)
+        _pass(sampling, codes)
     products, copies = _rates(device, parameters[0].dtype)
     operations = counted.get_total_flops()
     arithmetic = operations / products

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from invset.errors import ConfigError, WeightsError
+from invset.files import write_atomically
 from invset.models.mini import Dimensions, MiniGenerator, MiniNetwork
 
 
@@ -107,6 +108,4 @@ def rewind_metrics(path: Path, step: int) -> None:
             continue
         if entry["step"] <= step:
             kept.append(line + "\n")
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(path, "".join(kept).encode())

@@ -1,7 +1,6 @@
 """A folder of images as one tensor in memory, and batches of it."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from invset.compat import import_torchvision
 from invset.errors import ConfigError
 from invset.models.labels import class_folders, class_names
 from invset.models.mini import SHIPPED, MiniNetwork
+from invset.names import hint
 from training.compute import send
 
 
@@ -48,8 +48,7 @@ def named_folders(names: Sequence[str], units: Sequence[str]) -> list[str]:
         folder_of |= zip(class_names(), units, strict=True)
     for name in names:
         if name not in folder_of:
-            near = ", ".join(get_close_matches(name, folder_of)) or "the folders' names"
-            raise ConfigError(f"classes: the network has no unit called {name}. Try {near}.")
+            raise ConfigError(f"classes: the network has no unit called {name}: {hint(name, folder_of)}")
     return [folder_of[name] for name in names]
 
 

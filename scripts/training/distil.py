@@ -51,15 +51,6 @@ class DistilSettings:
     code: float = 2.0
     bf16: bool | str = "auto"  # true, false; auto: on a GPU
 
-    def __post_init__(self) -> None:
-        """Raises ConfigError where there would be no chains."""
-        for name in ("longest", "moves"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"settings.{name} is {getattr(self, name)}, and may be 1 or more.")
-        if not 0 <= self.shortest_step <= self.longest_step:
-            steps = f"{self.shortest_step} and {self.longest_step}"
-            raise ConfigError(f"settings.shortest_step and longest_step are {steps}: take two in order, from 0.")
-
 
 class DistilTraining:
     """All that changes from step to step, and the step.

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from invset.files import write_atomically
 from invset.models.labels import class_folders
 from invset.models.mini import LOGIT_SCALE, MiniGenerator, MiniNetwork
 from training.checkpoint import initialise, trained_dimensions
@@ -67,9 +68,7 @@ def export_generator(
 
 
 def write_weights(tensors: dict[str, Tensor], size: int, path: Path) -> None:
-    """Save in half precision, with the size of the images in pixels a side; under a temporary name first."""
+    """Save in half precision, with the size of the images in pixels a side."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     halves = {name: value.detach().half().contiguous().cpu() for name, value in tensors.items()}
-    temporary.write_bytes(save(halves, {"size": str(size)}))
-    temporary.replace(path)
+    write_atomically(path, save(halves, {"size": str(size)}))

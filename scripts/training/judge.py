@@ -13,7 +13,6 @@ from invset.core.paper import Paper
 from invset.core.problem import Pipeline, Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
-from invset.errors import ConfigError
 from invset.models.network import Generator, Network
 from invset.models.reader import Encoder, Reader
 from invset.models.starts import Starts
@@ -35,14 +34,6 @@ class JudgeSettings:
     steps: int = 30
     low: float = 0.9
     high: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Raises ConfigError where nothing could be sampled."""
-        for name in ("samples", "chains", "steps"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"settings.{name} is {getattr(self, name)}, and may be 1 or more.")
-        if not 0 <= self.low < self.high:
-            raise ConfigError(f"settings.low and high are {self.low} and {self.high}: take two in order, from 0.")
 
 
 class Samples(NamedTuple):

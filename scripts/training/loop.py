@@ -5,11 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-from PIL import Image
 from torch import Tensor
 
 from invset.errors import WeightsError
+from invset.run.images import to_picture
 from training.checkpoint import append_metrics, load_checkpoint, rewind_metrics, save_checkpoint
 
 CHECKPOINT = "checkpoint.pt"
@@ -91,7 +90,4 @@ def train(
 def save_png(image: Tensor, path: Path) -> None:
     """(3, h, w) in [0, 1] -> an 8-bit PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    temporary = path.with_suffix(".tmp")
-    Image.fromarray(pixels).save(temporary, format="PNG")
-    temporary.replace(path)
+    to_picture(image).save(path)

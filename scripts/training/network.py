@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from invset.errors import ConfigError, WeightsError
+from invset.files import write_atomically
 from invset.models.mini import LOGIT_SCALE, SHIPPED, Dimensions, MiniNetwork, load_network
 from invset.models.network import Network
 from training.checkpoint import require_dimensions
@@ -85,10 +87,9 @@ def write_table(teacher: Network, data: ImageSet, path: Path, top: int = 32, bat
         parts.append((largest.indices.int(), largest.values, others))
     index, logit, rest = (torch.cat(values).numpy() for values in zip(*parts, strict=True))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.savez(file, name=np.array(data.names), index=index, logit=logit, rest=rest)
-    temporary.replace(path)
+    table = BytesIO()
+    np.savez(table, name=np.array(data.names), index=index, logit=logit, rest=rest)
+    write_atomically(path, table.getvalue())
 
 
 class NetworkTraining:

@@ -52,8 +52,8 @@ def test_folders_and_classes(folder, images, tmp_path):
     (tmp_path / "n01443537").mkdir()
     assert unit_folders(tmp_path) == class_folders()
     assert named_folders(["goldfish", "n01440764"], class_folders()) == ["n01443537", "n01440764"]
-    with pytest.raises(ConfigError, match=r"no unit called gold fish\. Try goldfish"):
-        named_folders(["gold fish"], class_folders())
+    with pytest.raises(ConfigError, match=r"no unit called gold fihs: did you mean goldfish"):
+        named_folders(["gold fihs"], class_folders())
     with pytest.raises(ConfigError, match="no class folder, or no unit of the network, for greens"):
         load_images(folder, ("blues", "reds"), ["greens"])
     with pytest.raises(ConfigError, match="absent: there is no such folder"):

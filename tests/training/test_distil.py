@@ -8,7 +8,7 @@ import torch
 from invset.errors import ConfigError
 from invset.models.mini import Dimensions, MiniGenerator
 from invset.models.network import CodeStatistics
-from training.distil import DistilSettings, DistilTraining
+from training.distil import DistilTraining
 from training.evaluate import encode, relative_error
 
 
@@ -141,13 +141,6 @@ def test_a_state_carries_the_chains(images, distil_training, equal):
 
 
 def test_mistakes(images, distil_training, reddish):
-    for settings, message in (
-        ({"moves": 0}, r"settings\.moves is 0, and may be 1 or more"),
-        ({"longest": 0}, r"settings\.longest is 0, and may be 1 or more"),
-        ({"shortest_step": 0.2}, r"shortest_step and longest_step are 0\.2 and 0\.08"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            DistilSettings(**settings)
     good = distil_training(images)
     empty = CodeStatistics(torch.zeros(16), torch.ones(16), torch.zeros(0, 16))
     rest = (reddish, images, None, good.settings, 0, "cpu")

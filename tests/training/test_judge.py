@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from invset.errors import ConfigError
 from invset.models.network import CodeStatistics, Generator, Network
 from training.judge import JudgeSettings, Samples, Verdict, judge, mean_shares, sample_units, top_shares
 
@@ -102,9 +101,3 @@ def test_what_is_not_reached_is_not_seen(models):
         assert samples.images.dtype == torch.uint8
         assert judge(samples, {"own": network}).seen == {"own": (0, 0)}
         assert judge(samples, {"own": network}).samples == 0
-
-
-@pytest.mark.parametrize("settings", [{"samples": 0}, {"chains": 0}, {"steps": 0}, {"low": 1.0}, {"low": -1}])
-def test_settings_that_sample_nothing(settings):
-    with pytest.raises(ConfigError, match=r"settings\.(samples is 0|chains is 0|steps is 0|low and high are)"):
-        JudgeSettings(**settings)
