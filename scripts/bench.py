@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bench_step import MODELS, assembled, begin_table, print_row, seconds, step, variants
+from bench_step import MODELS, begin_table, print_row, seconds, set_up, step, variants
 from invset.assemble.device import PRECISIONS, prepare_torch
 from invset.assemble.running import Run
 from invset.assemble.sampling import Sampling
@@ -141,7 +141,7 @@ def _print_whole(arguments: argparse.Namespace) -> None:
         "models", "seconds", "CPU s", "steps for seeds, samples", "passes: forward, backward, saved", "samples",
     )  # fmt: skip
     for name, overrides in variants(arguments):
-        turns = [_run(*assembled(arguments, *overrides, f"n={arguments.n}")) for _ in range(arguments.runs)]
+        turns = [_run(*set_up(arguments, *overrides, f"n={arguments.n}")) for _ in range(arguments.runs)]
         times = f"{_median(turns).seconds:.2f}", f"{_median(turns).cpu:.2f}"
         print_row(name, *times, *_counts(turns), turns[0].outcome["samples"])
 
@@ -154,9 +154,9 @@ def _print_run(arguments: argparse.Namespace) -> None:
     paper = ("method=paper", f"n={arguments.n}")
     as_torch_has_it = (*paper, "channels_last=false")
     kinds: dict[str, Callable[[], Turn]] = {
-        "ours": lambda: _run(*assembled(arguments, *paper)),
-        "literal, K at once": lambda: _run_literal(*assembled(arguments, *as_torch_has_it), one_by_one=False),
-        "literal, one by one": lambda: _run_literal(*assembled(arguments, *as_torch_has_it), one_by_one=True),
+        "ours": lambda: _run(*set_up(arguments, *paper)),
+        "literal, K at once": lambda: _run_literal(*set_up(arguments, *as_torch_has_it), one_by_one=False),
+        "literal, one by one": lambda: _run_literal(*set_up(arguments, *as_torch_has_it), one_by_one=True),
     }
     rows: dict[str, list[Turn]] = {name: [] for name in kinds}
     for _ in range(arguments.runs):
@@ -196,7 +196,7 @@ def _print_ppgn(arguments: argparse.Namespace) -> None:
     for _ in range(arguments.runs):
         for method, turns in rows.items():
             n = arguments.n if method != "ppgn" else 1_000_000
-            turns.append(_run(*assembled(arguments, f"method={method}", f"n={n}")))
+            turns.append(_run(*set_up(arguments, f"method={method}", f"n={n}")))
     for method, turns in rows.items():
         outcome, wall = turns[0].outcome, _median(turns).seconds
         samples, passes = outcome["samples"], sum(outcome["passes"].values())
@@ -227,7 +227,7 @@ def _print_full(arguments: argparse.Namespace) -> None:
 
 def _full_size(arguments: argparse.Namespace, n: int) -> tuple[float, float, int]:
     """Seconds and seconds of CPU, a step and sample; the process's peak memory."""
-    settings, sampling = assembled(arguments, "method=full", f"n={n}")
+    settings, sampling = set_up(arguments, "method=full", f"n={n}")
     with (
         tempfile.TemporaryDirectory() as path,
         RunFolder.create(Path(path) / "run", "", {}) as folder,
@@ -271,7 +271,7 @@ class Timed:
 def _print_outside(arguments: argparse.Namespace) -> None:
     shares = []
     for _ in range(arguments.runs):
-        settings, sampling = assembled(arguments, "method=paper", f"n={arguments.n}")
+        settings, sampling = set_up(arguments, "method=paper", f"n={arguments.n}")
         timed = Timed(sampling.problem.passes, sampling.models.device)
         sampling.problem.passes = timed
         whole = _run(settings, replace(sampling, reader=timed.time(sampling.reader))).seconds  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ def variants(arguments: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
         yield name, [*MODELS[model], f"precision={precision}", f"compile={how}", "method=paper"]
 
 
-def assembled(arguments: argparse.Namespace, *overrides: str) -> tuple[SampleSettings, Sampling]:
+def set_up(arguments: argparse.Namespace, *overrides: str) -> tuple[SampleSettings, Sampling]:
     """Settings of `invset sample`, and what they assemble to; says so where networks cannot be compiled."""
     own = [f"device={arguments.device}", f"schedule.K={arguments.chains}", *arguments.settings]
     settings = compose("sample", [*own, *overrides])
@@ -74,7 +74,7 @@ def step(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
     floors = []
     for name, overrides in variants(arguments):
-        _, sampling = assembled(arguments, *overrides, "range=[-1e6,1e6]")
+        _, sampling = set_up(arguments, *overrides, "range=[-1e6,1e6]")
         state = sampling.method.begin()
         pairs, rate = _measure(sampling, state, arguments.repeats)
         ours, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
