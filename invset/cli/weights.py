@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from invset.cli.fetching import fetch_shown, say
+from invset.cli.fetching import fetch_for_run, say
 from invset.cli.help import describe_command
 from invset.errors import ConfigError
 from invset.files import user_path
+from invset.names import hint
 from invset.weights import cache
-from invset.weights.known import KNOWN, Weights, find
+from invset.weights.known import KNOWN, SourceError, Weights, find
 
 
 def run(arguments: Sequence[str], console: Console | None = None, errors: Console | None = None) -> int:
@@ -31,9 +31,7 @@ def run(arguments: Sequence[str], console: Console | None = None, errors: Consol
         return 0
     action, *rest = arguments
     if action not in _ACTIONS:
-        close = difflib.get_close_matches(action, _ACTIONS, n=1)
-        advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(_ACTIONS)}."
-        raise ConfigError(f"weights {action}: there is no such action: {advice}")
+        raise ConfigError(f"weights {action}: there is no such action: {hint(action, _ACTIONS)}")
     for argument in rest:
         if argument.startswith("-") and (action, argument) != ("list", "--long"):
             raise ConfigError(f"weights: there is no option {argument}; see invset weights --help")
@@ -51,11 +49,15 @@ def _list(arguments: Sequence[str], out: Console, err: Console) -> int:
     for column in ("name", "here", "size", "checksum", "terms"):
         table.add_column(column, overflow="fold", justify="right" if column == "size" else "left")
     for weights in chosen:
-        paths = cache.candidates(weights)
-        here = "no" if not paths else "yes" if cache.recorded(weights) else "unchecked"
-        size = paths[0].stat().st_size if paths else weights.size
-        published = "published" if weights.checksums else "first use"
-        table.add_row(weights.name, here, "?" if size is None else decimal(size), published, weights.short_terms)
+        path = cache.find_file(weights)
+        size = weights.size if path is None else path.stat().st_size
+        table.add_row(
+            weights.name,
+            "no" if path is None else "yes",
+            "?" if size is None else decimal(size),
+            "published" if weights.checksums else "first use",
+            weights.terms.split(";")[0],
+        )
     out.print(table, markup=False, highlight=False, emoji=False)
     say(out, f"\nin {cache.folder()}")
     return 0
@@ -65,27 +67,28 @@ def _fetch(names: Sequence[str], out: Console, err: Console) -> int:
     if not names:
         raise ConfigError(f"weights fetch: of what? As invset weights fetch caffenet; there are {', '.join(KNOWN)}.")
     for weights in [find(name) for name in names]:
-        path = fetch_shown(weights, out, err)
+        path = fetch_for_run(weights, err)
         say(out, f"{weights.name}: {path}")
     return 0
 
 
 def _verify(names: Sequence[str], out: Console, err: Console) -> int:
-    chosen = [find(name) for name in names] or [weights for weights in _all() if cache.candidates(weights)]
+    chosen = [find(name) for name in names] or [weights for weights in _all() if cache.find_file(weights)]
     if not chosen:
         say(out, f"no weights are in {cache.folder()}")
-    failed = False
+    code = 0
     for weights in chosen:
-        record = cache.read_records().get(weights.name)
-        path, mistake = cache.verify(weights)
-        failed = failed or path is None or mistake is not None
-        if path is None:
-            say(err, f"{weights.name}: not here: invset weights fetch {weights.name}")
-        elif mistake is not None:
-            say(err, f"{weights.name}: WRONG, {mistake}; fetch it again, or remove {path}")
-        else:
-            say(out, f"{weights.name}: {cache.describe_trust(weights, record)}")
-    return 1 if failed else 0
+        path, mistake = cache.find_file(weights), f"not here: invset weights fetch {weights.name}"
+        try:
+            if path is not None:
+                cache.verify(weights, path)
+                say(out, f"{weights.name}: {cache.describe_trust(weights)}")
+                continue
+        except SourceError as error:
+            mistake = f"WRONG, {error}; fetch it again, or remove {path}"
+        say(err, f"{weights.name}: {mistake}")
+        code = 1
+    return code
 
 
 def _path(names: Sequence[str], out: Console, err: Console) -> int:
@@ -99,12 +102,8 @@ def _add(arguments: Sequence[str], out: Console, err: Console) -> int:
     if len(arguments) != 2:
         raise ConfigError("weights add takes a name and a path: invset weights add caffenet PATH")
     weights = find(arguments[0])
-    before = cache.read_records().get(weights.name)
     path = cache.add(weights, user_path(arguments[1]))
-    words = cache.describe_trust(weights, None)
-    if before is not None and before.sha256 != cache.read_records()[weights.name].sha256:
-        words += f", in the place of that of {before.checked}"
-    say(out, f"{weights.name}: {words}\n{path}")
+    say(out, f"{weights.name}: {cache.describe_trust(weights)}\n{path}")
     return 0
 
 
@@ -118,8 +117,7 @@ _ACTIONS: dict[str, Callable[[Sequence[str], Console, Console], int]] = {
 
 
 def _describe(weights: Weights) -> str:
-    record = cache.read_records().get(weights.name)
-    paths = cache.candidates(weights)
+    record = cache.read_record(weights)
     size = "not published" if weights.size is None else f"{weights.size:,} bytes"
     lines = [weights.name, f"  {weights.about}", f"  file      {weights.file}", f"  size      {size}"]
     lines += [f"  {algorithm:<8}  {digest}" for algorithm, digest in weights.checksums.items()]
@@ -127,7 +125,7 @@ def _describe(weights: Weights) -> str:
         lines.append("  checksum  none is published: trusted on first use, recorded, and wanted again")
     for source in weights.sources:
         lines.append(f"  from      {source.url}" + (f" -> {source.member}" if source.member else ""))
-    lines += [f"  terms     {weights.terms}", f"  here      {paths[0] if paths else 'no'}"]
+    lines += [f"  terms     {weights.terms}", f"  here      {cache.find_file(weights) or 'no'}"]
     if record is not None:
         lines.append(f"  recorded  {record.checked}, sha256 {record.sha256}, {record.source}")
     return "\n".join(lines)
@@ -135,5 +133,4 @@ def _describe(weights: Weights) -> str:
 
 def _all() -> list[Weights]:
     """What is known, and what of torchvision's has been here."""
-    others = [name for name in cache.read_records() if name not in KNOWN and name.endswith(".pth")]
-    return [*KNOWN.values(), *(find(name) for name in others)]
+    return [*KNOWN.values(), *(find(path.stem) for path in sorted(cache.folder().glob("*.pth.json")))]

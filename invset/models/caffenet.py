@@ -5,7 +5,6 @@ Places205's AlexNet has its layers, and 205 units in fc8.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from invset.errors import ConfigError, WeightsError
+from invset.errors import WeightsError
 from invset.files import user_path
 from invset.models.blobs import Blobs, fill_layers, read_blobs
 from invset.models.colours import CAFFE_MEAN, caffe_colours
@@ -24,10 +23,10 @@ from invset.weights.caffemodel import read_mean
 from invset.weights.fetch import fetch
 from invset.weights.formats import kind
 from invset.weights.known import Weights, file_of
-from invset.weights.matconvnet import LRN, read_matconvnet
+from invset.weights.matconvnet import read_matconvnet
 
 SIZE = 227  # pixels a side
-NORM = (5.0, 1.0, 1e-4 / 5, 0.75)  # size, κ, α, β of its normalisation as MatConvNet writes it: Caffe's α / size
+LRN = ("lrn", "normalize")  # what MatConvNet calls normalisation
 ADVICE = "These are not the weights of {}: give those of a network with its layers, or leave weights out."
 
 
@@ -91,7 +90,7 @@ def caffenet_network(
     Raises:
         WeightsError: the file cannot be read, or holds another network, of which AlexNet is one: it normalises before
             it pools, and its tensors have CaffeNet's shapes.
-        ConfigError: the mean is none.
+        ConfigError: the mean is no colour.
     """
     return _network("caffenet", weights, labels, mean, classes, random_seed, find)
 
@@ -122,8 +121,6 @@ def _network(
     random_seed: int,
     find: Callable[[Weights], Path],
 ) -> Network:
-    if classes < 1:
-        raise ConfigError(f"network {name}: classes is {classes}; give 1 or more.")
     files: tuple[Path, ...] = ()
     if weights == "random":
         colours = caffe_colours(_mean(mean, None))
@@ -148,27 +145,19 @@ def _network(
 
 def _read(path: Path, advice: str) -> tuple[Blobs, Tensor | None]:
     """Layer -> (weight, bias), the first's input blue first; and the mean that the file gives, if it does."""
-    if kind(path) != "matconvnet":
-        blobs = read_blobs(path)
-        _require_order(path, [layer[:4] for layer in blobs], advice)  # Caffe's names: norm1, pool1
-        return blobs, None
-    net = read_matconvnet(path)
-    _require_order(path, ["norm" if type_ in LRN else type_ for type_ in net.types.values()], advice)
-    for layer, found in net.normalisation.items():
-        if not all(math.isclose(*pair, rel_tol=1e-3) for pair in zip(found, NORM, strict=True)):
-            given, wanted = ("size {:g}, κ {:g}, α {:g}, β {:g}".format(*numbers) for numbers in (found, NORM))
-            raise WeightsError(f"{path}: {layer} normalises with {given}, and CaffeNet's with {wanted}. {advice}")
-    layers = dict(net.layers)
-    filters, *rest = layers.get("conv1", (torch.empty(0),))
-    if filters.ndim == 4:
-        layers["conv1"] = (filters.flip(1), *rest)  # of red first
-    return layers, None if net.average_image is None else net.average_image.flip(0)
-
-
-def _require_order(path: Path, layers: Sequence[str], advice: str) -> None:
-    """AlexNet's tensors have CaffeNet's names and shapes, and would be silently wrong; `layers` are norm, pool, …"""
-    if next((layer for layer in layers if layer in ("norm", "pool")), None) == "norm" and "pool" in layers:
+    if kind(path) == "matconvnet":
+        net = read_matconvnet(path)
+        blobs, mean, order = net.layers, net.average_image, ["norm" if type_ in LRN else type_ for type_ in net.types]
+        if "conv1" in blobs:
+            filters, *rest = blobs["conv1"]
+            blobs["conv1"] = (filters.flip(1), *rest)  # of red first
+    else:
+        blobs, mean = dict(read_blobs(path)), None
+        order = [layer[:4] for layer in blobs]  # Caffe's names: norm1, pool1
+    # AlexNet's tensors have CaffeNet's names and shapes, and would be silently wrong.
+    if next((layer for layer in order if layer in ("norm", "pool")), None) == "norm" and "pool" in order:
         raise WeightsError(f"{path}: normalises before it pools, as AlexNet does and CaffeNet does not. {advice}")
+    return blobs, None if mean is None else mean.flip(0)
 
 
 def _mean(given: str | Path | Sequence[float] | None, own: Tensor | None) -> Tensor | Sequence[float]:
@@ -178,14 +167,7 @@ def _mean(given: str | Path | Sequence[float] | None, own: Tensor | None) -> Ten
         mean = CAFFE_MEAN if own is None else own
     else:
         mean = read_mean(user_path(given)) if isinstance(given, str | Path) else given
-    if isinstance(mean, Tensor) and mean.ndim == 3:
-        if min(mean.shape[1:]) < SIZE:
-            sides = " x ".join(map(str, mean.shape[1:]))
-            raise ConfigError(f"the mean image is {sides} pixels, fewer than {SIZE}: give mean=[104,117,123].")
-        return crop(mean, (SIZE, SIZE))
-    if not isinstance(mean, Sequence | Tensor) or len(mean) != 3:
-        raise ConfigError(f"mean={given}: give three numbers, blue first, or a .binaryproto file.")
-    return mean
+    return crop(mean, (SIZE, SIZE)) if isinstance(mean, Tensor) and mean.ndim == 3 else mean
 
 
 def _rectified(layer: nn.Module) -> nn.Sequential:

@@ -6,13 +6,11 @@ import errno
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
 from invset.weights.known import SourceError
-
-Entry = TypeVar("Entry")
 
 
 def extract(path: Path, members: Collection[str], target: Path) -> None:
@@ -30,7 +28,8 @@ def extract(path: Path, members: Collection[str], target: Path) -> None:
     try:
         with target.open("wb") as copy:
             if zipfile.is_zipfile(path):
-                _copy_from_zip(path, members, copy)
+                with zipfile.ZipFile(path) as zipped, zipped.open(_find(members, zipped.namelist())) as content:
+                    shutil.copyfileobj(content, copy)
             else:
                 _copy_from_tar(path, members, copy)
     except SourceError:
@@ -41,25 +40,18 @@ def extract(path: Path, members: Collection[str], target: Path) -> None:
         raise SourceError("it is no whole .zip or .tar.gz") from error
 
 
-def _copy_from_zip(path: Path, members: Collection[str], target: IO[bytes]) -> None:
-    with zipfile.ZipFile(path) as packed:
-        info = _first(members, ((info.filename, info) for info in packed.infolist()))
-        with packed.open(info) as content:
-            shutil.copyfileobj(content, target)
-
-
-def _copy_from_tar(path: Path, members: Collection[str], target: IO[bytes]) -> None:
+def _copy_from_tar(path: Path, members: Collection[str], copy: IO[bytes]) -> None:
     with tarfile.open(path) as packed:
-        content = packed.extractfile(_first(members, ((info.name, info) for info in packed if info.isfile())))
+        content = packed.extractfile(_find(members, packed.getnames()))
         assert content is not None
         assert packed.fileobj is not None
-        shutil.copyfileobj(content, target)
+        shutil.copyfileobj(content, copy)
         while packed.fileobj.read(1 << 20):  # to the end, where gzip compares its checksum
             pass
 
 
-def _first(members: Collection[str], entries: Iterable[tuple[str, Entry]]) -> Entry:
-    for name, entry in entries:
+def _find(members: Collection[str], names: Collection[str]) -> str:
+    for name in names:
         if any(f"/{name}".endswith(f"/{member}") for member in members):
-            return entry
+            return name
     raise SourceError(f"the archive holds no file {' or '.join(members)}")

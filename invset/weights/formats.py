@@ -30,7 +30,13 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
                 what = "is a folder or no ordinary file" if path.exists() else "there is no such file of weights"
                 raise WeightsError(f"{path}: {what}. Give the path of the file, or download it.")
             with path.open("rb") as file:
-                _require_weights(path, file.read(HEAD))
+                head = file.read(HEAD)
+                if not head:
+                    raise ValueError("is empty")
+                if is_page(head):
+                    raise ValueError("is a web page, as a failed download leaves")
+                if head.startswith(b"version https://git-lfs"):
+                    raise ValueError("stands for a file that Git LFS keeps, which `git lfs pull` gets")
                 file.seek(0)
                 yield file, os.fstat(file.fileno()).st_size
     except ValueError as error:
@@ -47,7 +53,7 @@ def kind(path: str | Path) -> Kind:
     """
     with opened(Path(path)) as (file, _):
         head = file.read(HEAD)
-    if head.startswith(b"MATLAB 5.0") or is_matlab_7(head):
+    if head.startswith(b"MATLAB "):
         return "matconvnet"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= LONGEST_HEADER:
         return "safetensors"
@@ -57,21 +63,7 @@ def kind(path: str | Path) -> Kind:
     return "caffemodel"
 
 
-def is_matlab_7(head: bytes) -> bool:
-    """Whether a file that begins so is of MATLAB 7.3: HDF5, bare or behind 512 bytes of MATLAB's."""
-    return head.startswith(b"MATLAB 7.3") or b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520])
-
-
 def is_page(head: bytes) -> bool:
     """Whether a file that begins so is a web page or an XML message; no file of weights is."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:2]
     return start[:1] == b"<" and (start[1:].isalpha() or start[1:] in (b"!", b"?"))
-
-
-def _require_weights(path: Path, head: bytes) -> None:
-    if not head:
-        raise WeightsError(f"{path}: is empty. Download or copy it again.")
-    if is_page(head):
-        raise WeightsError(f"{path}: is a web page, as a failed download leaves. Delete it and download it again.")
-    if head.startswith(b"version https://git-lfs"):
-        raise WeightsError(f"{path}: stands for a file that Git LFS keeps. Get that with `git lfs pull`.")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from invset.errors import ConfigError, WeightsError
 from invset.files import user_path
+from invset.names import hint
 
 PREFIX = "sha256-prefix"  # the first digits of a SHA-256, as torchvision puts them into file names
 _TORCHVISION = "https://download.pytorch.org/models/"
@@ -37,15 +37,10 @@ class Weights:
     name: str
     file: str
     size: int | None
-    checksums: Mapping[str, str] = field(hash=False)
+    checksums: Mapping[str, str]
     sources: tuple[Source, ...]
     terms: str
     about: str
-
-    @property
-    def short_terms(self) -> str:
-        """The terms up to the first semicolon."""
-        return self.terms.split(";")[0]
 
 
 class SourceError(WeightsError):
@@ -63,9 +58,7 @@ def find(name: str) -> Weights:
         return KNOWN[wanted]
     if _HASHED_NAME.fullmatch(name):
         return torchvision_weights(_TORCHVISION + name)
-    close = [*difflib.get_close_matches(wanted, KNOWN, n=4), *(known for known in KNOWN if wanted in known)]
-    advice = f"did you mean {' or '.join(dict.fromkeys(close[:6]))}?" if close else f"there are {', '.join(KNOWN)}."
-    raise ConfigError(f"no weights are called '{name}': {advice}")
+    raise ConfigError(f"no weights are called '{name}': {hint(name, KNOWN)}")
 
 
 def file_of(given: str | Path | None, default: str, place: Callable[[Weights], Path]) -> Path:
@@ -94,18 +87,14 @@ def torchvision_weights(url: str) -> Weights:
     """Weights behind an address of torchvision, whose file name ends in `-`, 8 digits or more of its SHA-256, `.pth`.
 
     Source: pytorch/vision:torchvision/models (addresses), pytorch/vision:README.md (terms).
-
-    Raises:
-        ConfigError: the address is not one of that kind.
     """
     file = PurePosixPath(urlsplit(url).path).name
     found = _HASHED_NAME.fullmatch(file)
-    if found is None:
-        raise ConfigError(f"{url}: not an address of torchvision's weights (a name as alexnet-owt-7be5be79.pth).")
+    checksums = {PREFIX: found["prefix"]} if found else {}
     terms = "torchvision's; the weights may have terms of their own, from the images they were trained on"
     if "swag" in file:
         terms = "CC-BY-NC 4.0 (SWAG); no commercial use"
-    return Weights(file, file, None, {PREFIX: found["prefix"]}, (Source(url),), terms, "torchvision")
+    return Weights(file, file, None, checksums, (Source(url),), terms, "torchvision")
 
 
 def _read() -> dict[str, Weights]:

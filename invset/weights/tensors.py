@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pickletools
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, BinaryIO, TypeVar
+from typing import TypeVar
 
 import torch
 from safetensors import safe_open
@@ -19,8 +17,6 @@ Module = TypeVar("Module", bound=nn.Module)
 
 WRAPPERS = ("state_dict", "model")  # keys under which training programs save the tensors
 PARALLEL = "module."  # what nn.DataParallel puts before each name
-PICKLES = 5  # at the start of a file that torch.save wrote before 1.6, the storages behind them
-LONGEST_TEXT = 2000  # characters of a name in a pickle
 COUNTS = "num_batches_tracked"  # of a BatchNorm: files from before PyTorch 0.4.1 have none, and only training asks
 
 
@@ -55,7 +51,7 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
                 # A clone, as the tensors are the file itself, mapped: cut short later, it would crash the interpreter.
                 return {name: file.get_tensor(name).clone() for name in names}, file.metadata() or {}
         except Exception as error:  # a SafetensorError, or what torch raises for shapes and types that it has not
-            raise ValueError(f"cannot be read as safetensors ({_brief(error)})") from error
+            raise ValueError(f"cannot be read as safetensors ({type(error).__name__}: {str(error)[:100]})") from error
 
 
 def fill(
@@ -96,8 +92,7 @@ def fill(
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
-    with opened(path) as (file, _):
-        _require_sound(file)
+    with opened(path):
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # of a damaged file the unpickler may raise nearly any; torch's words do not help
@@ -110,47 +105,13 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
                 content = content[key]
         if not isinstance(content, dict) or not content:
             raise ValueError("holds no tensors by name")
-        return {name: _plain(name, value) for name, value in content.items()}
-
-
-def _require_sound(file: BinaryIO) -> None:
-    """Look through the pickles, which runs nothing: torch.load takes minutes over a name of a million letters."""
-    try:
-        if file.read(2) != b"PK":
-            file.seek(0)
-            for _ in range(PICKLES):
-                _require_short(file)
-            return
-        with zipfile.ZipFile(file) as archive:
-            for entry in archive.infolist():
-                if entry.filename.endswith(".pkl"):
-                    with archive.open(entry) as pickle:
-                        _require_short(pickle)
-    except Exception as error:  # a ValueError mostly; zipfile raises what it meets in a damaged file
-        raise ValueError(f"is no whole file of torch.save's ({_brief(error)})") from error
-
-
-def _require_short(pickle: IO[bytes]) -> None:
-    for _, argument, _ in pickletools.genops(pickle):
-        if isinstance(argument, str | bytes) and len(argument) > LONGEST_TEXT:
-            raise ValueError("a name in its pickle is longer than that of a tensor")
-
-
-def _plain(name: Any, value: Any) -> Tensor:
-    """The tensor, if it is one whose every number is in the file: others may stand for more memory than that has."""
-    if not isinstance(name, str) or not isinstance(value, Tensor):
-        raise ValueError(f"holds more than tensors by name: {str(name)[:50]!r} is a {type(value).__name__}")
-    odd = value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_nested
-    if odd or value.nbytes > value.untyped_storage().nbytes():
-        raise ValueError(f"{name[:50]!r} is no plain tensor, or repeats its numbers: save a clone of it")
-    return value.detach()
+        for name, value in content.items():
+            if not isinstance(name, str) or not isinstance(value, Tensor):
+                raise ValueError(f"holds more than tensors by name: {str(name)[:50]!r} is a {type(value).__name__}")
+        return {name: value.detach() for name, value in content.items()}
 
 
 def _described(value: Tensor | None) -> str:
     if value is None:
         return "absent"
     return f"{tuple(value.shape)}" + ("" if value.is_floating_point() else f" of {value.dtype}")
-
-
-def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:100]}"

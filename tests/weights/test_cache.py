@@ -6,11 +6,8 @@ import dataclasses
 import gzip
 import hashlib
 import io
-import json
 import os
 import re
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -18,7 +15,7 @@ import pytest
 
 from invset.errors import WeightsError
 from invset.weights import cache
-from invset.weights.known import PREFIX, Source, Weights, find
+from invset.weights.known import PREFIX, Source, SourceError, Weights, find
 
 DATA = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -96,34 +93,42 @@ def test_offline(value: str | None, expected: bool, monkeypatch: pytest.MonkeyPa
 
 
 def test_nothing_is_here_and_nothing_is_made() -> None:
-    assert cache.candidates(toy()) == []
+    assert cache.find_file(toy()) is None
     assert cache.checked(toy()) is None
-    assert cache.verify(toy()) == (None, None)
     assert not cache.folder().exists()
+
+
+def mistake(weights: Weights) -> str:
+    """What is wrong with the file in the cache, which is not recorded as right."""
+    path = cache.find_file(weights)
+    assert path is not None
+    with pytest.raises(SourceError) as caught:
+        cache.verify(weights, path)
+    assert cache.checked(weights) is None
+    return str(caught.value)
+
+
+def record(weights: Weights | None = None) -> cache.Record:
+    found = cache.read_record(weights or toy())
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("algorithms", [("sha1", "sha384"), ("md5",), ("sha256",)])
 def test_a_file_that_matches_what_is_published(algorithms: tuple[str, ...]) -> None:
     weights = toy(*algorithms)
     path = placed(weights)
-    assert cache.recorded(weights) is None
     assert cache.checked(weights) == path
-    assert cache.recorded(weights) == path
-    assert cache.verify(weights) == (path, None)
-    assert cache.describe_trust(weights, None) == f"matches the published {' and '.join(algorithms)}"
-    (record,) = json.loads((cache.folder() / cache.RECORDS).read_text()).values()
-    assert (record["sha256"], record["size"]) == (SHA256, len(DATA))
+    assert cache.describe_trust(weights) == f"matches the published {' and '.join(algorithms)}"
+    assert record(weights)[:2] == (SHA256, len(DATA))
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha384", "sha512"])
 def test_a_single_wrong_byte_is_found(algorithm: str) -> None:
     weights = toy(algorithm)
-    path = placed(weights, DATA[:-1] + b"?")
-    found, mistake = cache.verify(weights)
-    assert found == path
-    assert mistake is not None
-    assert re.match(rf"its {algorithm} is [0-9a-f]+, and should be {weights.checksums[algorithm]}", mistake)
-    assert cache.checked(weights) is None
+    placed(weights, DATA[:-1] + b"?")
+    said = mistake(weights)
+    assert re.match(rf"its {algorithm} is [0-9a-f]+, and should be {weights.checksums[algorithm]}", said)
 
 
 def test_every_published_checksum_has_to_match() -> None:
@@ -135,31 +140,28 @@ def test_every_published_checksum_has_to_match() -> None:
 def test_a_wrong_size_is_said_as_such() -> None:
     weights = toy("sha1")
     placed(weights, DATA[:-1])
-    assert cache.verify(weights)[1] == "it has 10,239 bytes, not 10,240"
+    assert mistake(weights) == "it has 10,239 bytes, not 10,240"
 
 
-def test_a_file_is_read_again_when_it_changed() -> None:
+def test_a_file_is_read_only_when_it_changed() -> None:
     weights = toy("sha1")
     path = placed(weights)
-    assert cache.checked(weights) == cache.recorded(weights) == path
-    os.utime(path, ns=(1, 1))
-    assert cache.recorded(weights) is None
-    assert cache.checked(weights) == cache.recorded(weights) == path
+    cache.checked(weights)
     path.write_bytes(DATA[::-1])
+    os.utime(path, ns=(0, record().mtime))
+    assert cache.checked(weights) == path  # same size and time
+    os.utime(path, ns=(1, 1))
     assert cache.checked(weights) is None
 
 
 def test_trust_on_first_use_and_the_same_from_then_on() -> None:
     weights = toy()
     path = placed(weights)
-    assert cache.verify(weights) == (path, None)
-    assert cache.read_records()["toy"].source == "found in the cache folder"
-    assert cache.verify(weights) == (path, None)
+    assert cache.checked(weights) == path
+    assert record().source == "found in the cache folder"
+    assert cache.checked(weights) == path
     path.write_bytes(DATA[:-1] + b"?")
-    _, mistake = cache.verify(weights)
-    assert mistake is not None
-    assert SHA256 in mistake
-    assert cache.checked(weights) is None
+    assert SHA256 in mistake(weights)
     path.write_bytes(DATA)
     assert cache.checked(weights) == path
 
@@ -167,15 +169,7 @@ def test_trust_on_first_use_and_the_same_from_then_on() -> None:
 def test_a_page_is_not_trusted_on_first_use() -> None:
     weights = toy()
     placed(weights, b"\n <!DOCTYPE html><html><body>404</body></html>")
-    assert cache.verify(weights)[1] == "it is a web page, not a file of weights"
-
-
-def test_a_checksum_that_is_published_later_is_asked_for() -> None:
-    placed(toy(), DATA[::-1])
-    assert cache.checked(toy()) is not None
-    assert cache.checked(toy("sha256")) is None
-    path = placed(toy("sha256"))
-    assert cache.checked(toy("sha256")) == path  # what is published counts, not what was trusted before
+    assert mistake(weights) == "it is a web page, not a file of weights"
 
 
 def test_what_is_not_here_is_asked_for_in_so_many_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +193,7 @@ def test_what_is_not_here_is_asked_for_in_so_many_words(monkeypatch: pytest.Monk
 
 def test_a_wrong_file_that_is_here_is_named() -> None:
     path = placed(toy("sha1"), b"x" * len(DATA))
-    with pytest.raises(WeightsError, match=rf"toy: {path} is not the right file \(its sha1 is"):
+    with pytest.raises(WeightsError, match=rf"toy: {path} is not the right file; run: invset weights fetch"):
         cache.require(toy("sha1"))
 
 
@@ -210,8 +204,8 @@ def test_a_file_got_by_hand(by_hand: Path) -> None:
     assert path.read_bytes() == DATA == by_hand.read_bytes()
     by_hand.write_bytes(b"changed afterwards")
     assert cache.require(weights).read_bytes() == DATA
-    assert left_over(cache.folder()) == {"toy.bin", cache.RECORDS}
-    assert cache.read_records()["toy"].source == f"added by hand from {by_hand}"
+    assert left_over(cache.folder()) == {"toy.bin", "toy.bin.json"}
+    assert record().source == f"added by hand from {by_hand}"
 
 
 def test_a_wrong_file_got_by_hand_is_refused_and_left_alone(by_hand: Path) -> None:
@@ -268,7 +262,7 @@ def test_a_gzip_that_is_no_archive_is_one_error(tmp_path: Path) -> None:
         cache.add(toy("sha1", member="fc6/toy.bin"), path)
 
 
-@pytest.mark.parametrize(("name", "message"), [("none", "there is no such file"), (".", "not a file")])
+@pytest.mark.parametrize(("name", "message"), [("none", "No such file"), (".", "Is a directory")])
 def test_what_cannot_be_added(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(WeightsError, match=message):
         cache.add(toy(), tmp_path / name)
@@ -280,10 +274,8 @@ def test_torch_hubs_copy_is_used_where_it_lies(tmp_path: Path) -> None:
     hub.parent.mkdir(parents=True)
     hub.write_bytes(DATA)
     assert cache.require(weights) == hub
-    assert cache.recorded(weights) == hub
-    assert cache.verify(weights) == (hub, None)
     hub.write_bytes(DATA[::-1])
-    assert cache.checked(weights) is None
+    assert mistake(weights).startswith("its sha256 is")
     assert cache.checked(toy("sha256")) is None  # others are not looked for there
 
 
@@ -299,38 +291,15 @@ def test_torch_hubs_folder_is_the_one_that_torch_uses(tmp_path: Path, monkeypatc
         path = Path(hub.get_dir()) / "checkpoints" / weights.file
         path.parent.mkdir(parents=True)
         path.write_bytes(DATA)
-        assert cache.candidates(weights) == [path]
+        assert cache.find_file(weights) == path
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"toy": 1}', '{"toy": {}}', "\xff"])
-def test_a_damaged_file_of_records_is_one_error(text: str) -> None:
-    placed(toy())
-    (cache.folder() / cache.RECORDS).write_text(text, encoding="latin-1")
-    with pytest.raises(WeightsError, match=r"records.json: not a file of records. Remove it"):
-        cache.checked(toy())
-
-
-def test_a_record_of_a_later_version_is_read() -> None:
-    placed(toy())
-    cache.checked(toy())
-    path = cache.folder() / cache.RECORDS
-    values = json.loads(path.read_text())
-    values["toy"]["novel"] = [1]
-    path.write_text(json.dumps(values))
-    assert cache.recorded(toy()) is not None
-
-
-def test_records_of_processes_at_once_do_not_overwrite_each_other(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path\n"
-        "from invset.weights.cache import add; from invset.weights.known import Weights\n"
-        "for i in range(10):\n"
-        "    Path(f'{sys.argv[1]}{i}').write_bytes(b'1')\n"
-        "    add(Weights(f'{sys.argv[1]}{i}', f'{i}', None, {}, (), '', ''), Path(f'{sys.argv[1]}{i}'))"
-    )
-    running = [subprocess.Popen([sys.executable, "-c", program, name], cwd=tmp_path) for name in "abc"]
-    assert [process.wait() for process in running] == [0, 0, 0]
-    assert set(cache.read_records()) == {f"{name}{index}" for name in "abc" for index in range(10)}
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": 1}', "\xff"])
+def test_a_damaged_record_is_none(text: str) -> None:
+    path = placed(toy())
+    (cache.folder() / "toy.bin.json").write_text(text, encoding="latin-1")
+    assert cache.checked(toy()) == path
+    assert record().sha256 == SHA256
 
 
 def test_a_cache_that_cannot_be_made_is_said_in_words(
@@ -345,6 +314,5 @@ def test_a_cache_that_cannot_be_made_is_said_in_words(
 def test_a_cache_whose_records_cannot_be_written_is_as_good() -> None:
     """As one that may only be read; with a folder in the way rather than by rights, which root would not mind."""
     path = placed(toy("sha1"))
-    (path.parent / f".{cache.RECORDS}.lock").mkdir()
+    (path.parent / "toy.bin.json").mkdir()
     assert cache.require(toy("sha1")) == path
-    assert not (path.parent / cache.RECORDS).exists()

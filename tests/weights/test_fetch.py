@@ -53,7 +53,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("INVSET_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(fetching, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(fetching, "WAIT", 0.001)
     with web.serving() as running:
         yield running
 
@@ -72,11 +72,17 @@ def left_over() -> set[str]:
     return {path.name for path in cache.folder().iterdir() if not path.name.endswith(".lock")}
 
 
+def record() -> cache.Record:
+    found = cache.read_record(toy())
+    assert found is not None
+    return found
+
+
 def is_right(path: Path) -> bool:
     """The right bytes, in the right place, recorded, and nothing beside them."""
     assert path == cache.folder() / "toy.bin"
-    assert left_over() == {"toy.bin", cache.RECORDS}
-    assert cache.read_records()["toy"].sha256 == hashlib.sha256(DATA).hexdigest()
+    assert left_over() == {"toy.bin", "toy.bin.json"}
+    assert record().sha256 == hashlib.sha256(DATA).hexdigest()
     return path.read_bytes() == DATA
 
 
@@ -101,7 +107,7 @@ def test_a_good_server(server: Any) -> None:
     assert is_right(fetch(weights, move=lambda done, total: moves.append((done, total))))
     assert moves[0] == (0, len(DATA))
     assert moves[-1] == (len(DATA), len(DATA))
-    assert cache.read_records()["toy"].source == weights.sources[0].url
+    assert record().source == weights.sources[0].url
     assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
@@ -128,9 +134,7 @@ SPOILED: dict[str, list[Any]] = {
     "drops before the first byte": [web.part(0)],
     "babbles": [web.babble],
     "stalls": [web.stalls_at(HALF)],
-    "503 then fine": [web.status(503), web.status(500), web.status(502)],
-    "429 with Retry-After": [web.status(429, Retry_After="0"), web.status(429, Retry_After="1000000")],
-    "429 with a date": [web.status(429, Retry_After="Mon, 01 Jan 2024 00:00:00 GMT")],
+    "503 then fine": [web.status(503), web.status(500), web.status(429)],
     "ignores Range": [web.part(HALF), web.ignores_ranges],
     "another part than asked for": [
         web.part(HALF),
@@ -139,7 +143,6 @@ SPOILED: dict[str, list[Any]] = {
     "a part without its range": [web.part(HALF), web.bare(206, DATA[HALF:], Content_Length=HALF)],
     "416 to a good range": [web.part(HALF), web.bare(416, b"", Content_Length=0)],
     "no length": [web.bare(200)],
-    "no length, cut": [web.bare(200, DATA[:HALF]), web.honest],
     "chunked": [web.chunked],
     "chunked, cut": [web.chunked_cut],
 }
@@ -154,17 +157,16 @@ def test_a_server_that_comes_round(server: Any, monkeypatch: pytest.MonkeyPatch,
 HOPELESS: dict[str, tuple[Any, str]] = {
     "404": (web.status(404), "it answers 404 Not Found"),
     "403": (web.status(403), "it answers 403 Forbidden"),
-    "503 forever": (web.status(503), "it answers 503 Service Unavailable, 5 times in a row"),
-    "drops always": (web.rude, "the connection failed (Remote end closed connection without response), 2 times"),
-    "stalls always": (web.stalls_at(0), "(Read timed out.), 5 times in a row"),
-    "too short": (web.bare(200, DATA[:-1], Content_Length=len(DATA) - 1), "its file has 99,999 bytes, not 100,000"),
-    "too long": (web.bare(200, DATA + b"x", Content_Length=len(DATA) + 1), "its file has 100,001 bytes, not 100,000"),
+    "503 forever": (web.status(503), "it answers 503 Service Unavailable, 4 times in a row"),
+    "drops always": (web.rude, "the connection failed (Remote end closed connection without response), 4 times"),
+    "stalls always": (web.stalls_at(0), "(Read timed out.), 4 times in a row"),
+    "too short": (web.bare(200, DATA[:-1], Content_Length=len(DATA) - 1), "it has 99,999 bytes, not 100,000"),
+    "too long": (web.bare(200, DATA + b"x", Content_Length=len(DATA) + 1), "it has 100,001 bytes, not 100,000"),
     "too long, unsaid": (web.bare(200, DATA + bytes(999)), "it has 100,999 bytes, not 100,000"),
     "wrong bytes": (web.bare(200, OTHER, Content_Length=len(OTHER)), "its sha1 is"),
     "a page": (web.bare(200, b"<!DOCTYPE html>".ljust(len(DATA)), Content_Length=len(DATA)), "it is a web page, not"),
-    "a redirect to itself": (web.status(302, Location="/w"), "it cannot be followed (Exceeded 30 redirects"),
-    "a redirect to a file": (web.status(302, Location="file:///etc/passwd"), "it cannot be followed"),
-    "a redirect to nonsense": (web.status(302, Location="http://[/"), "it cannot be followed"),
+    "a redirect to itself": (web.status(302, Location="/w"), "the connection failed (Exceeded 30 redirects"),
+    "a redirect to a file": (web.status(302, Location="file:///etc/passwd"), "the connection failed (No connection"),
 }
 
 
@@ -173,7 +175,7 @@ def test_a_server_that_never_does_is_one_error_and_the_mirror_is_next(
     server: Any, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     answer, reason = HOPELESS[name]
-    bad = server.put("/w", DATA, *[answer] * 99)
+    bad = server.put("/w", DATA, *[answer] * 300)
     monkeypatch.setattr(fetching, "TIMEOUT", (5, 0.1 if name == "stalls always" else 5))
     assert reason in refused(toy(bad))
     server.requests.clear()
@@ -185,9 +187,9 @@ def test_no_server_at_all(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    text = refused(toy(f"http://127.0.0.1:{port}/w", "nonsense://x/w", "http:///w"))
-    assert "the connection failed ([Errno 111] Connection refused), 2 times in a row" in text
-    assert text.count("it cannot be followed") == 2
+    text = refused(toy(f"http://127.0.0.1:{port}/w", "nonsense://x/w"))
+    assert "the connection failed ([Errno 111] Connection refused), 4 times in a row" in text
+    assert "nonsense://x/w: the connection failed" in text
 
     def no_network(*arguments: object, **options: object) -> object:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -201,88 +203,57 @@ def test_a_redirect_is_followed(server: Any) -> None:
     weights = toy(server.put("/w", b"", web.status(302, Location="/hop")))
     server.put("/hop", b"", web.status(307, Location=there))
     assert is_right(fetch(weights))
-    assert cache.read_records()["toy"].source == weights.sources[0].url
+    assert record().source == weights.sources[0].url
 
 
 def test_sources_are_tried_in_turn_and_all_are_named(server: Any) -> None:
     urls = [server.put("/a", DATA, web.status(404)), server.put("/b", OTHER), server.put("/c", DATA, *[web.rude] * 9)]
     text = refused(toy(*urls))
     assert text.index("/a: it answers 404") < text.index("/b: its sha1 is") < text.index("/c: the connection failed")
-    assert [request.path for request in server.requests] == ["/a", "/b"] + ["/c"] * 2
+    assert [request.path for request in server.requests] == ["/a", "/b"] + ["/c"] * 4
 
 
-@pytest.mark.parametrize(
-    ("about", "validator"),
-    [
-        ({"etag": '"one"', "modified": "Mon, 01 Jan 2024 00:00:00 GMT"}, '"one"'),
-        ({"etag": None, "modified": "Mon, 01 Jan 2024 00:00:00 GMT"}, "Mon, 01 Jan 2024 00:00:00 GMT"),
-        ({"etag": 'W/"weak"', "modified": "Mon, 01 Jan 2024 00:00:00 GMT"}, "Mon, 01 Jan 2024 00:00:00 GMT"),
-    ],
-)
-def test_only_the_rest_of_the_same_version_is_asked_for_after_a_drop(
-    server: Any, about: dict[str, str | None], validator: str
-) -> None:
-    """RFC 9110, 13.1.5: a strong ETag or a date."""
-    assert is_right(fetch(toy(server.put("/w", DATA, web.part(HALF), **about))))
-    assert [request.headers.get("if-range") for request in server.requests] == [None, validator]
+def test_only_the_rest_is_asked_for_after_a_drop(server: Any) -> None:
+    assert is_right(fetch(toy(server.put("/w", DATA, web.part(HALF)))))
     assert server.ranges() == [None, f"bytes={HALF}-"]
-
-
-@pytest.mark.parametrize("etag", [None, 'W/"weak"'])
-def test_nothing_is_continued_that_nothing_could_tell_apart(server: Any, etag: str | None) -> None:
-    fetch(unknown(server.put("/w", DATA, web.part(HALF), etag=etag)))
-    assert cache.place(toy()).read_bytes() == DATA
-    assert server.ranges() == [None, None]
-
-
-@pytest.mark.parametrize("etag", ['"one"', None])
-@pytest.mark.parametrize("checksum", [True, False])
-def test_a_file_that_changes_between_two_parts(server: Any, etag: str | None, checksum: bool) -> None:
-    """What is taken in the end is all of one version, whether or not the server keeps versions apart."""
-
-    def change(handler: Any, page: Any) -> None:
-        web.part(HALF)(handler, page)
-        page.data, page.etag = DATA, '"two"' if etag else None
-
-    path = fetch(toy(server.put("/w", OTHER, change, etag=etag), checksum=checksum))
-    assert path.read_bytes() == DATA
 
 
 def test_halves_of_two_sources_are_not_put_together(server: Any) -> None:
     first = server.put("/w", OTHER, web.part(HALF), *[web.status(404)] * 9)
-    path = fetch(unknown(first, server.put("/mirror", DATA)))  # both say that it is version "one"
+    path = fetch(unknown(first, server.put("/mirror", DATA)))
     assert path.read_bytes() == DATA
 
 
 def test_what_came_is_kept_for_the_next_time(server: Any) -> None:
     """Whatever a mirror does that does not give the file."""
-    first = server.put("/w", DATA, web.part(HALF), *[web.status(503)] * 4)
-    mirrors = [server.put("/a", b"", web.status(404)), server.put("/b", DATA, web.rude, web.rude)]
+    first = server.put("/w", DATA, web.part(HALF), *[web.status(503)] * 3)
+    mirrors = [server.put("/a", b"", web.status(404)), server.put("/b", DATA, *[web.rude] * 4)]
     weights = toy(first, *mirrors)
     assert "What came is kept: fetching again goes on from there." in refused(weights)
-    assert left_over() == {"toy.bin.part", "toy.bin.part.json"}
+    assert [name.endswith(".part") for name in left_over()] == [True]
     assert is_right(fetch(weights))
     assert server.ranges("/w")[-1] == f"bytes={HALF}-"
 
 
-def begun(data: bytes, url: str, note: str = '{"url": "URL", "validator": "\\"one\\""}') -> None:
-    cache.folder().mkdir(parents=True, exist_ok=True)
-    part = cache.folder() / "toy.bin.part"
-    part.write_bytes(data)
-    part.with_name("toy.bin.part.json").write_text(note.replace("URL", url))
+def part() -> Path:
+    """What has come of the only address."""
+    (path,) = cache.folder().glob("toy.bin.*.part")
+    return path
 
 
-@pytest.mark.parametrize("note", ["{", "[1]", '{"url": 1, "validator": []}', '{"url": "elsewhere", "validator": "x"}'])
-def test_a_part_of_which_nothing_is_known_is_not_used(server: Any, note: str) -> None:
-    url = server.put("/w", DATA)
-    begun(OTHER[:HALF], url, note)
-    assert is_right(fetch(toy(url)))
+def begun(server: Any, data: bytes) -> str:
+    """An address of DATA of which this has come."""
+    url: str = server.put("/w", DATA, web.part(9), *[web.rude] * 9)
+    refused(toy(url))
+    part().write_bytes(data)
+    server.requests.clear()
+    server.sent = 0
+    return server.put("/w", DATA)  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("data", [OTHER[:HALF], OTHER, OTHER + OTHER])
 def test_a_part_that_is_wrong_is_thrown_away(server: Any, data: bytes) -> None:
-    url = server.put("/w", DATA)
-    begun(data, url)
+    url = begun(server, data)
     with suppress(WeightsError):
         fetch(toy(url))
     assert is_right(fetch(toy(url)))
@@ -290,8 +261,7 @@ def test_a_part_that_is_wrong_is_thrown_away(server: Any, data: bytes) -> None:
 
 def test_a_whole_part_is_only_checked(server: Any) -> None:
     """The server answers 416 with the length: there is no more."""
-    url = server.put("/w", DATA)
-    begun(DATA, url)
+    url = begun(server, DATA)
     assert is_right(fetch(toy(url)))
     assert server.sent == 0
 
@@ -392,7 +362,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_any_mixture_of_faults_ends_in_the_right_file_or_one_error(server: Any, seed: int) -> None:
     """And whatever was left lying, an honest server mends it, at the second time if pieces of two files lay there."""
     dice = random.Random(seed)
@@ -427,21 +397,28 @@ def test_ctrl_c_keeps_what_came(server: Any) -> None:
     weights = toy(server.put("/w", DATA))
     with pytest.raises(KeyboardInterrupt):
         fetch(weights, move=interrupt)
-    kept = (cache.folder() / "toy.bin.part").stat().st_size
+    kept = part().stat().st_size
     assert kept >= 20_000
     assert is_right(fetch(weights))
     assert server.ranges() == [None, f"bytes={kept}-"]
 
 
-def test_waits_are_announced_and_bounded(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waits_are_announced_and_grow(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(fetching, "LONGEST_WAIT", 60.0)
+    monkeypatch.setattr(fetching, "WAIT", 1.0)
     monkeypatch.setattr(fetching.time, "sleep", slept.append)
     lines: list[str] = []
-    answers = [web.status(503), web.status(503), web.status(429, Retry_After="7"), web.status(503, Retry_After="9999")]
-    fetch(toy(server.put("/w", DATA, *answers)), lines.append)
-    assert slept == [1, 2, 7, 60]
-    assert lines[3] == "waiting 7 s to try again: it answers 429 Too Many Requests"
+    url = server.put("/w", DATA, web.status(503), web.status(503), web.status(429))
+    fetch(toy(url), lines.append)
+    assert slept == [1, 2, 4]
+    assert lines == [
+        "fetching toy (0.1 MB); terms: research only",
+        f"  from {url}",
+        "  waiting 1 s to try again: it answers 503 Service Unavailable",
+        "  waiting 2 s to try again: it answers 503 Service Unavailable",
+        "  waiting 4 s to try again: it answers 429 Too Many Requests",
+        "  matches the published sha1",
+    ]
 
 
 def test_a_long_download_may_fail_often_but_not_in_a_row(server: Any) -> None:
@@ -456,18 +433,12 @@ def test_a_disk_that_is_full(server: Any) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, limits[1]))
     try:
-        with pytest.raises(WeightsError, match=r"toy.bin.part: cannot be written \(File too large\): raise the limit"):
+        with pytest.raises(WeightsError, match=r"toy.bin.\w+.part: cannot be written \(File too large\)"):
             fetch(weights)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert len(server.requests) == 1  # another source would not help
     assert is_right(fetch(weights))
-
-
-def test_a_disk_without_room_is_seen_before(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10_000})())
-    with pytest.raises(WeightsError, match=r"0.0 MB are free, and 0.1 MB are to come. Make room, or set INVSET_CACHE"):
-        fetch(toy(server.put("/w", DATA)))
 
 
 def test_a_cache_that_cannot_be_made(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -524,15 +495,14 @@ def test_a_process_that_waited_for_one_that_failed_fetches_itself(server: Any) -
 
 def test_a_kill_in_the_middle_loses_nothing_that_came(server: Any) -> None:
     url = server.put("/w", DATA, web.halfway)
-    part = cache.folder() / "toy.bin.part"
     with other_process(url) as process:
         assert process.stdout is not None
         while process.stdout.readline() != f"{HALF}\n":
             assert process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    kept = part.stat().st_size
-    assert DATA.startswith(part.read_bytes())
+    kept = part().stat().st_size
+    assert DATA.startswith(part().read_bytes())
     assert HALF - 10_000 < kept <= HALF  # but for what was on its way to the disk
     server.gate.set()
     assert is_right(fetch(toy(url)))

@@ -34,7 +34,7 @@ def test_caffenet_is_the_file_that_two_projects_publish() -> None:
     assert caffenet.checksums["sha1"] == "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46"
     assert caffenet.checksums["sha384"].startswith("6677844301d6c7f68f5b6a299cf41c4f")
     assert caffenet.sources[0] == Source("http://dl.caffe.berkeleyvision.org/bvlc_reference_caffenet.caffemodel")
-    assert caffenet.short_terms == "unrestricted use"
+    assert caffenet.terms.startswith("unrestricted use;")
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -54,7 +54,6 @@ def test_every_entry_is_complete(name: str) -> None:
     for algorithm, digest in weights.checksums.items():
         assert re.fullmatch("[0-9a-f]+", digest)
         assert len(digest) == 2 * hashlib.new(algorithm).digest_size
-    assert hash(weights) == hash(find(name))
 
 
 def test_no_two_entries_share_a_file() -> None:
@@ -70,8 +69,8 @@ def test_spelling_does_not_matter(name: str) -> None:
     ("name", "message"),
     [
         ("cafenet", "no weights are called 'cafenet': did you mean caffenet"),
-        ("deepsim", "did you mean .*deepsim-fc6"),
-        ("zzz", "there are caffenet, caffenet-matconvnet, places205"),
+        ("deepsim", "did you mean deepsim-conv3"),
+        ("zzz", "there are caffenet, caffenet-matconvnet, deepsim-conv3"),
         ("../caffenet", "no weights are called"),
         ("../../x-7be5be79.pth", "no weights are called"),
     ],
@@ -101,20 +100,6 @@ def test_every_classifier_of_torchvision_has_weights_by_its_address() -> None:
         assert re.search(r"-([a-f0-9]*)\.", weights.file).group(1).startswith(weights.checksums[PREFIX])
         assert find(weights.name) == weights
         assert ("NC" in weights.terms) == ("swag" in url.lower())
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://download.pytorch.org/models/alexnet.pth",
-        "https://download.pytorch.org/models/alexnet-7be5be7.pth",
-        "https://download.pytorch.org/models/..%2Falexnet-7be5be79.pth",
-        "",
-    ],
-)
-def test_an_address_without_a_digest_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="not an address of torchvision's"):
-        torchvision_weights(url)
 
 
 def test_the_list_is_read_without_anything_slow() -> None:

@@ -101,19 +101,15 @@ HOSTILE = {
     "zeros": (bytes(1000), "no file of PyTorch's tensors"),
     "code": (saved({"a": Harm()}), "nothing is run"),
     "old code": (saved({"a": Harm()}, new=False), "nothing is run"),
-    "pickled code": (pickle.dumps(Harm()), "no whole file"),
+    "pickled code": (pickle.dumps(Harm()), "nothing is run"),
     "module": (saved(nn.Linear(2, 2)), "nothing is run"),
     "numbers": (saved({"a": torch.ones(2), "epoch": 3}), "'epoch' is a int"),
     "nested": (saved({"net": {"a": torch.ones(2)}}), "'net' is a dict"),
     "list": (saved([torch.ones(2)]), "no tensors by name"),
     "none": (saved({}), "no tensors by name"),
     "numbered": (saved({3: torch.ones(2)}), "'3' is a Tensor"),
-    "sparse": (saved({"a": torch.ones(2, 2).to_sparse()}), "'a' is no plain tensor"),
-    "expanded": (saved({"a": torch.ones(1).expand(10**9)}), "'a' is no plain tensor, or repeats its numbers"),
-    "cut": (saved({"a": torch.ones(99)})[:-200], "no whole file"),
+    "cut": (saved({"a": torch.ones(99)})[:-200], "cannot be read by torch.load"),
     "cut old": (saved({"a": torch.ones(99)}, new=False)[:-200], "cannot be read by torch.load"),
-    # torch.load would look through such a message for minutes.
-    "long name": (b"\x80\x02c" + b"m" * 10**6 + b"\nn\n.", "longer than that of a tensor"),
     "safetensors": ((2**20).to_bytes(8, "little") + b"{" + bytes(50), "cannot be read as safetensors"),
     "safetensors of nothing": ((2).to_bytes(8, "little") + b"{", "cannot be read as safetensors"),
 }
@@ -203,7 +199,7 @@ def fuzz() -> SimpleNamespace:
     return SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "fuzz.py")))
 
 
-@pytest.mark.parametrize("name", ["caffemodel", "binaryproto", "matconvnet", "safetensors", "torch"])
+@pytest.mark.parametrize("name", ["caffemodel", "binaryproto", "safetensors", "torch"])
 def test_damaged_files_end_in_tensors_or_in_one_error(tmp_path: Path, fuzz: SimpleNamespace, name: str) -> None:
     counts, _ = fuzz.fuzz(name, fuzz.seeds(tmp_path), 300, random.Random(name), tmp_path)
     assert counts["failed"] == 0
