@@ -6,6 +6,7 @@ Places205's AlexNet has its layers, and 205 units in fc8.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from invset.weights.matconvnet import read_matconvnet
 
 SIZE = 227  # pixels a side
 LRN = ("lrn", "normalize")  # what MatConvNet calls normalisation
-ADVICE = "These are not the weights of {}: give those of a network with its layers, or leave weights out."
+PLACES = DATA / "places205_classes.txt"
+ADVICE = "These are not the weights of a CaffeNet: give those of a network with its layers, or leave weights out."
 
 
 class CaffeNet(nn.Sequential):
@@ -92,7 +94,26 @@ def caffenet_network(
             it pools, and its tensors have CaffeNet's shapes.
         ConfigError: the mean is no colour.
     """
-    return _network("caffenet", weights, labels, mean, classes, random_seed, find)
+    files: tuple[Path, ...] = ()
+    if weights == "random":
+        colours = caffe_colours(_mean(mean, None))
+        with torch.device("meta"):
+            module = CaffeNet(classes)
+        module.load_state_dict(he_state(module, random_seed), assign=True)
+    else:
+        path = file_of(weights, "caffenet", find)
+        blobs, own_mean = _read(path)
+        colours = caffe_colours(_mean(mean, own_mean))
+        fc8 = blobs.get("fc8", ())
+        if fc8 and fc8[0].ndim:
+            classes = len(fc8[0])
+        module = fill_layers(partial(CaffeNet, classes), blobs, path, ADVICE)
+        files = (path,)
+    if isinstance(mean, str | Path):
+        files = (*files, user_path(mean))
+    named = labels_for({"fc8": module.fc8.out_features}, labels)
+    layers = {layer: layer for layer, _ in module.named_children()}
+    return Network("caffenet", module, layers, (3, SIZE, SIZE), named, files, colours)
 
 
 def places205_network(
@@ -108,42 +129,11 @@ def places205_network(
     For photographs there is the file that its authors gave with it, places205CNN_mean.binaryproto; an average of
     Places205 that was published with a later network is (105.49, 113.74, 116.06): CSAILVision/places365, issue 74.
     """
-    labels = DATA / "places205_classes.txt" if labels is None else labels
-    return _network("places205", weights, labels, mean, 205, random_seed, find)
+    network = caffenet_network(weights or "places205", labels or PLACES, mean, 205, random_seed, find)
+    return replace(network, name="places205")
 
 
-def _network(
-    name: str,
-    weights: str | Path | None,
-    labels: str | Path | None,
-    mean: str | Path | Sequence[float] | None,
-    classes: int,
-    random_seed: int,
-    find: Callable[[Weights], Path],
-) -> Network:
-    files: tuple[Path, ...] = ()
-    if weights == "random":
-        colours = caffe_colours(_mean(mean, None))
-        with torch.device("meta"):
-            module = CaffeNet(classes)
-        module.load_state_dict(he_state(module, random_seed), assign=True)
-    else:
-        path = file_of(weights, name, find)
-        blobs, own_mean = _read(path, ADVICE.format(name))
-        colours = caffe_colours(_mean(mean, own_mean))
-        fc8 = blobs.get("fc8", ())
-        if name == "caffenet" and fc8 and fc8[0].ndim:  # of any CaffeNet as many as its file says
-            classes = len(fc8[0])
-        module = fill_layers(partial(CaffeNet, classes), blobs, path, ADVICE.format(name))
-        files = (path,)
-    if isinstance(mean, str | Path):
-        files = (*files, user_path(mean))
-    named = labels_for({"fc8": module.fc8.out_features}, labels)
-    layers = {layer: layer for layer, _ in module.named_children()}
-    return Network(name, module, layers, (3, SIZE, SIZE), named, files, colours)
-
-
-def _read(path: Path, advice: str) -> tuple[Blobs, Tensor | None]:
+def _read(path: Path) -> tuple[Blobs, Tensor | None]:
     """Layer -> (weight, bias), the first's input blue first; and the mean that the file gives, if it does."""
     if kind(path) == "matconvnet":
         net = read_matconvnet(path)
@@ -156,7 +146,7 @@ def _read(path: Path, advice: str) -> tuple[Blobs, Tensor | None]:
         order = [layer[:4] for layer in blobs]  # Caffe's names: norm1, pool1
     # AlexNet's tensors have CaffeNet's names and shapes, and would be silently wrong.
     if next((layer for layer in order if layer in ("norm", "pool")), None) == "norm" and "pool" in order:
-        raise WeightsError(f"{path}: normalises before it pools, as AlexNet does and CaffeNet does not. {advice}")
+        raise WeightsError(f"{path}: normalises before it pools, as AlexNet does and CaffeNet does not. {ADVICE}")
     return blobs, None if mean is None else mean.flip(0)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -55,12 +54,9 @@ def custom_network(
         ConfigError: there is no such function, or what it returns cannot be used.
         WeightsError: the file cannot be read, or holds something else.
     """
-    result = _call(factory, arguments)
-    if isinstance(result, Network):
-        if weights is not None or labels is not None:
-            raise ConfigError(f"{factory} returns a Network, which is used as it is: leave weights and labels out.")
-        return result
-    module, files = _filled(factory, result, weights)
+    module, files = _make(factory, arguments, weights, Network)
+    if isinstance(module, Network):
+        return module
     network = discovered_network(factory, module, size, Colours(scale, mean, deviation, bgr), labels, None, files)
     _require_gradient(network)
     return network
@@ -99,95 +95,81 @@ def custom_generator(
         ConfigError: there is no such function, or what it returns cannot be used.
         WeightsError: the file cannot be read, or holds something else.
     """
-    result = _call(factory, arguments)
-    if isinstance(result, Generator):
-        if weights is not None:
-            raise ConfigError(f"{factory} returns a Generator, which is used as it is: leave weights out.")
-        return result
-    module, files = _filled(factory, result, weights)
+    module, files = _make(factory, arguments, weights, Generator)
+    if isinstance(module, Generator):
+        return module
     if not isinstance(code, int) or code < 1:
         raise ConfigError(f"{factory}: code={code}; give the numbers in a code, as code=4096.")
-    shape = cropped_shape(factory, _image_size(factory, module, code), crop)
+    shape = cropped_shape(_image_size(factory, module, code), crop)
     colours = Colours(scale, mean, deviation, bgr)
-    normal = CodeStatistics(torch.zeros(code), torch.ones(code), torch.empty(0, code))
-    statistics, layer = (normal, None) if inverts is None else (None, _inverts(factory, inverts))
-    limits = None if bounds is None else _bounds(factory, bounds)
+    statistics = limits = layer = None
+    if inverts is None:
+        statistics = CodeStatistics(torch.zeros(code), torch.ones(code), torch.empty(0, code))
+    else:
+        kind, name = inverts
+        layer = kind, name
+    if bounds is not None:
+        low, high = bounds
+        limits = float(low), float(high)
     return Generator(factory, module, code, shape, statistics, limits, files, colours, layer)
 
 
+def _make(
+    factory: str, arguments: Mapping[str, Any] | None, weights: str | Path | None, ready: type[Any]
+) -> tuple[Any, tuple[Path, ...]]:
+    """What the function returns, a module or what is ready for use; and the file of the module's weights.
+
+    Raises:
+        ConfigError: there is no such function, it fails, or it returns something else.
+        WeightsError: the file cannot be read, or holds something else.
+    """
+    made = _call(factory, arguments)
+    if isinstance(made, ready):
+        if weights is not None:
+            raise ConfigError(f"{factory} returns a {ready.__name__}, which is used as it is: leave weights out.")
+        return made, ()
+    if not isinstance(made, nn.Module):
+        raise ConfigError(
+            f"factory={factory} returns {type(made).__name__}: let it return a torch.nn.Module, or invset's "
+            f"{ready.__name__}."
+        )
+    if weights is None:
+        return made, ()
+    path = user_path(weights)
+    return fill(lambda: made, read_tensors(path), path, ADVICE), (path,)
+
+
 def _call(factory: str, arguments: Mapping[str, Any] | None) -> Any:
-    """What the function returns. Raises ConfigError where there is no such function, or it fails."""
     path, _, name = factory.partition(":")
     if not path or not name:
         raise ConfigError(f"factory={factory}: give package.module:function, as mynets:build.")
-    given = dict(arguments or {})
-    with _importable(str(Path.cwd())):
-        function = _function(factory, path, name)
-        try:
-            with drawing(RANDOM_SEED):
-                return function(**given)
-        except InvsetError:
-            raise
-        except Exception as error:  # of the user's code: anything
-            call = ", ".join(f"{name}={value!r}" for name, value in given.items())
-            raise ConfigError(f"factory={factory}: {name}({call}) fails: {_describe(error)}") from error
-
-
-def _function(factory: str, path: str, name: str) -> Any:
+    here, given = str(Path.cwd()), dict(arguments or {})
+    if here not in sys.path:
+        sys.path.insert(0, here)  # as by `python -m`
     try:
-        found: Any = _import(path)
+        import_torchvision()  # which needs help beside a torch for CPUs alone, and many networks import it
+        function: Any = import_module(path)
+        for part in name.split("."):
+            function = getattr(function, part)
     except Exception as error:  # of the user's code: anything
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing is not None and f"{path}.".startswith(f"{missing}."):
-            raise ConfigError(
-                f"factory={factory}: there is no module '{missing}', installed or in {Path.cwd()}; go to its folder, "
-                "or set PYTHONPATH."
-            ) from error
-        raise ConfigError(f"factory={factory}: {path} cannot be imported: {_describe(error)}") from error
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
-        raise ConfigError(f"factory={factory}: {path} has no function '{name}'.")
-    return found
-
-
-def _import(path: str) -> Any:
+        raise ConfigError(
+            f"factory={factory}: cannot be imported: {_describe(error)}. It is looked for in {here}, in PYTHONPATH and "
+            "in what is installed."
+        ) from error
     try:
-        return import_module(path)
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise
-        import_torchvision()  # which needs help beside a torch for CPUs alone
-        return import_module(path)
-
-
-@contextmanager
-def _importable(folder: str) -> Iterator[None]:
-    """The folder is looked through first, as by `python -m`."""
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        if folder in sys.path:
-            sys.path.remove(folder)
+        with drawing(RANDOM_SEED):
+            return function(**given)
+    except InvsetError:
+        raise
+    except Exception as error:  # of the user's code: anything
+        call = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        raise ConfigError(f"factory={factory}: {name}({call}) fails: {_describe(error)}") from error
 
 
 def _describe(error: Exception) -> str:
     """What was raised, and where."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-
-
-def _filled(factory: str, result: Any, weights: str | Path | None) -> tuple[nn.Module, tuple[Path, ...]]:
-    if not isinstance(result, nn.Module):
-        raise ConfigError(
-            f"factory={factory} returns {type(result).__name__}: let it return a torch.nn.Module, or invset's Network "
-            "or Generator."
-        )
-    if weights is None:
-        return result, ()
-    path = user_path(weights)
-    return fill(lambda: result, read_tensors(path), path, ADVICE), (path,)
 
 
 def _require_gradient(network: Network) -> None:
@@ -217,21 +199,6 @@ def _image_size(factory: str, module: nn.Module, code: int) -> tuple[int, int]:
         gave = tuple(images.shape) if isinstance(images, torch.Tensor) else type(images).__name__
         raise ConfigError(f"generator {factory} makes {gave} of a code of {code}, not an image (1, 3, height, width).")
     return images.shape[2], images.shape[3]
-
-
-def _bounds(factory: str, bounds: Sequence[float]) -> tuple[float, float]:
-    low, high = map(float, bounds)
-    if not low < high:
-        raise ConfigError(f"generator {factory}: bounds={bounds}; give two numbers in order, as [0,30].")
-    return low, high
-
-
-def _inverts(factory: str, inverts: Sequence[str]) -> tuple[str, str]:
-    if isinstance(inverts, str) or len(inverts) != 2:
-        raise ConfigError(
-            f"generator {factory}: inverts={inverts}; give a kind of network and a layer, as [caffenet,fc6]."
-        )
-    return inverts[0], inverts[1]
 
 
 NETWORKS = {"custom": custom_network}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -154,7 +155,20 @@ def deepsim_generator(
     """
     if layer not in HEADS:
         raise ConfigError(f"generator deepsim: there is none for layer '{layer}': {hint(layer, HEADS)}")
-    return _generator("deepsim", f"deepsim-{layer}", layer, weights, crop, random_seed, find)
+    shape, size, _ = HEADS[layer]
+    images = cropped_shape((size, size), crop)
+    files: tuple[Path, ...] = ()
+    if weights == "random":
+        with torch.device("meta"):
+            module = DeepSim(layer)
+        module.load_state_dict(he_state(module, random_seed, LEAK), assign=True)
+    else:
+        path = file_of(weights, f"deepsim-{layer}", find)
+        module = fill_layers(lambda: DeepSim(layer), read_blobs(path), path, ADVICE)
+        files = (path,)
+    bounds = None if layer == "fc8" else (0.0, math.inf)
+    codes = math.prod(shape)
+    return Generator("deepsim", module, codes, images, None, bounds, files, caffe_colours(), ("caffenet", layer))
 
 
 def ppgn_generator(
@@ -164,32 +178,7 @@ def ppgn_generator(
     find: Callable[[Weights], Path] = fetch,
 ) -> Generator:
     """PPGN's generator (Nguyen et al. 2017), the paper's: fc6 of CaffeNet to images. See `deepsim_generator`."""
-    return _generator("ppgn", "ppgn", "fc6", weights, crop, random_seed, find)
-
-
-def _generator(
-    name: str,
-    published: str,
-    layer: str,
-    weights: str | Path | None,
-    crop: int,
-    random_seed: int,
-    find: Callable[[Weights], Path],
-) -> Generator:
-    shape, size, _ = HEADS[layer]
-    images = cropped_shape(name, (size, size), crop)
-    files: tuple[Path, ...] = ()
-    if weights == "random":
-        with torch.device("meta"):
-            module = DeepSim(layer)
-        module.load_state_dict(he_state(module, random_seed, LEAK), assign=True)
-    else:
-        path = file_of(weights, published, find)
-        module = fill_layers(lambda: DeepSim(layer), read_blobs(path), path, ADVICE)
-        files = (path,)
-    bounds = None if layer == "fc8" else (0.0, math.inf)
-    codes = math.prod(shape)
-    return Generator(name, module, codes, images, None, bounds, files, caffe_colours(), inverts=("caffenet", layer))
+    return replace(deepsim_generator("fc6", weights or "ppgn", crop, random_seed, find), name="ppgn")
 
 
 def _module(layer: Layer, inputs: int) -> nn.Module:

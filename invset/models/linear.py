@@ -36,21 +36,6 @@ class LinearModel(nn.Module):
         activation: Tensor = self.output(self.logit(images.flatten(1)))
         return activation
 
-    def half_space(self, z1: float) -> tuple[Tensor, float]:
-        """(w, b) such that the inverse set, σ(w·x + c) ≥ z1, is exactly {x in [0, 1]^d : w·x ≥ b}.
-
-        b = σ⁻¹(z1) − c; w is (d,), float64. Raises ValueError unless 0 < z1 < 1.
-        """
-        if not 0 < z1 < 1:
-            raise ValueError(f"a logistic activation lies in (0, 1), and so must z1; it is {z1}")
-        return self.logit.weight.detach()[0].double(), math.log(z1 / (1 - z1)) - float(self.logit.bias)
-
-    def logit_range(self) -> tuple[float, float]:
-        """The lowest and highest logit of any image in the unit cube, both reached at corners."""
-        w = self.logit.weight.detach()[0].double()
-        c = float(self.logit.bias)
-        return float(w.clamp(max=0).sum()) + c, float(w.clamp(min=0).sum()) + c
-
 
 def linear_network(
     random_seed: int = 0,

@@ -20,7 +20,6 @@ from invset.errors import ConfigError, WeightsError
 from invset.files import user_path
 from invset.models.labels import labels_for
 from invset.models.network import CodeStatistics, Generator, Network
-from invset.models.random_weights import refuse_random
 from invset.weights.tensors import fill, read_safetensors
 
 DATA = Path(__file__).parents[1] / "data" / "mini"
@@ -152,7 +151,6 @@ def mini_network(weights: str | Path | None = None, labels: str | Path | None = 
     Raises:
         WeightsError: a file is missing, damaged or holds something else.
     """
-    refuse_random("mini", weights)
     module = load_network(weights)
     size = module.dimensions.size
     layers = {name: name for name, _ in module.named_children()}
@@ -168,7 +166,6 @@ def mini_generator(weights: str | Path | None = None) -> Generator:
     Raises:
         WeightsError: the file is missing, damaged or holds something else.
     """
-    refuse_random("mini", weights)
     statistics = load_code_statistics(weights)
     bounds = (0.0, float(statistics.bank.max())) if len(statistics.bank) else None
     module = load_generator(weights)
@@ -186,7 +183,7 @@ def load_network(path: str | Path | None = None) -> MiniNetwork:
     file = _file(path, "network")
     state, size = _read(file)
     with _measuring(file):
-        dimensions = Dimensions(size, len(state["conv1.0.weight"]) / 32, len(state["fc6.0.weight"]))
+        dimensions = Dimensions(int(size), len(state["conv1.0.weight"]) / 32, len(state["fc6.0.weight"]))
         classes = len(state["fc8.weight"])
     return fill(lambda: MiniNetwork(classes, dimensions=dimensions), state, file, ADVICE)
 
@@ -202,7 +199,7 @@ def load_generator(path: str | Path | None = None) -> MiniGenerator:
     state = {name: value for name, value in state.items() if not name.startswith("codes.")}
     with _measuring(file):
         maps, code = state["fc.0.weight"].shape
-        dimensions = Dimensions(size, maps / (256 * 16), code)
+        dimensions = Dimensions(int(size), maps / (256 * 16), code)
     return fill(lambda: MiniGenerator(dimensions=dimensions), state, file, ADVICE)
 
 
@@ -269,13 +266,11 @@ def _file(path: str | Path | None, name: str) -> Path:
     return DATA / f"{name}.safetensors" if path is None else user_path(path)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], int]:
+def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     """The tensors, and the size that the metadata give: no tensor's shape depends on the network's."""
     tensors, metadata = read_safetensors(path)
     size = metadata.get("size", "64")  # the shipped files are older than other sizes
-    if size not in map(str, SIZES):
-        raise WeightsError(f"{path}: says that its size is {size[:20]!r}. {ADVICE}")
-    return {name: value.float() for name, value in tensors.items()}, int(size)
+    return {name: value.float() for name, value in tensors.items()}, size
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,11 +176,6 @@ class Generator(_Placed):
         outputs = self.module(codes.to(_dtype(self.module, codes.dtype)))
         return self.colours.decode(_at_least_float32(crop(outputs, self.image_shape[1:])))
 
-    @property
-    def image_size(self) -> int:
-        """Numbers in an image."""
-        return math.prod(self.image_shape)
-
 
 def resize(images: Tensor, size: tuple[int, ...]) -> Tensor:
     """Images (b, 3, h, w) at `size` = (h, w), bilinear and antialiased; untouched if they have it."""
@@ -196,14 +190,12 @@ def crop(images: Tensor, size: tuple[int, ...]) -> Tensor:
     return images[..., top : top + size[0], left : left + size[1]]
 
 
-def cropped_shape(generator: str, size: tuple[int, int], side: int | None) -> tuple[int, int, int]:
+def cropped_shape(size: tuple[int, int], side: int | None) -> tuple[int, int, int]:
     """(3, side, side), the middle of images of `size` = (h, w); None: (3, h, w), all of it. Raises ConfigError."""
     if side is None:
         return (3, *size)
     if not isinstance(side, int) or not 1 <= side <= min(size):
-        raise ConfigError(
-            f"generator {generator}: crop is {side}; its images are {size[0]}x{size[1]}, so give 1 to {min(size)}."
-        )
+        raise ConfigError(f"crop is {side}; the generator's images are {size[0]}x{size[1]}, so give 1 to {min(size)}.")
     return (3, side, side)
 
 

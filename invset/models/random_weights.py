@@ -110,7 +110,7 @@ def randomise(name: str, module: nn.Module, random_seed: int, colours: Colours, 
             if value.ndim > 1:  # attention's matrices, (outputs, inputs), keep the size of what they take
                 deviation = 1 / math.sqrt(value.shape[1]) if path.endswith("in_proj_weight") else TABLE
                 state[path].normal_(0, deviation, generator=generator)
-        elif value.is_floating_point() and value.numel() and 0 < float(value.max()) <= TINY and _constant(value):
+        elif value.is_floating_point() and value.numel() and 0 < float(value.min()) == float(value.max()) <= TINY:
             state[path] = torch.ones_like(value)
     for path, value in state.items():
         _put(module, path, value)
@@ -118,15 +118,6 @@ def randomise(name: str, module: nn.Module, random_seed: int, colours: Colours, 
         _settle(module.eval(), colours.encode(noise(random_seed, size)))
     except (AssertionError, ValueError, RuntimeError, TypeError) as error:
         raise ConfigError(f"network {name} cannot be run on {size} pixels ({error}): give another size.") from error
-
-
-def refuse_random(kind: str, weights: object) -> None:
-    """Raises ConfigError where weights are "random" and the kind of network or generator has no such thing."""
-    if weights == "random":
-        raise ConfigError(
-            f"weights=random: {kind} has no random weights, and its own are always there; leave weights out for those, "
-            "or give a file."
-        )
 
 
 def noise(random_seed: int, size: int) -> Tensor:
@@ -165,10 +156,6 @@ def _settle(module: nn.Module, images: Tensor) -> None:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _constant(value: Tensor) -> bool:
-    return bool((value == value.flatten()[0]).all())
 
 
 def _inputs(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -59,22 +60,20 @@ class Starts:
         self.random_seed = random_seed
         self.chains = chains
         self.generator = generator
-        pixels = isinstance(generator.module, Pixels)
-        self.encoder = None if pixels else encoder
-        self._pixels = pixels
+        self._pixels = isinstance(generator.module, Pixels)
+        self.encoder = None if self._pixels else encoder
         self._gallery: _Gallery | None = None
-        real = kind in ("codes", "mixed")
-        if kind in ("normal", "mixed") or (kind == "common" and generator.statistics is not None):
+        if kind in ("normal", "mixed"):
             self._statistics()
-        elif not real:
+        if self._starts_at_noise() or (kind in ("codes", "mixed") and folder is not None):
             self._require_fitting_encoder()
-        if real and folder is not None:
-            self._require_fitting_encoder()
-            images = ImageFolder(folder, self._noise_shape()[1:])
-            self._gallery = _Gallery(images, seeded_generator(random_seed, "folder"))
-            self._require_enough(len(images.files), f"{folder} holds", "images")
-        elif real:
-            self._require_enough(len(self._bank()), f"generator {generator.name} carries", "real codes")
+        if kind in ("codes", "mixed"):
+            if folder is None:
+                self._require_enough(len(self._bank()), f"generator {generator.name} carries", "real codes")
+            else:
+                images = ImageFolder(folder, self._noise_shape()[1:])
+                self._gallery = _Gallery(images, seeded_generator(random_seed, "folder"))
+                self._require_enough(len(images.files), f"{folder} holds", "images")
 
     def draw(self, chain: int, attempt: int = 0) -> Tensor:
         """The code (c,) at which a chain starts an attempt, float32, on the CPU wherever the models are.
@@ -87,10 +86,7 @@ class Starts:
             return self._real(number)
         if self.kind == "mixed" and (chain + attempt) % 2:
             return self._real(number // 2)
-        if self.kind == "random_images" or (self.kind == "common" and self.generator.statistics is None):
-            draw = self._random_image_code
-        else:
-            draw = self._normal
+        draw = self._random_image_code if self._starts_at_noise() else self._normal
         if self.kind == "common":
             shared = draw(seeded_generator(self.random_seed, "common", attempt))
             return shared.lerp(draw(own), SHAKEN)
@@ -115,6 +111,9 @@ class Starts:
             return torch.stack([self._real(i) for i in range(count)])
         return torch.stack([self._random_image_code(g) for g in own])
 
+    def _starts_at_noise(self) -> bool:
+        return self.kind == "random_images" or (self.kind == "common" and self.generator.statistics is None)
+
     def _random_image_code(self, randomness: torch.Generator) -> Tensor:
         return self._encode(torch.rand(self._noise_shape(), generator=randomness))
 
@@ -130,10 +129,7 @@ class Starts:
             bank = self._bank()
             order = _permutation(len(bank), seeded_generator(self.random_seed, "bank"))
             return _cpu(bank[order[index % len(order)]])
-        image, readable = self._gallery.get(index)
-        if readable is not None:
-            self._require_enough(readable, f"{self._gallery.images.folder} holds", "readable images")
-        return self._encode(image)
+        return self._encode(self._gallery.get(index))
 
     def _encode(self, image: Tensor) -> Tensor:
         if self.encoder is None:
@@ -163,7 +159,7 @@ class Starts:
 
     def _require_fitting_encoder(self) -> None:
         name = "the images themselves" if self.encoder is None else f"encoder {self.encoder.layer}"
-        size = self.generator.image_size if self.encoder is None else self.encoder.size
+        size = math.prod(self.generator.image_shape) if self.encoder is None else self.encoder.size
         if size != self.generator.code_size:
             raise ConfigError(
                 f"starts of kind '{self.kind}' are encoded images: {name} gives {size} numbers, and generator "
@@ -187,8 +183,8 @@ class _Gallery:
         self._unopened = [images.files[i] for i in reversed(_permutation(len(images.files), randomness))]
         self._readable: list[Path] = []
 
-    def get(self, index: int) -> tuple[Tensor, int | None]:
-        """The image (3, h, w), round again beyond the last, and how many there are once that is known."""
+    def get(self, index: int) -> Tensor:
+        """The image (3, h, w), round again beyond the last."""
         while len(self._readable) <= index and self._unopened:
             path = self._unopened.pop()
             if self.images.read(path) is not None:
@@ -196,7 +192,7 @@ class _Gallery:
         image = self.images.read(self._readable[index % len(self._readable)])
         if image is None:
             raise ConfigError(f"{self.images.folder}: an image could be read before and cannot now.")
-        return image, None if self._unopened else len(self._readable)
+        return image
 
 
 def _permutation(count: int, randomness: torch.Generator) -> list[int]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from invset.compat import import_torchvision
@@ -94,44 +91,30 @@ def _settings(timm: Any, name: str) -> dict[str, Any]:
     return settings
 
 
-def _created(timm: Any, name: str, random_seed: int, options: Mapping[str, Any], pretrained: bool = False) -> nn.Module:
+def _created(timm: Any, name: str, random_seed: int, options: Mapping[str, Any]) -> nn.Module:
     try:
         with drawing(random_seed):
-            module: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
+            module: nn.Module = timm.create_model(name, **options)
     except (AssertionError, ValueError, TypeError, ZeroDivisionError) as error:
-        if pretrained:
-            raise
         raise ConfigError(f"timm cannot build {name} with {dict(options)} ({error}): give another size.") from error
     return module
 
 
 def _pretrained(timm: Any, name: str, settings: Mapping[str, Any], options: Mapping[str, Any]) -> nn.Module:
+    source = settings.get("hf_hub_id") or settings.get("url") or "another place"
     try:
         if offline() and not settings.get("hf_hub_id"):  # for plain addresses timm knows no offline mode
-            file = str(settings.get("url")).rpartition("/")[2]
-            if not (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file():
-                raise ConnectionError("INVSET_OFFLINE forbids the network")
-        with _quiet():
-            return _created(timm, name, 0, options, pretrained=True)
+            raise ConnectionError("INVSET_OFFLINE forbids the network")
+        with drawing(0):
+            module: nn.Module = timm.create_model(name, pretrained=True, **options)
     except Exception as error:  # of the libraries that fetch: anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        source = settings.get("hf_hub_id") or settings.get("url") or "another place"
         raise WeightsError(
             f"timm cannot get the weights of {name}, which it takes from {source} ({reason}). Build it once where "
             f"there is a network, with timm.create_model('{name}', pretrained=True), and copy its cache, the folder "
             "that HF_HOME names; or get the file by hand and give weights=FILE; or try weights=random."
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the libraries' own log lines: what they say of a failure is in ours."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)
+    return module
 
 
 def _classes(settings: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, int]:

@@ -123,12 +123,7 @@ def parse_unit(text: str, network: Network, default_position: Word = "center") -
     index = _index(text, name, layer, network)
     labels = network.labels.get(layer, ())
     label = labels[index] if labels else None
-    if len(shape) == 1:
-        if where:
-            raise ConfigError(
-                f"'{text}': layer {layer} of {network.name} is a vector and has no positions; write "
-                f"{layer}:{index + 1}."
-            )
+    if len(shape) == 1 and not where:
         return Unit(layer, index, None, label)
     position = _position(text, where, shape[1:]) if where else default_position
     return Unit(layer, index, position, label, shape[1:])
@@ -139,16 +134,9 @@ def _index(text: str, name: str, layer: str, network: Network) -> int:
     if re.fullmatch(r"[+-]?\d+", name):
         number = int(name)
         if not 1 <= number <= count:
-            raise ConfigError(
-                f"'{text}': layer {layer} of {network.name} has units 1 to {count}, counted from 1; there is "
-                f"no {number}."
-            )
+            raise ConfigError(f"'{text}': layer {layer} of {network.name} has units 1 to {count}, counted from 1.")
         return number - 1
     labels = network.labels.get(layer, ())
-    if not labels:
-        raise ConfigError(
-            f"'{text}': units of layer {layer} of {network.name} have no labels; give a number, 1 to {count}."
-        )
     numbers: dict[str, list[int]] = {}
     for number, label in enumerate(labels, start=1):
         numbers.setdefault(plain(label), []).append(number)
@@ -165,13 +153,12 @@ def _index(text: str, name: str, layer: str, network: Network) -> int:
 
 def _position(text: str, where: list[str], size: tuple[int, ...]) -> Position:
     match where:
-        case ["center" | "max" | "mean" as word]:
+        case ["center" | "max" | "mean" as word] if size:
             return word
-        case _ if len(where) == len(size) and all(re.fullmatch(r"-?\d+", at) for at in where):
+        case _ if len(where) == len(size) and all(re.fullmatch(r"\d+", at) for at in where):
             position = tuple(map(int, where))
-            if all(0 <= at < length for at, length in zip(position, size, strict=True)):
+            if all(at < length for at, length in zip(position, size, strict=True)):
                 return position
-            whole = f"{size[0]} tokens" if len(size) == 1 else f"{'x'.join(map(str, size))} map"
-            raise ConfigError(f"'{text}': {':'.join(where)} is outside the {whole}, counted from 0.")
-    wanted = "token (from 0)" if len(size) == 1 else "row:column"
-    raise ConfigError(f"'{text}': '{':'.join(where)}' is not a position; write center, max, mean or {wanted}.")
+    wanted = ("none: it is a vector", "center, max, mean, or a token", "center, max, mean, or row:column")[len(size)]
+    last = f", from 0 to {':'.join(str(length - 1) for length in size)}" if size else ""
+    raise ConfigError(f"'{text}': '{':'.join(where)}' is no position in this layer; give {wanted}{last}.")

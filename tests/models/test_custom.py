@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import torch
 from torch import nn
 
 from invset.errors import ConfigError, WeightsError
-from invset.models import custom
 from invset.models.registry import build_generator, build_network
 
 FILE = """
@@ -57,6 +55,7 @@ class Group:
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     for name in ("mynets", "mypackage", "mypackage.nets", "mybroken", "myimports", "stuck"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     (tmp_path / "mynets.py").write_text(FILE)
@@ -68,10 +67,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_module_of_the_working_folder() -> None:
-    path, before = list(sys.path), torch.get_rng_state()
+    before = torch.get_rng_state()
     network = build_network("custom", factory="mynets:net", size=9)
     again = build_network("custom", factory="mypackage.nets:Group.net", size=9, arguments={"classes": 3})
-    assert sys.path == path
     assert torch.equal(before, torch.get_rng_state())
     assert dict(network.shapes) == {"0": (4, 7, 7), "1": (4, 7, 7), "2": (196,), "3": (3,), "logits": (3,)}
     images = torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
@@ -108,7 +106,7 @@ def _state(classes: int) -> dict[str, torch.Tensor]:
 def test_a_network_and_a_generator_are_used_as_they_are() -> None:
     assert build_network("custom", factory="mynets:network").shapes == {"flat": (48,)}
     assert build_generator("custom", factory="mynets:generator").name == "mine"
-    with pytest.raises(ConfigError, match="returns a Network, which is used as it is: leave weights and labels out"):
+    with pytest.raises(ConfigError, match="returns a Network, which is used as it is: leave weights out"):
         build_network("custom", factory="mynets:network", weights="weights.pt")
     with pytest.raises(ConfigError, match=r"returns a Generator, .*leave weights out"):
         build_generator("custom", factory="mynets:generator", weights="weights.pt")
@@ -135,12 +133,12 @@ def test_a_generator_is_measured() -> None:
     ("factory", "message"),
     [
         ("mynets", "factory=mynets: give package.module:function, as mynets:build"),
-        ("nomodule:net", "there is no module 'nomodule', installed or in .*PYTHONPATH"),
-        ("mynets:nothing", "mynets has no function 'nothing'"),
-        ("mybroken:net", r"mybroken cannot be imported: ZeroDivisionError: division by zero \(.*mybroken.py:1\)"),
-        ("myimports:net", r"myimports cannot be imported: ModuleNotFoundError: No module named 'nowhere'"),
+        ("nomodule:net", "cannot be imported: ModuleNotFoundError: No module named 'nomodule' .*PYTHONPATH"),
+        ("mynets:nothing", "cannot be imported: AttributeError: module 'mynets' has no attribute 'nothing'"),
+        ("mybroken:net", r"mybroken:net: cannot be imported: ZeroDivisionError: division by zero \(.*mybroken.py:1\)"),
+        ("myimports:net", r"myimports:net: cannot be imported: ModuleNotFoundError: No module named 'nowhere'"),
         ("mynets:broken", r"factory=mynets:broken: broken\(\) fails: KeyError: 'oops' \(.*mynets.py:\d+\)"),
-        ("mynets:number", "factory=mynets:number returns int: let it return a torch.nn.Module, or invset's Network"),
+        ("mynets:number", r"factory=mynets:number returns int: let it return a torch.nn.Module, or invset's Network\."),
     ],
 )
 def test_factories_that_cannot_be_used(factory: str, message: str) -> None:
@@ -159,12 +157,11 @@ def test_arguments_and_sizes_that_do_not_fit() -> None:
         build_generator("custom", factory="mynets:gen", code=5)
     with pytest.raises(ConfigError, match=r"mynets:flat makes \(1, 12\) of a code of 6, not an image"):
         build_generator("custom", factory="mynets:flat", code=6)
-    with pytest.raises(ConfigError, match="crop is 9; its images are 8x8, so give 1 to 8"):
+    with pytest.raises(ConfigError, match="crop is 9; the generator's images are 8x8, so give 1 to 8"):
         build_generator("custom", factory="mynets:gen", code=6, crop=9)
-    with pytest.raises(ConfigError, match=r"bounds=\[3, 1\]; give two numbers in order"):
-        build_generator("custom", factory="mynets:gen", code=6, bounds=[3, 1])
-    with pytest.raises(ConfigError, match="inverts=caffenet; give a kind of network and a layer"):
-        build_generator("custom", factory="mynets:gen", code=6, inverts="caffenet")
+    for name, value in (("bounds", [3]), ("inverts", "caffenet")):
+        with pytest.raises(ConfigError, match=f"cannot be built with .*{name}=.*values to unpack"):
+            build_generator("custom", factory="mynets:gen", code=6, **{name: value})
     with pytest.raises(ConfigError, match=r"custom cannot be built with .*arguments='width'"):
         build_generator("custom", factory="mynets:gen", code=6, arguments="width")
     with pytest.raises(ConfigError, match=r"factory=: give package.module:function"):
@@ -182,18 +179,3 @@ def test_a_network_without_a_gradient_is_refused(folder: Path, body: str) -> Non
     )
     with pytest.raises(ConfigError, match="no gradient comes from"):
         build_network("custom", factory="stuck:Stuck", size=1)
-
-
-def test_a_module_that_imports_torchvision_is_helped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyPI's torchvision cannot be imported beside a torch without CUDA: the first attempt ends in a RuntimeError."""
-    attempts = []
-
-    def import_module(path: str) -> Any:
-        attempts.append(path)
-        if len(attempts) == 1:
-            raise RuntimeError("operator torchvision::nms does not exist")
-        return importlib.import_module(path)
-
-    monkeypatch.setattr(custom, "import_module", import_module)
-    assert build_network("custom", factory="mynets:net", size=9).units("3") == 3
-    assert attempts == ["mynets", "mynets"]

@@ -33,26 +33,6 @@ def test_the_logit_has_mean_0_and_deviation_2_over_the_cube() -> None:
     assert logits.std().item() == pytest.approx(2, rel=0.03)
 
 
-@pytest.mark.parametrize("z1", [0.05, 0.5, 0.9])
-def test_the_inverse_set_is_the_half_space(z1: float) -> None:
-    network = linear_network(random_seed=1)
-    w, b = model(network).half_space(z1)
-    images = torch.rand(2000, *network.input_shape, generator=torch.Generator().manual_seed(0))
-    inside = images.double().flatten(1) @ w >= b
-    output = network.module.double()(images.double())[:, 0]
-    assert torch.equal(inside, output >= z1)
-    assert 0 < inside.sum() < 2000
-    on_the_plane = w * (b / (w @ w))
-    assert network.module(on_the_plane.view(1, *network.input_shape)).item() == pytest.approx(z1)
-
-
-def test_the_range_of_the_logit_is_reached_at_corners() -> None:
-    network = linear_network(random_seed=2, shape=(3, 2, 1))
-    corners = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 6).view(-1, 3, 2, 1)
-    logits = network.read(["logit"], corners)["logit"]
-    assert model(network).logit_range() == pytest.approx((logits.min().item(), logits.max().item()), rel=1e-5)
-
-
 def test_a_random_seed_is_the_network_and_leaves_the_global_state_alone() -> None:
     before = torch.get_rng_state()
     first, again, other = (model(linear_network(seed)).logit.weight for seed in (0, 0, 1))
@@ -71,6 +51,3 @@ def test_given_weights_are_not_shared_with_the_giver() -> None:
 def test_misuse() -> None:
     with pytest.raises(ConfigError, match="4 weights for 3x8x8 images; give 192"):
         linear_network(weights=[1.0] * 4)
-    for z1 in (0.0, 1.0, -1.0, math.nan):
-        with pytest.raises(ValueError, match="lies in"):
-            model(linear_network()).half_space(z1)
