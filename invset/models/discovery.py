@@ -42,7 +42,6 @@ def discovered_network(
         ConfigError: it cannot be run at that size, has no layer to read, or not as many classes as there are labels.
         WeightsError: the labels cannot be read.
     """
-    require_size(name, size)
     try:
         found = discover(module.eval(), blank_images(module, colours, (size, size)))
     except Exception as error:  # of others' code: anything
@@ -64,9 +63,3 @@ def discovered_network(
         raise ConfigError(f"network {name} gives no vector of classes, so that {labels} names nothing; leave it out.")
     shapes = {layer: found[path].shape for layer, path in layers.items()}
     return Network(name, module, layers, (3, size, size), labels_for(classes, labels), files, colours, shapes)
-
-
-def require_size(name: str, size: object, least: int = 1) -> None:
-    """Raises ConfigError unless it is a number of pixels, and not fewer than the least."""
-    if isinstance(size, bool) or not isinstance(size, int) or size < least:
-        raise ConfigError(f"network {name}: size={size} is no image size; give pixels a side, {least} or more.")

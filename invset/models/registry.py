@@ -69,6 +69,6 @@ def _build(what: str, builders: Mapping[str, Callable[..., T]], kind: str, find:
     finding = {"find": find} if "find" in inspect.signature(builders[kind]).parameters else {}
     try:
         return builders[kind](**given, **finding)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # of a value that no check foresaw
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:  # of a value that no check foresaw
         values = ", ".join(f"{option}={value!r}" for option, value in given.items()) or "no options"
         raise ConfigError(f"{what} {kind} cannot be built with {values}: {error}") from error

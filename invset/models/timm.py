@@ -13,7 +13,7 @@ from invset.compat import import_torchvision
 from invset.errors import ConfigError, WeightsError
 from invset.files import user_path
 from invset.models.colours import Colours
-from invset.models.discovery import discovered_network, require_size
+from invset.models.discovery import discovered_network
 from invset.models.network import Network
 from invset.models.random_weights import drawing, randomise
 from invset.names import hint
@@ -47,7 +47,6 @@ def timm_network(
     timm = _timm()
     settings = _settings(timm, name)
     side = settings["input_size"][-1] if size is None else size
-    require_size(name, side)
     options = {"img_size": side} if settings.get("fixed_input_size") and size is not None else {}
     colours = Colours(1.0, settings["mean"], settings["std"])
     files: tuple[Path, ...] = ()

@@ -13,7 +13,7 @@ from invset.compat import import_torchvision
 from invset.errors import ConfigError
 from invset.files import user_path
 from invset.models.colours import Colours
-from invset.models.discovery import discovered_network, require_size
+from invset.models.discovery import discovered_network
 from invset.models.network import Network
 from invset.models.random_weights import hollow, randomise
 from invset.names import hint
@@ -65,7 +65,6 @@ def torchvision_network(
     best = models.get_model_weights(name).DEFAULT
     tested = best.transforms()
     side = tested.crop_size[0] if size is None else size
-    require_size(name, side)
     colours = Colours(1.0, tested.mean, tested.std)
     files: tuple[Path, ...] = ()
     if weights == "random":

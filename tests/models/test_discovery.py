@@ -78,9 +78,9 @@ def test_modules_that_cannot_be_read() -> None:
         discovered_network("big", nn.Conv2d(3, 4, 7), 4, Colours())
 
 
-@pytest.mark.parametrize("size", [0, 2.0, "64"])
+@pytest.mark.parametrize("size", [-1, 2.0, "64"])
 def test_sizes_that_are_none(size: object) -> None:
-    with pytest.raises(ConfigError, match=f"network zoo: size={size} is no image size; give pixels a side"):
+    with pytest.raises(ConfigError, match=f"network zoo cannot be run on images of {size}x{size} pixels"):
         discovered_network("zoo", Zoo(), size, Colours())  # type: ignore[arg-type]
 
 

@@ -125,8 +125,8 @@ def test_what_is_wrong_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         timm_network("resnet19", "random")
     with pytest.raises(ConfigError, match=r"timm has no weights 'resnet18.a9_in1k': did you mean resnet18.a"):
         timm_network("resnet18.a9_in1k", "random")
-    with pytest.raises(ConfigError, match="network resnet18: size=0 is no image size"):
-        timm_network("resnet18", "random", size=0)
+    with pytest.raises(ConfigError, match="network resnet18 cannot be run on -1 pixels"):
+        timm_network("resnet18", "random", size=-1)
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ConfigError, match=r"not installed \(.*timm.*\): pip install 'invset\[timm\]'"):
         timm_network("resnet18", "random")

@@ -235,8 +235,6 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         torchvision_network("vit_b_32", "random", size=65)
     with pytest.raises(ConfigError, match=r"network alexnet cannot be run on images of 8x8 pixels"):
         torchvision_network("alexnet", "random", size=8)
-    with pytest.raises(ConfigError, match="network alexnet: size=0 is no image size"):
-        torchvision_network("alexnet", "random", size=0)
     state = theirs("squeezenet1_1", num_classes=3).state_dict()
     with pytest.raises(WeightsError, match=r"weights.pth: conv1.weight should be .* These are not that network's"):
         torchvision_network("resnet18", saved(state, tmp_path))
