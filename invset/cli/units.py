@@ -28,15 +28,16 @@ def task(composed: DictConfig) -> int:
     word = str(config.find).strip()
     layer, _, unit = word.partition(":")
     if config.find is None:
-        _print_layers(network)
+        lines = list_layers(network)
     elif word in network.layers:
-        _print_layer(network, word)
+        lines = describe_layer(network, word)
     elif unit and layer in network.layers:
         from invset.models.unit import parse_unit
 
-        print(parse_unit(word, network).describe())
+        lines = [parse_unit(word, network).describe()]
     else:
-        _print_units(network, word)
+        lines = find_units(network, word)
+    print("\n".join(lines))
     return 0
 
 
@@ -55,9 +56,9 @@ def _network(config: UnitsSettings) -> Network:
     return build_network(chosen.kind, find=fetch_for_run, **options)
 
 
-def _print_layers(network: Network) -> None:
+def list_layers(network: Network) -> list[str]:
     """A line for each module: all names of the layer, what it gives, and what there is to know."""
-    print(f"{network.name} sees images of {'x'.join(map(str, network.input_shape[1:]))} pixels")
+    lines = [f"{network.name} sees images of {'x'.join(map(str, network.input_shape[1:]))} pixels"]
     names: dict[str, list[str]] = {}
     for name, path in network.layers.items():
         names.setdefault(path, []).append(name)
@@ -67,33 +68,41 @@ def _print_layers(network: Network) -> None:
         notes = "; units have names" if network.labels.get(same[0]) else ""
         if found[path].runs > 1:
             notes += f"; runs {found[path].runs} times, read the first time"
-        print(f"{', '.join(same):<{width}}  {describe_shape(network.shapes[same[0]])}{notes}")
-    print("\nA unit is written layer:number, from 1, or layer:name. More: invset units LAYER, or a word to look for.")
+        lines.append(f"{', '.join(same):<{width}}  {describe_shape(network.shapes[same[0]])}{notes}")
+    advice = "A unit is written layer:number, from 1, or layer:name. More: invset units LAYER, or a word to look for."
+    return [*lines, "", advice]
 
 
-def _print_layer(network: Network, layer: str) -> None:
+def describe_layer(network: Network, layer: str) -> list[str]:
+    """What it gives, how its units are written, and their names."""
     from invset.models.unit import center
 
     (count, *size), labels = network.shapes[layer], network.labels.get(layer, ())
     also = [name for name, path in network.layers.items() if path == network.layers[layer] and name != layer]
     called = f"; also called {', '.join(also)}" if also else ""
-    print(f"{layer} of {network.name}: {describe_shape(network.shapes[layer])}{called}")
     example = f"{layer}:{count}"
     by_name = f", or by name, as '{layer}:{labels[-1]}'" if labels else ""
-    print(f"Units are {layer}:1 to {example}{by_name}.")
+    lines = [
+        f"{layer} of {network.name}: {describe_shape(network.shapes[layer])}{called}",
+        f"Units are {layer}:1 to {example}{by_name}.",
+    ]
     if size:
         where = f"a row from 0 to {size[0] - 1} and a column from 0 to {size[-1] - 1}, as {example}:0:0"
         if len(size) == 1:
             where = f"a token from 0 to {size[0] - 1}, as {example}:0 (the class token, where there is one)"
         middle = ":".join(map(str, center(*size)))
-        print(f"Read at {where}, or :center ({middle}, the default), :max, :mean.")
-    if labels:
-        print(*("", *(f"{number} {label}" for number, label in enumerate(labels, start=1))), sep="\n")
+        lines.append(f"Read at {where}, or :center ({middle}, the default), :max, :mean.")
+    numbered = [f"{number} {label}" for number, label in enumerate(labels, start=1)]
+    return [*lines, "", *numbered] if labels else lines
 
 
-def _print_units(network: Network, word: str) -> None:
-    """Those whose names have the word in them, once where several layers share their names."""
-    from invset.names import hint, plain
+def find_units(network: Network, word: str) -> list[str]:
+    """Those whose names have the word in them, once where several layers share their names.
+
+    Raises:
+        InvsetError: there are none; says the names near it.
+    """
+    from invset.names import near, plain
 
     layers: dict[tuple[str, ...], str] = {}
     for layer, labels in network.labels.items():
@@ -104,10 +113,11 @@ def _print_units(network: Network, word: str) -> None:
         for number, label in enumerate(labels, start=1)
         if plain(word) in plain(label)
     ]
-    if not found:
-        names = [*network.layers, *(label for labels in layers for label in labels)]
-        raise InvsetError(f"{network.name} has no layer '{word}', and no unit of such a name: {hint(word, names)}")
-    print(*found, sep="\n")
+    if found:
+        return found
+    names = near(word, [*network.layers, *(label for labels in layers for label in labels)])
+    advice = f"did you mean {' or '.join(names)}?" if names else "invset units lists its layers."
+    raise InvsetError(f"{network.name} has no layer '{word}', and no unit of such a name: {advice}")
 
 
 def describe_shape(shape: tuple[int, ...]) -> str:

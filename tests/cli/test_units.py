@@ -89,14 +89,13 @@ def test_a_layer_with_names_lists_all_of_them(invset: Call) -> None:
     assert (lines[3], lines[3 + 980], lines[-1]) == ("1 tench", "981 volcano", "1000 toilet tissue")
 
 
-def test_a_layer_of_tokens(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_layer_of_tokens() -> None:
     class Tokens(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return nn.functional.pad(x.flatten(2), (1, 0)).transpose(1, 2)
 
     network = discovered_network("toy", nn.Sequential(Tokens()), 4, Colours())
-    units._print_layer(network, "0")
-    assert capsys.readouterr().out.splitlines() == [
+    assert units.describe_layer(network, "0") == [
         "0 of toy: 17 tokens of 3",
         "Units are 0:1 to 0:3.",
         "Read at a token from 0 to 16, as 0:3:0 (the class token, where there is one), or :center (11, the default), "
@@ -135,7 +134,7 @@ def test_nothing_found(invset: Call) -> None:
     assert "mini has no layer 'volcanoe', and no unit of such a name: did you mean volcano" in result.err
     result = invset("units", "network=linear", "outptu")
     assert (result.code, result.err.endswith("did you mean output?\n")) == (1, True)
-    assert "there are logit, output." in invset("units", "network=linear", "qqqq").err
+    assert "invset units lists its layers." in invset("units", "network=linear", "qqqq").err
     result = invset("units", "fc8:volcanoe")
     assert (result.code, "did you mean volcano (981)" in result.err) == (2, True)
 
