@@ -1,4 +1,4 @@
-"""The images of a folder, all at one size; what cannot be read is skipped and named."""
+"""The images of a folder, all at one size; what cannot be read is left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ class ImageFolder:
 
     Attributes:
         files: every file that its name says is an image.
-        skipped: those found unreadable so far, in the order found.
 
     Raises:
         ConfigError: there is no such folder, or no image in it.
@@ -34,7 +33,7 @@ class ImageFolder:
     def __init__(self, folder: str | Path, size: tuple[int, int]) -> None:
         self.folder = Path(folder)
         self.size = size
-        self.skipped: list[Path] = []
+        self._unreadable: set[Path] = set()
         if not self.folder.is_dir():
             raise ConfigError(f"{folder}: there is no such folder of images; give one that exists.")
         found = (path for path in self.folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
@@ -43,15 +42,15 @@ class ImageFolder:
             raise ConfigError(f"{folder}: no image in this folder or below; it should hold PNG, JPEG, BMP or WebP.")
 
     def read(self, path: Path) -> Tensor | None:
-        """One image (3, h, w), or None if it cannot be read, which `skipped` then lists.
+        """One image (3, h, w), or None if it cannot be read.
 
         Raises:
             ConfigError: none of the files can be read.
         """
         image = read_image(path, self.size)
-        if image is None and path not in self.skipped:
-            self.skipped.append(path)
-        if len(self.skipped) == len(self.files):
+        if image is None:
+            self._unreadable.add(path)
+        if len(self._unreadable) == len(self.files):
             raise ConfigError(f"{self.folder}: none of its {len(self.files)} images can be read.")
         return image
 

@@ -189,11 +189,7 @@ def load_network(path: str | Path | None = None) -> MiniNetwork:
 
 
 def load_generator(path: str | Path | None = None) -> MiniGenerator:
-    """The folded generator, float32, in eval mode, its weights without gradients; None: the shipped weights.
-
-    Raises:
-        WeightsError: the file is missing, damaged or holds other tensors.
-    """
+    """The folded generator, as `load_network` gives the network."""
     file = _file(path, "generator")
     state, size = _read(file)
     state = {name: value for name, value in state.items() if not name.startswith("codes.")}
@@ -204,11 +200,7 @@ def load_generator(path: str | Path | None = None) -> MiniGenerator:
 
 
 def load_code_statistics(path: str | Path | None = None) -> CodeStatistics:
-    """The statistics of real codes that a generator's file carries; None: the shipped file.
-
-    Raises:
-        WeightsError: the file is missing, damaged or carries no such statistics.
-    """
+    """The statistics of real codes that a generator's file carries. Raises WeightsError if there are none."""
     file = _file(path, "generator")
     state, _ = _read(file)
     mean, deviation, bank = (state.get(f"codes.{field}") for field in CodeStatistics._fields)
