@@ -31,7 +31,7 @@ CASES = [
     ("neuron=fc8:0", "counted from 1"),
     ("neuron=fc9:1", "no layer 'fc9': did you mean fc8"),
     ("neuron=fc8", "'fc8' is not a unit"),
-    ("neuron=conv5:97:99:99", "outside the 16x16 map"),
+    ("neuron=conv5:97:99:99", "is no position in this layer"),
     ("neuron=[fc8:2,fc8:goldfish] range=[[1,2],[1,2]]", "names of the same unit"),
     # counts
     ("n=3 method=paper", "n=3 is less than schedule.K=10"),
