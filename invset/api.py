@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from invset.assemble.manifest import describe_run
-from invset.assemble.methods import own_settings
+from invset.assemble.methods import settle
 from invset.assemble.models import build_models
 from invset.assemble.running import Run
 from invset.assemble.sampling import assemble, parse_neurons
@@ -110,14 +110,7 @@ def sample(unit: Unit, range: Range, *, folder: str | Path | None = None, **sett
     """
     asked = _settings(SampleSettings, settings, neuron=_plain(unit), range=_plain(range))
     sampling = assemble(asked)
-    own = own_settings(asked)
-    options = {} if own is None else {entry.name: getattr(own, entry.name) for entry in fields(own)}
-    asked = replace(
-        asked,
-        encoder=sampling.models.settled,
-        starts=sampling.models.starts,
-        method=replace(asked.method, options=options),
-    )
+    asked = replace(settle(asked), encoder=sampling.models.settled, starts=sampling.models.starts)
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="invset-"))) / "run"

@@ -314,6 +314,8 @@ class CompareSettings(ComparisonSettings):
 class FacetsSettings(ComparisonSettings):
     """`invset facets`."""
 
+    runs: list[str] = setting([], "the folder of one finished run; may be given without runs=")
+    n: int | None = setting(None, "how many samples, at random; null: all", at_least(2))
     out: str | None = setting(None, "a folder to write to", shows="facets/DATE/TIME")
     groups: int | None = setting(None, "how many; null: those of 2 to 12 that stand apart best", at_least(2))
 
@@ -493,12 +495,13 @@ def describe(kind: type, hide: Sequence[str] = (), prefix: str = "", first: Sequ
     for name, entry in sorted(walk(kind), key=lambda one: order.get(one[0], len(order))):
         if not entry.metadata.get("help") or name in hide:
             continue
-        default = entry.metadata.get("shows") or write_value(default_of(entry))
-        text = f"{entry.metadata['help']} [{default}]"
+        default = default_of(entry)
+        shown = "" if default in ([], {}) else f" [{entry.metadata.get('shows') or write_value(default)}]"
         head = f"  {prefix}{name}".ljust(COLUMN)
-        first = head if len(head) <= COLUMN else f"{head}  "
+        indent = head if len(head) <= COLUMN else f"{head}  "
+        text = f"{entry.metadata['help']}{shown}"
         lines += textwrap.wrap(
-            text, WIDTH, initial_indent=first, subsequent_indent=" " * COLUMN, break_on_hyphens=False
+            text, WIDTH, initial_indent=indent, subsequent_indent=" " * COLUMN, break_on_hyphens=False
         )
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ a config of its name in configs/method.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -78,6 +78,12 @@ def own_settings(settings: SampleSettings) -> Any:
         option = next(iter(settings.method.options))
         raise ConfigError(f"method.options.{option}: method {name} has no settings of its own.")
     return None if kind is None else options(kind, settings.method.options, f"method {name}")
+
+
+def settle(settings: SampleSettings) -> SampleSettings:
+    """The settings with all of the method's own written out, as a run's config has them."""
+    own = own_settings(settings)
+    return replace(settings, method=replace(settings.method, options={} if own is None else asdict(own)))
 
 
 def build_method(parts: Parts) -> tuple[Method, Problem]:

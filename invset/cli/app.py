@@ -7,8 +7,8 @@ import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 import hydra
@@ -23,7 +23,7 @@ from invset.cli.compose import config_folder, register_schemas, require_known
 from invset.cli.hydra_errors import describe_error
 from invset.cli.overrides import normalise
 from invset.cli.signals import Interrupted, as_exceptions
-from invset.cli.sweep import callback, jobs
+from invset.cli.sweep import jobs
 from invset.errors import ConfigError, InvsetError, RunFolderError
 from invset.run.layout import Layout
 
@@ -40,30 +40,26 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
     worst = 0
     bug: Exception | None = None  # a mistake in the program, not in the arguments
     here = os.getpid()
-    callback.begun = None
+    jobs.launched = None
 
-    def guarded(config: DictConfig) -> int:
-        # Another process than the one that was launched knows Ctrl-C by Python's own exception only. What a launcher
-        # has made of other signals stays: Slurm's are submitit's.
-        with ExitStack() as stack:
-            if os.getpid() != here:
-                stack.enter_context(as_exceptions([signal.SIGINT]))
-            return done(config)
-
-    def done(config: DictConfig) -> int:
+    def work(config: DictConfig) -> int:
         nonlocal worst, bug
+        elsewhere = os.getpid() != here
         try:
-            require_known(config, command)
-            code = task(config)
+            # Another process than the one that was launched knows Ctrl-C by Python's own exception only. What a
+            # launcher has made of other signals stays: Slurm's are submitit's.
+            with as_exceptions([signal.SIGINT]) if elsewhere else nullcontext():
+                require_known(config, command)
+                code = task(config)
         except InvsetError as error:
             code = complain(error)
-            if jobs.current_sweep() is None:
-                _remove_empty_folder()
-            else:
+            if jobs.in_sweep():
                 jobs.write_failure(str(error))
+            else:
+                _remove_empty_folder()
         except Exception as error:
             bug = error
-            if os.getpid() != here:
+            if elsewhere:
                 traceback.print_exc()  # which does not travel
             raise
         worst = max(worst, code)
@@ -73,23 +69,29 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     before, sys.argv = sys.argv, ["invset", *_in_order(map(normalise, arguments))]
     try:
-        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=command)(guarded)()
+        try:
+            hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=command)(work)()
+        except SystemExit as stop:  # argparse has said what is wrong
+            return stop.code if isinstance(stop.code, int) else 2
+        except Exception as error:
+            if error is bug or isinstance(error, InvsetError):
+                raise
+            if jobs.launched is None or isinstance(error, HydraException | OmegaConfBaseException):
+                return complain(_translate(error, command))
+            # The launcher's, which may have lost a process; others may have gone on.
+            worst = complain(InvsetError(f"{type(error).__name__}: {' '.join(str(error).split())[:LONG]}"))
+        if jobs.launched is None:
+            return worst
+
+        from invset.cli.overview import write_overview
+
+        return max(worst, write_overview(jobs.launched, Console()))
     except Interrupted:
-        if callback.begun is not None:
-            jobs.say_how_to_go_on(callback.begun, arguments)
+        if jobs.launched is not None:
+            jobs.say_how_to_go_on(jobs.launched, arguments)
         raise
-    except SystemExit as stop:  # argparse has said what is wrong
-        return stop.code if isinstance(stop.code, int) else 2
-    except Exception as error:
-        if error is bug or isinstance(error, InvsetError):
-            raise
-        if callback.begun is None or isinstance(error, HydraException | OmegaConfBaseException):
-            return complain(_translate(error, command))
-        # The launcher's, which may have lost a process; others may have gone on.
-        worst = complain(InvsetError(f"{type(error).__name__}: {' '.join(str(error).split())[:LONG]}"))
     finally:
         sys.argv = before
-    return worst if callback.begun is None else max(worst, _conclude(callback.begun, arguments))
 
 
 def _translate(error: Exception, command: str) -> InvsetError:
@@ -99,19 +101,6 @@ def _translate(error: Exception, command: str) -> InvsetError:
     if isinstance(error, OSError):
         return RunFolderError(f"{error.filename}: {error.strerror}; choose another hydra.run.dir.")
     raise error
-
-
-def _conclude(sweep: Path, arguments: Sequence[str]) -> int:
-    """The overview of a sweep that has come to its end; returns the exit code it stands for."""
-    from invset.cli.sweep.overview import write_overview
-
-    try:
-        return write_overview(sweep, Console())
-    except InvsetError as error:
-        return complain(error)
-    except Interrupted:
-        jobs.say_how_to_go_on(sweep, arguments)
-        raise
 
 
 def complain(error: InvsetError) -> int:

@@ -4,45 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from invset.cli.compose import parse
-from invset.cli.finished import folder_by_time, measure_runs, run_folders, write_files
+from invset.cli.finished import choose_folder, measure_runs, run_folders, write_files
 from invset.cli.terminal import say, shorten
 from invset.errors import ConfigError
-from invset.settings import check
-
-if TYPE_CHECKING:
-    from invset.report.tables import Row
+from invset.report.comparison import compare
+from invset.report.comparison_page import comparison_histograms, comparison_notes, comparison_rows
+from invset.report.tables import Row, csv_line, csv_text, format_cell, markdown_table
+from invset.run.summary import NEAR
 
 TITLES = 26  # characters that titles of rows should have at least
 NARROW, WIDE = 15, 24  # characters of a run's column, with an interval on a line of its own, and beside its number
 
 
 def run(arguments: list[str], console: Console | None = None) -> int:
-    """Do what the arguments say; returns the exit code.
-
-    Raises:
-        ConfigError: wrong usage, no such run, or runs that cannot be compared.
-        RunFolderError: a run that is not finished, has too few samples or is damaged; or `out` cannot be written.
-        WeightsError: the weights of the first run's encoder, or of the independent network, cannot be used.
-    """
+    """Do what the arguments say; returns the exit code."""
     console = console or Console()
     settings = parse("compare", arguments, "runs")
-    check(settings)
     folders = run_folders(settings.runs)
     if not folders:
         raise ConfigError("compare what? Give the folders of finished runs, as invset compare RUN RUN.")
-
-    from invset.report.comparison import compare
-    from invset.report.comparison_page import comparison_histograms, comparison_notes, comparison_rows
-    from invset.report.tables import csv_line, csv_text, format_cell, markdown_table
-    from invset.run.summary import NEAR
-
     names = run_names(folders)
     found = measure_runs(folders, names, settings.n, settings.features, settings.seed, settings.factory)
     first = found.samples[0].run
@@ -61,10 +47,10 @@ def run(arguments: list[str], console: Console | None = None) -> int:
         "compare.md": "\n".join([markdown_table(["", *names], lines), "", *(f"- {note}" for note in notes), ""]),
     }
     pictures = {
-        "rows.png": comparison_rows(found.samples, found.n, settings.seed),
+        "rows.png": comparison_rows(found.samples),
         "histograms.png": comparison_histograms(found.samples),
     }
-    out = Path(settings.out) if settings.out else folder_by_time("compare")
+    out = choose_folder("compare", settings.out)
     write_files(out, texts, pictures)
     say(console, f"{shorten(out)}")
     return 0
@@ -80,8 +66,6 @@ def run_names(folders: Sequence[Path]) -> list[str]:
 
 def _tables(width: int, names: Sequence[str], rows: Sequence[Row]) -> Iterator[Table]:
     """One table, or where runs are too many for the width several, of as many runs each as it has room for."""
-    from invset.report.tables import format_cell
-
     wide = TITLES + len(names) * (WIDE + 2) <= width
     most = len(names) if wide else max(1, (width - TITLES) // (NARROW + 2))
     for start in range(0, len(names), most):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from invset.cli.hydra_errors import advise, describe_error
-from invset.cli.overrides import OPTIONS, normalise, quote
+from invset.cli.overrides import OPTIONS, key_of, normalise, quote
 from invset.errors import ConfigError
 from invset.run.layout import Layout
-from invset.settings import SETTINGS, names
+from invset.settings import SETTINGS, check, names
 
 WITH_CONFIGS = ("sample", "probe", "units")  # commands whose settings come from a file in the folder of configs too
 
@@ -54,29 +55,30 @@ def compose(command: str, overrides: Sequence[str]) -> Any:
 
 
 def parse(command: str, arguments: Sequence[str], words: str) -> Any:
-    """The settings of a command that reads its arguments itself; what is no key=value goes to the list `words`.
+    """The settings of a command that reads its arguments itself, checked; what is no key=value is of the list `words`.
 
     A folder of a run may have an equals sign in its name, as one of a sweep.
-
-    Raises:
-        ConfigError: there is no such setting, or it cannot have that value.
     """
     alone: list[str] = []
     overrides: list[str] = []
     for argument in arguments:
         if argument.startswith("-"):
             raise ConfigError(f"there is no flag {argument}: settings are written key=value.")
-        is_word = "=" not in argument or Layout(Path(argument)).config.is_file()
+        is_word = "=" not in argument or isfile(Layout(Path(argument)).config)  # noqa: PTH113 - of any length
         (alone if is_word else overrides).append(argument)
     if alone:
+        if any(key_of(override) == words for override in overrides):
+            raise ConfigError(f"{' '.join(alone)}: give either these or {words}=, not both.")
         overrides.append(f"{words}=[{','.join(map(quote, alone))}]")
-    return compose(command, overrides)
+    settings = compose(command, overrides)
+    check(settings)
+    return settings
 
 
 def require_known(config: DictConfig, command: str) -> None:
     """Hydra adds any key behind a plus and takes any away behind a tilde. Raises ConfigError."""
     known = names(SETTINGS[command])
-    given = list(_keys(config))
+    given = list(_keys(OmegaConf.to_container(config)))
     for name in given:
         if name not in known and not name.startswith(OPTIONS):
             raise ConfigError(f"there is no setting '{name}': {advise(name, known)}")
@@ -85,9 +87,8 @@ def require_known(config: DictConfig, command: str) -> None:
             raise ConfigError(f"{name}: taken away; every setting needs a value.")
 
 
-def _keys(config: DictConfig, prefix: str = "") -> Iterable[str]:
-    for key in map(str, config):
+def _keys(values: Any, prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
         yield f"{prefix}{key}"
-        node = config._get_node(key)
-        if isinstance(node, DictConfig) and not node._is_none():
-            yield from _keys(node, f"{prefix}{key}.")
+        if isinstance(value, dict):
+            yield from _keys(value, f"{prefix}{key}.")

@@ -3,58 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+import torch
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from invset.assemble.methods import method_class
 from invset.cli.compose import parse
-from invset.cli.finished import folder_by_time, measure_runs, one_run, write_files
+from invset.cli.finished import choose_folder, measure_runs, one_run, write_files
 from invset.cli.terminal import say, shorten
 from invset.errors import ConfigError, RunFolderError
-from invset.settings import check
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from invset.metrics.clusters import Clusters
+from invset.metrics.clusters import cluster
+from invset.report.facets_page import draw_facets, facets_notes, group_lines, groups_of, samples_csv
+from invset.report.tables import csv_text
 
 
 def run(arguments: list[str], console: Console | None = None) -> int:
-    """Do what the arguments say; returns the exit code.
-
-    Raises:
-        ConfigError: wrong usage, no such run, or more groups than there can be.
-        RunFolderError: the run is not finished, has too few samples or is damaged; or `out` cannot be written.
-        WeightsError: the weights of the run's encoder, or of the independent network, cannot be used.
-    """
+    """Do what the arguments say; returns the exit code."""
     console = console or Console()
     settings = parse("facets", arguments, "runs")
-    check(settings)
     folder, features = one_run("facets", settings.runs), settings.features
-
-    import torch
-
-    from invset.assemble.methods import method_class
-    from invset.report.facets_page import draw_facets, facets_notes, group_lines, groups_of, samples_csv
-    from invset.report.readings import chosen
-    from invset.report.tables import csv_text
-
     found = measure_runs([folder], [folder.name], settings.n, features, settings.seed, settings.factory)
     (samples,), n, where, observer = found
     finished = samples.run
     if n == 0:
         raise RunFolderError(f"{folder}: {finished.count} samples, and nothing to group: give a run of more.")
-    rows = chosen(finished.count, n, settings.seed)  # as they were measured
-    chains, numbers = finished.chains[rows], torch.tensor(rows) + 1
+    chains, numbers = finished.chains[samples.rows], torch.tensor(samples.rows) + 1
     own_starts = method_class(finished.settings.method.name).own_starts
-    clusters = _cluster(samples.encodings, numbers if own_starts else chains, settings.groups, settings.seed)
+    try:
+        clusters = cluster(samples.encodings, numbers if own_starts else chains, settings.groups, settings.seed)
+    except ValueError as error:
+        raise ConfigError(f"groups={settings.groups}: {error}") from error
     groups = groups_of(clusters, samples, chains, observer.describe if observer else None)
     heading = f"{finished.target}: {n} samples, {clusters.count} group{'s' * (clusters.count > 1)} {where}"
     notes = facets_notes(clusters, groups, settings.groups, own_starts)
-    picture = draw_facets(samples, rows, groups, f"{heading}\n{notes[0]}")
+    picture = draw_facets(samples, groups, f"{heading}\n{notes[0]}")
     if n < finished.count:
         notes.append(f"A random subset of the run's samples (seed={settings.seed}).")
     if features is not None:
@@ -69,22 +53,11 @@ def run(arguments: list[str], console: Console | None = None) -> int:
     console.print(_table(lines))
     for note in [*(f"group {line['group']}: {line['seen']}" for line in lines if line["seen"]), *notes]:
         say(console, note)
-    out = Path(settings.out) if settings.out else folder_by_time("facets")
+    out = choose_folder("facets", settings.out)
     texts = {"groups.csv": csv_text(lines), "facets.csv": samples_csv(clusters, numbers, chains)}
     write_files(out, texts, {"facets.png": picture})
     say(console, f"{shorten(out / 'facets.png')}")
     return 0
-
-
-def _cluster(encodings: Tensor, chains: Tensor, groups: int | None, seed: int) -> Clusters:
-    from invset.metrics.clusters import cluster
-
-    try:
-        return cluster(encodings, chains, groups, seed)
-    except ValueError as error:
-        if groups is None:
-            raise
-        raise ConfigError(f"groups={groups}: {error}") from error
 
 
 def _table(lines: Sequence[Mapping[str, str | float]]) -> Table:

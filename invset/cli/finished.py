@@ -6,21 +6,25 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from PIL.Image import Image
+from torch import Tensor
+
+from invset.assemble.device import place, prepare_torch
+from invset.assemble.models import Networks
+from invset.cli.fetching import fetch_for_run
 from invset.errors import ConfigError, RunFolderError
 from invset.files import describing
+from invset.models.reader import Encoder
+from invset.models.registry import NETWORKS
 from invset.names import hint
+from invset.report.readings import Measured, Observer, measure_run
+from invset.report.runs import FinishedRun, read_run
+from invset.run.files import write_atomically
 from invset.run.layout import Layout
+from invset.run.sheet import save_picture
 from invset.settings import NetworkSettings, SampleSettings
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-    from torch import Tensor
-
-    from invset.assemble.models import Networks
-    from invset.report.readings import Measured, Observer
-    from invset.report.runs import FinishedRun
 
 OF_A_SWEEP = ("multirun.yaml", "overview.csv", "overview.png")  # files that multirun/DATE/TIME/* finds too
 
@@ -47,8 +51,11 @@ def run_folders(words: Sequence[str]) -> list[Path]:
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ConfigError("the same run is given twice: give each once.")
     for folder in folders:
-        with describing(ConfigError, folder, "; give the folder of a run", action="read"):
-            _require_run(folder)
+        if Layout(folder).config.is_file():
+            continue
+        if inner := len(list(folder.glob("*/config.yaml"))):
+            raise ConfigError(f"{folder}: holds {inner} runs, and is none: give them one by one, as {folder}/*")
+        raise ConfigError(f"{folder}: there is no such run (no config.yaml); give the folder that invset sample wrote.")
     return folders
 
 
@@ -60,16 +67,13 @@ def one_run(command: str, words: Sequence[str]) -> Path:
     return folders[0]
 
 
-def folder_by_time(command: str) -> Path:
-    """Where a command writes, unless out= says."""
-    return Path(time.strftime(f"{command}/%Y-%m-%d/%H-%M-%S"))
+def choose_folder(command: str, out: str | None) -> Path:
+    """Where a command writes."""
+    return Path(out or time.strftime(f"{command}/%Y-%m-%d/%H-%M-%S"))
 
 
 def write_files(out: Path, texts: Mapping[str, str], pictures: Mapping[str, Image]) -> None:
     """Write texts and pictures into a folder. Raises RunFolderError: it cannot be made, or written to."""
-    from invset.run.files import write_atomically
-    from invset.run.sheet import save_picture
-
     with describing(RunFolderError, out, ", or choose another folder with out="):
         out.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
@@ -90,29 +94,11 @@ def measure_runs(
     device: str = "auto",
     networks: Networks | None = None,
 ) -> Together:
-    """Measure the samples of finished runs.
+    """Measure n samples of each of some finished runs, encoded by the first one's encoder.
 
-    Args:
-        folders: of the runs; the first one's encoder serves all.
-        names: what to call them.
-        n: samples of each; None: as many as the smallest run of at least `least` has, and `most` at most.
-        features: an independent network, KIND or KIND:NAME.
-        seed: of the choice of samples.
-        factory: the function that the first run's config may call.
-        least: a run of fewer samples than this, 2 or more, has none.
-        most: see n.
-        device: auto, cpu, cuda, cuda:1.
-        networks: those that are built already, on that device.
-
-    Raises:
-        ConfigError: there is no such network, or runs cannot be compared.
-        RunFolderError: a run is not finished, or is damaged.
-        WeightsError: weights of the encoder or of the independent network cannot be used.
+    n None: as many as the smallest run of at least `least`, 2 or more, has, and `most` at most; a run of fewer samples
+    has none. `factory` is the function that the first run's config may call; `networks` are built already, on `device`.
     """
-    from invset.assemble.device import prepare_torch
-    from invset.report.readings import measure_run
-    from invset.report.runs import read_run
-
     runs = [read_run(folder) for folder in folders]
     n = _equal_n(runs, names, n, least, most)
     first = runs[0].settings
@@ -135,10 +121,6 @@ def measure_runs(
 
 def networks_of(settings: SampleSettings, device: str) -> Networks:
     """Networks that are built once each, in the precision of a run."""
-    from invset.assemble.device import place, prepare_torch
-    from invset.assemble.models import Networks
-    from invset.cli.fetching import fetch_for_run
-
     placed, precision = prepare_torch(device, None), settings.precision
     if placed.type == "cpu" and precision in ("float16", "tf32"):
         precision = "float32"  # not to be had here, and nearest to what the run computed
@@ -147,15 +129,7 @@ def networks_of(settings: SampleSettings, device: str) -> Networks:
 
 
 def observer_of(features: str | None, networks: Networks) -> Observer | None:
-    """The independent network that features= names, KIND or KIND:NAME; None for None.
-
-    Raises:
-        ConfigError: there is no such network, or it has no layer that features are taken from.
-        WeightsError: its weights, or the package that holds them, are not here.
-    """
-    from invset.models.registry import NETWORKS
-    from invset.report.readings import Observer
-
+    """The independent network that features= names, KIND or KIND:NAME. Raises ConfigError: there is none."""
     if features is None:
         return None
     kind, _, name = features.partition(":")
@@ -166,20 +140,8 @@ def observer_of(features: str | None, networks: Networks) -> Observer | None:
     return Observer.of(networks.get(kind, NetworkSettings(kind, name or None)))
 
 
-def _require_run(folder: Path) -> None:
-    if Layout(folder).config.is_file():
-        return
-    if not folder.is_dir():
-        raise ConfigError(f"{folder}: there is no such run; give the folder that invset sample wrote, as outputs/….")
-    if inner := sorted(folder.glob("*/config.yaml")):
-        raise ConfigError(f"{folder}: holds {len(inner)} runs, and is none: give them one by one, as {folder}/*")
-    raise ConfigError(f"{folder}: there is no run in this folder (no config.yaml); give one that invset sample wrote.")
-
-
 def _encoder_of(settings: SampleSettings, networks: Networks) -> tuple[Callable[[Tensor], Tensor], str]:
     """Images (b, 3, h, w) -> encodings (b, d) by the encoder of a run's config, and what to call it."""
-    from invset.models.reader import Encoder
-
     own = settings.encoder
     if own.network == "none" or own.layer is None:
         return (lambda images: images.flatten(1)), "of the images themselves"

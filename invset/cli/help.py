@@ -9,12 +9,12 @@ from invset.settings import SETTINGS, describe
 COMMANDS = {
     "sample": "sample the inverse set of a neuron: images whose activation lies in a range",
     "probe": "find out which activations a neuron reaches, and which ranges make sense",
-    "overview": "what became of the jobs of a sweep, as a picture and a table",
+    "overview": "what became of the jobs of a sweep (complete, running, failed, missing), as a picture and a table",
     "compare": "put runs side by side: how varied, how well in range, at what cost",
     "reproduce": "the paper's figures and tables from their recipes, with what was measured beside what it claims",
     "facets": "group a run's samples into the kinds of thing that a neuron responds to",
     "animate": "all samples of a run as a moving picture",
-    "units": "list the layers of a network, their units and names",
+    "units": "list the layers of a network, their units and names; fetches no weights",
     "weights": "list, fetch, check and add the weights of published networks and generators",
 }
 
@@ -36,8 +36,6 @@ HIDDEN = ("kind", "options", "name", "network")  # of groups that configs are ch
 
 HEADS = {
     "sample": """\
-invset sample: sample the inverse set of a neuron.
-
 usage: invset sample [key=value ...]
 
   invset sample                                     a good default: goldfish, 40 to 50
@@ -47,28 +45,19 @@ usage: invset sample [key=value ...]
                                                     a sweep: one run for each pair, and overview.png, overview.csv
   invset sample resume=outputs/DATE/TIME            go on after an interruption; with n=700: extend
   invset sample resume=multirun/DATE/TIME           the same for a sweep: only what is missing is done
-  invset sample until=plateau n=5000                until new samples show little that is new
-""",
+  invset sample until=plateau n=5000                until new samples show little that is new""",
     "probe": """\
-invset probe: which activations does a neuron reach, and which ranges make sense?
-
 usage: invset probe neuron=LAYER:UNIT [key=value ...]
 
   invset probe neuron=fc8:goldfish
-  invset probe 'neuron=[conv5:97,fc8:862]' folder=DIR     and over the images of a folder
-""",
+  invset probe 'neuron=[conv5:97,fc8:862]' folder=DIR     and over the images of a folder""",
     "overview": """\
-invset overview: what became of the jobs of a sweep: complete, running, failed, cut short, missing.
-
 usage: invset overview FOLDER
 
   invset overview multirun/DATE/TIME
 
-Read from the folder alone, whichever launcher ran the jobs. Writes overview.png and overview.csv into it.
-""",
+Read from the folder alone, whichever launcher ran the jobs. Writes overview.png and overview.csv into it.""",
     "weights": """\
-invset weights: files of weights: which are known, which are here, and how to get them.
-
 usage: invset weights list|fetch|verify|path|add [NAME ...]
 
   invset weights list                    what is known, what of it is here, how large, on which terms
@@ -83,79 +72,57 @@ alexnet-owt-7be5be79.pth. Where no checksum is published the first file is trust
 
 environment:
   INVSET_CACHE     the folder for files [$XDG_CACHE_HOME/invset, else ~/.cache/invset]
-  INVSET_OFFLINE   1: never use the network; say what to put where instead
-
-exit codes: 0 done, 2 wrong usage, 1 anything else that failed.
-""",
+  INVSET_OFFLINE   1: never use the network; say what to put where instead""",
     "compare": """\
-invset compare: finished runs side by side, at equal n: how varied, how well in range, at what cost.
-
 usage: invset compare RUN [RUN ...] [key=value ...]
 
   invset compare outputs/DATE/TIME outputs/DATE/TIME
   invset compare multirun/DATE/TIME/* n=200            the runs of a sweep, 200 samples of each
   invset compare RUN RUN features=efficientnet_lite0   and what an independent network sees in them
 
-All images are encoded afresh by the first run's encoder. A run of more samples is compared by a random subset of them.
-Numbers in brackets are 95 % intervals. Writes compare.csv, compare.md, rows.png and histograms.png.
-""",
+All images are encoded afresh by the first run's encoder. Writes compare.csv, compare.md, rows.png, histograms.png.""",
     "reproduce": """\
-invset reproduce: the paper's figures and tables, made from their recipes, with its claims beside what was measured.
-
 usage: invset reproduce FIGURE [FIGURE ...] [key=value ...]
 
   invset reproduce fig4                      with the built-in model, a minute or so
   invset reproduce all                       everything: some forty minutes on two cores
   invset reproduce fig4 model=caffenet       with the paper's networks, units and ranges
   invset reproduce fig1 n=50 out=quick       a setting of invset sample, for every run
-  invset reproduce mine.yaml                 a recipe of your own
+  invset reproduce mine.yaml                 a recipe of your own: copy one of configs/recipe
 
 figures: fig1 ... fig9, table1 of the paper; equations: eqs. 4, 5 and 6; methods: all methods side by side; all.
 Beside them variety: method=multistart and the paper's over many units, an hour (model=mini, hidden, lite0, lite1).
-Each is a file of configs/recipe: its runs, as settings of invset sample, and what is claimed of them. Copy
-one to make your own.
 
 Writes OUT/FIGURE/figure.png, numbers.csv and note.md, and the runs into OUT/runs; of several figures also OUT/PAPER.md.
-Runs that are there are not made again (if they are of the same settings and of this version), and an interrupted one is
-gone on with: give the same command again.
-""",
+Runs that are there are not made again, and an interrupted one is gone on with: give the same command again.""",
     "facets": """\
-invset facets: the kinds of thing among a run's samples: groups by their encodings, each with its medoid.
-
 usage: invset facets RUN [key=value ...]
 
   invset facets outputs/DATE/TIME
   invset facets outputs/DATE/TIME groups=8                        as many groups as you like
   invset facets outputs/DATE/TIME features=efficientnet_lite0     and what an independent network sees in each
 
-All images are encoded afresh by the run's encoder. Of 2 to 12 groups those are shown that stand apart best, and it is
-said when none do. With method=paper samples of one chain lie close together, so only other chains' count: sample with
-many, as schedule.K=50. Writes facets.png (a row a group), groups.csv and facets.csv (a line a sample).
-""",
+With method=paper samples of one chain lie close together, so only other chains' count: sample with many, as
+schedule.K=50. Writes facets.png (a row a group), groups.csv and facets.csv (a line a sample).""",
     "animate": """\
-invset animate: all samples of a run as a moving picture, with each one's activation and its place in the range.
-
 usage: invset animate RUN [key=value ...]
 
   invset animate outputs/DATE/TIME                  lowest activation first; writes samples.mp4 into the run's folder
   invset animate outputs/DATE/TIME out=tour.gif fps=4 n=60
 
-MP4 plays everywhere and is the smallest, and needs one package more: pip install 'invset[video]'. WebP is shown by
-browsers. GIF is shown by all, is four times as large, and has 256 colours a frame.
-""",
+MP4 is the smallest, and needs one package more: pip install 'invset[video]'. GIF is four times as large.""",
     "units": """\
-invset units: the layers of a network, their units and names. No weights are fetched for it.
-
 usage: invset units [network=NAME] [LAYER, or a WORD to look for]
 
   invset units                                  the layers of the built-in network
   invset units network=caffenet conv5           one layer: its units, and how they are written
   invset units network=caffenet volcano         units whose names have that in them
-  invset units network=torchvision network.name=vit_b_16
-""",
+  invset units network=torchvision network.name=vit_b_16""",
 }
 
 TAILS = {
+    "probe": "exit codes: 0 done, 2 a wrong setting, 3 no range to suggest, 1 anything else that failed.",
+    "overview": "exit codes: 0 all jobs are complete, 3 some did not reach their ranges, 1 some failed or are missing.",
     "sample": """\
 of Hydra:
   -m           sweep                       --cfg job [--resolve]   print the config and stop
@@ -168,34 +135,22 @@ of Hydra:
 on several processes or GPUs of a machine: torchrun --nproc-per-node=N -m invset sample …
 
 exit codes: 0 all samples delivered, 2 a wrong setting, 3 the range was not reached or not often enough,
-1 anything else that failed, 130 or 143 interrupted.
-""",
-    "compare": """\
-exit codes: 0 done, 2 a wrong setting, 1 a run that cannot be read, or anything else that failed.
-""",
-    "reproduce": """\
-exit codes: 0 done, also where a claim does not hold; 2 a wrong setting; 1 a figure that could not be made.
-""",
-    "facets": """\
-exit codes: 0 done, 2 a wrong setting, 1 a run that cannot be read, or anything else that failed.
-""",
-    "animate": """\
-exit codes: 0 done, 2 a wrong setting, 1 a run that cannot be read, or anything else that failed.
-""",
+1 anything else that failed, 130 or 143 interrupted.""",
+    "reproduce": "exit codes: 0 done, also where a claim does not hold; 2 a wrong setting; 1 a figure was not made.",
 }
+USUAL_TAIL = "exit codes: 0 done, 2 a wrong setting, 1 anything else that failed."
 
 
 def describe_command(command: str, arguments: Sequence[str] = ()) -> str:
     """What a command is for, its settings, and those of the method that the arguments choose."""
-    parts = [HEADS[command].rstrip()]
+    parts = [f"invset {command}: {COMMANDS[command]}.", HEADS[command]]
     if command in SETTINGS:
         hide = [f"{group}.{name}" for group in ("network", "generator", "method") for name in HIDDEN]
         parts.append(f"settings (defaults in brackets):\n{describe(SETTINGS[command], hide, first=FIRST)}")
     methods = [argument.partition("=")[2] for argument in arguments if argument.startswith("method=")]
     if command == "sample" and methods:
         parts.append(_describe_method(methods[-1]))
-    parts += [TAILS[command].rstrip()] if command in TAILS else []
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, TAILS.get(command, USUAL_TAIL)])
 
 
 def _describe_method(name: str) -> str:

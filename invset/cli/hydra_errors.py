@@ -27,7 +27,9 @@ def describe_error(error: Exception, command: str) -> str:
     cause = error.__cause__
     text = " ".join(f"{error}".split())
     if isinstance(error, OverrideParseException) or "See https://hydra.cc/docs/1.2/advanced/override_grammar" in text:
-        given = error.override if isinstance(error, OverrideParseException) else _lexed(text)
+        given = (
+            error.override if isinstance(error, OverrideParseException) else re.sub(r"^\w+Exception: | \^.*", "", text)
+        )
         return (
             f"{given}: cannot be read; write key=value, as n=100, neuron=fc8:981 or 'range=[50,60]' "
             "(in quotes, so that the shell leaves the brackets alone); a text with spaces or other signs needs quotes "
@@ -64,8 +66,3 @@ def _wanted(name: str, command: str) -> str | None:
     if inner or annotation.startswith("dict"):
         return f"its settings one by one, as {inner[0] if inner else f'{name}.NAME'}=…"
     return describe_type(annotation)
-
-
-def _lexed(text: str) -> str:
-    found = re.match(r"LexerNoViableAltException: (.*?) \^", text)
-    return found[1] if found else text

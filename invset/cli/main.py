@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 from functools import partial
@@ -12,14 +13,8 @@ from itertools import takewhile
 from invset import __version__
 from invset.cli.help import COMMANDS, USAGE, describe_command
 
-OWN = (
-    "compare",
-    "reproduce",
-    "animate",
-    "facets",
-    "overview",
-    "weights",
-)  # commands that read their arguments themselves
+# Commands that read their arguments themselves.
+OWN = ("compare", "reproduce", "animate", "facets", "overview", "weights")
 
 
 def main() -> None:
@@ -58,19 +53,24 @@ def run(arguments: list[str]) -> int:
 
 
 def _launch(command: str, arguments: list[str]) -> int:
-    from invset.cli import app, processes, signals
-    from invset.errors import InvsetError
-
     # torch's threads spin while they wait for each other. On a machine with anything else to do, a step then takes
     # ten times as long, so they are to go to sleep, in GNU's OpenMP after a moment: at once would cost a fifth on an
-    # idle machine (BENCHMARKS.md). It has to be said before torch is imported.
+    # idle machine (BENCHMARKS.md). It has to be said before torch is imported, which `app` does.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+    from invset.cli import app, processes, signals
+    from invset.errors import ConfigError, InvsetError
+
     with signals.as_exceptions():
         try:
             return processes.share(partial(_run, command, arguments))
         except InvsetError as error:
             return app.complain(error)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            return app.complain(ConfigError(f"{error.filename}: {error.strerror}: choose a shorter path."))
         except signals.Interrupted as stop:
             return stop.exit_code
 
@@ -78,20 +78,16 @@ def _launch(command: str, arguments: list[str]) -> int:
 def _run(command: str, arguments: list[str]) -> int:
     from invset.cli import app
 
+    module = import_module(f"invset.cli.{command}")
     if command in OWN:
-        return import_module(f"invset.cli.{command}").run(arguments)
+        return int(module.run(arguments))
     if command == "sample":
-        from invset.cli import sample
-        from invset.cli.sweep.resume import complete_arguments
+        from invset.cli.sweep.resume_sweep import complete_arguments
 
-        return app.launch(command, sample.task, complete_arguments(arguments))
-    if command == "units":
-        from invset.cli import units
-
-        return app.launch(command, units.task, _with_find(arguments))
-    from invset.cli import probe
-
-    return app.launch(command, probe.task, arguments)
+        arguments = complete_arguments(arguments)
+    elif command == "units":
+        arguments = _with_find(arguments)
+    return app.launch(command, module.task, arguments)
 
 
 def _with_find(arguments: list[str]) -> list[str]:

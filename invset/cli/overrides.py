@@ -23,11 +23,13 @@ def key_of(override: str) -> str:
 
 
 def value_of(override: str) -> str:
-    """To what, as Hydra understands it."""
+    """To what, as Hydra understands it, in one way of writing it; a sweep over values as it was given."""
+    text = override.partition("=")[2]
     try:
-        return str(OverridesParser.create().parse_override(override).value())
-    except (HydraException, RecursionError):
-        return override.partition("=")[2]
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        return text
+    return text if parsed.is_sweep_override() else _write(parsed.value())
 
 
 def quote(text: str) -> str:
@@ -68,3 +70,11 @@ def chosen_models() -> str:
     names = [f"{group}={choice}" for group, choice in choices.items() if choice != MODELS[group]]
     options = [override.lstrip("+") for override in hydra.overrides.task if override.lstrip("+").startswith(OF_MODELS)]
     return "".join(f" {shlex.quote(word)}" for word in [*names, *options])
+
+
+def _write(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_write, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_write(entry)}' for key, entry in value.items())}}}"
+    return "null" if value is None else str(value)

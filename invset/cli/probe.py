@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
+from invset.assemble.models import build_models
+from invset.assemble.sampling import parse_neurons
 from invset.cli.app import NOT_REACHED
 from invset.cli.fetching import fetch_for_run
 from invset.cli.overrides import chosen_models
 from invset.cli.terminal import say
 from invset.settings import ProbeSettings, check
-
-if TYPE_CHECKING:
-    from invset.survey import Survey
+from invset.survey import Survey, survey
 
 SHARES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
 
 def task(composed: DictConfig) -> int:
-    """Probe each neuron and print what it reaches; returns the exit code.
-
-    Raises:
-        InvsetError: a setting or weights are wrong, or a network gave NaN.
-    """
+    """Probe each neuron and print what it reaches; returns the exit code."""
     settings = cast(ProbeSettings, OmegaConf.to_object(composed))
     check(settings)
-
-    from invset.assemble.models import build_models
-    from invset.assemble.sampling import parse_neurons
-    from invset.survey import survey
-
     console = Console()
     models = build_models(settings, parse_neurons(settings.neuron), fetch_for_run)
     surveys = survey(

@@ -23,12 +23,7 @@ _joined = False
 
 
 def share(work: Callable[[], int]) -> int:
-    """The work's exit code; on a process that is not the first of several, take part in what the first one does.
-
-    Raises:
-        RanksError: the processes cannot meet, or one was lost.
-        InvsetError: whatever the work raises.
-    """
+    """The work's exit code; on a process that is not the first of several, take part in what the first one does."""
     global _ranks, _joined
     if not all(name in os.environ for name in PLACES) or int(os.environ["WORLD_SIZE"]) < 2:
         return work()
@@ -62,41 +57,37 @@ def end(code: int) -> None:
 
 
 def assemble(settings: SampleSettings) -> Sampling:
-    """What settings assemble to; on several processes, the same on each.
+    """What settings assemble to; on several processes, the same on each."""
+    if _ranks is None:
+        return _build(settings, None)
+    from invset.run.ranks import Leading
 
-    Raises:
-        ConfigError: settings do not fit each other or the models.
-        WeightsError: a file of weights cannot be used.
-        RanksError: another process cannot build them, or was lost.
-    """
+    _ranks.announce(("sample", settings))
+    built = _build(settings, _ranks)
+    return replace(built, method=Leading(built.method, _ranks))
+
+
+def _build(settings: SampleSettings, ranks: Ranks | None) -> Sampling:
     from invset.assemble import sampling
     from invset.cli.fetching import fetch_for_run
 
-    ranks = _ranks
     if ranks is None:
         return sampling.assemble(settings, fetch_for_run)
-    from invset.run.ranks import Leading
-
-    ranks.announce(("sample", settings))
-    built = ranks.attempt(lambda: sampling.assemble(settings, fetch_for_run, ranks))
-    return replace(built, method=Leading(built.method, ranks))
+    return ranks.attempt(lambda: sampling.assemble(settings, fetch_for_run, ranks))
 
 
 def _follow(ranks: Ranks) -> int:
-    from invset.assemble import sampling
-    from invset.cli.fetching import fetch_for_run
     from invset.run.ranks import follow
 
     message = ranks.announce()
     while message[0] == "sample":
-        settings = message[1]
         try:
-            built = ranks.attempt(lambda: sampling.assemble(settings, fetch_for_run, ranks))  # noqa: B023 - called at once
+            built = _build(message[1], ranks)
         except Exception as error:
             if error is not ranks.failure:
                 raise
             message = ranks.announce()
-            continue
-        message = follow(built.method, ranks, built.models.device)
+        else:
+            message = follow(built.method, ranks, built.models.device)
     ranks.leave()
     return 0

@@ -15,9 +15,9 @@ from invset.cli.figures.figure import PICTURE, write_figure, write_index
 from invset.cli.figures.plan import NOT_HERE, Planned, plan_runs
 from invset.cli.figures.recipe import ALL, MORE, Recipe, load_recipe
 from invset.cli.overrides import key_of, quote
-from invset.cli.sampling import resume
+from invset.cli.sampling import resume_run
 from invset.cli.signals import Interrupted
-from invset.cli.sweep.resume import complete_arguments
+from invset.cli.sweep.resume_sweep import complete_arguments
 from invset.cli.terminal import say, shorten
 from invset.errors import ConfigError, InvsetError
 from invset.run.files import read_json
@@ -35,12 +35,7 @@ class Asked(NamedTuple):
 
 
 def run(arguments: list[str], console: Console | None = None) -> int:
-    """Do what the arguments say; returns the exit code, the worst of the figures'.
-
-    Raises:
-        ConfigError: wrong usage, no such figure, or a recipe that cannot be used.
-        Interrupted: by Ctrl-C or SIGTERM; finished runs are kept, and the one at hand can go on.
-    """
+    """Do what the arguments say; returns the exit code, the worst of the figures'."""
     console = console or Console()
     asked = parse_arguments(arguments)
     recipes = {name: load_recipe(name) for name in asked.figures}
@@ -59,11 +54,7 @@ def run(arguments: list[str], console: Console | None = None) -> int:
 
 
 def parse_arguments(arguments: Sequence[str]) -> Asked:
-    """Figures and settings.
-
-    Raises:
-        ConfigError: no figure is named, two have one name, or a setting cannot be given here.
-    """
+    """Figures and settings."""
     own = names(ReproduceSettings)
     extra = [argument for argument in arguments if "=" in argument and key_of(argument) not in own]
     settings = parse("reproduce", [argument for argument in arguments if argument not in extra], "figures")
@@ -108,8 +99,8 @@ def _make_run(folder: Path, overrides: Sequence[str], console: Console) -> int:
                 raise ConfigError(
                     f"{folder}: made by invset {made_by}, this is {__version__}: remove it, or choose another out=."
                 )
-            settings = resume.merge(folder, compose("sample", overrides))
-            if (status := resume.finished_status(folder, settings)) is not None:
+            settings = resume_run.merge(folder, compose("sample", overrides))
+            if (status := resume_run.finished_status(folder, settings)) is not None:
                 say(console, f"{status} already: {shorten(folder)}")
                 return 0
             words = complete_arguments([*overrides, f"resume={folder}"])

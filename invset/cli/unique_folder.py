@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -25,18 +24,16 @@ def register(arguments: Sequence[str]) -> None:
     OmegaConf.register_new_resolver(RESOLVER, unique, replace=True)
 
 
-def make_folder(wanted: str) -> str:
+def make_folder(wanted: str, number: int = 1) -> str:
     """Make the folder, or where there is one of that name, one with -2, -3 … behind it; returns its name.
 
     What stands in the way of making any is left to those who write into it: they say what is wrong.
     """
-    names = (wanted if number == 1 else f"{wanted}-{number}" for number in count(1))
-    for name in names:
-        try:
-            Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).mkdir()
-        except OSError:
-            if Path(name).is_dir():
-                continue
-        return name
-    return wanted
+    name = wanted if number == 1 else f"{wanted}-{number}"
+    try:
+        Path(name).mkdir(parents=True)
+    except FileExistsError:
+        return make_folder(wanted, number + 1)
+    except OSError:
+        pass
+    return name

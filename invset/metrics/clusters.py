@@ -25,7 +25,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from invset.metrics.distances import blocks, exact_distances
+from invset.metrics.distances import exact_distances
 
 MOST = 12  # groups, where their number is to be found
 AT_ONCE = 1000  # samples in the tree at most: it and the silhouettes take memory as n²
@@ -94,11 +94,8 @@ def cluster(
         random_seed: of the clouds, and of the samples in the tree where n is above `AT_ONCE`.
 
     Raises:
-        ValueError: the encodings are not (n, d) with n ≥ 2 or not finite, or not 2 ≤ groups ≤ the number of different
-            encodings.
+        ValueError: not 2 ≤ groups ≤ the number of different encodings.
     """
-    if encodings.ndim != 2 or len(encodings) < 2 or not encodings.isfinite().all():
-        raise ValueError(f"encodings are (n, d), n ≥ 2, and finite, not {tuple(encodings.shape)}")
     generator = torch.Generator().manual_seed(random_seed)
     rows = torch.randperm(len(encodings), generator=generator)[:AT_ONCE].sort().values
     own_chains = torch.arange(len(rows)) if chains is None or len(chains[rows].unique()) == 1 else chains[rows]
@@ -152,12 +149,8 @@ def gaussian_cloud(points: Tensor, chains: Tensor, generator: torch.Generator) -
 
 def medoid(points: Tensor) -> int:
     """(n, d) points, n ≥ 1 -> the one of the smallest sum of distances to all; of those that tie, the first."""
-    sums = torch.zeros(len(points), dtype=torch.float64)
-    for block, distances in blocks(points):
-        earlier = distances.double().tril(block.start - 1)
-        sums[block] += earlier.sum(dim=1)
-        sums[: block.stop] += earlier.sum(dim=0)
-    return int(sums.argmin())
+    sums = [exact_distances(part, points).double().sum(dim=1) for part in points.split(AT_ONCE)]
+    return int(torch.cat(sums).argmin())
 
 
 def _silhouettes(distances: Tensor, counted: Tensor, labels: Tensor) -> Tensor:

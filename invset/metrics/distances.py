@@ -20,12 +20,7 @@ def blocks(encodings: Tensor, rows: int = ROWS) -> Iterator[tuple[slice, Tensor]
 
     Every unordered pair (i, j < i) occurs once, at row i and column j; the entries with j ≥ i are to be left
     out: `tril(slice.start - 1)` keeps the others.
-
-    Raises:
-        ValueError: the encodings are not (n, d).
     """
-    if encodings.ndim != 2:
-        raise ValueError(f"encodings are (n, d), not {tuple(encodings.shape)}")
     points = encodings.detach()
     if points.dtype != torch.float64:
         points = points.float()

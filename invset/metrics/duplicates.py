@@ -13,12 +13,7 @@ def near_duplicates(encodings: Tensor, threshold: float) -> Tensor:
 
     `threshold` is a Euclidean distance ≥ 0 in units of encoding; at 0 (or NaN) nothing is a near-duplicate.
     Memory grows as n, time as n²d.
-
-    Raises:
-        ValueError: the encodings are not (n, d), or the threshold is negative.
     """
-    if threshold < 0:
-        raise ValueError(f"a threshold is a distance ≥ 0, not {threshold}")
     found = torch.zeros(len(encodings), dtype=torch.bool, device=encodings.device)
     for block, distances in blocks(encodings):
         found[block] = (distances < threshold).tril(block.start - 1).any(dim=1)

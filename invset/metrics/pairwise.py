@@ -33,9 +33,6 @@ def mean_pairwise_distance(encodings: Tensor) -> float:
     """The mean Euclidean distance over all unordered pairs of (n, d) encodings, ≥ 0, in units of encoding.
 
     NaN if n < 2. Memory grows as n, time as n²d.
-
-    Raises:
-        ValueError: the encodings are not (n, d).
     """
     count = len(encodings)
     total = 0.0
@@ -48,9 +45,6 @@ def mean_pairwise_estimate(encodings: Tensor, random_seed: int = 0) -> Estimate:
     """`mean_pairwise_distance` of (n, d) encodings and its interval, which fewer than 3 do not have.
 
     Memory grows as n times the resamples, time as n²(d + resamples).
-
-    Raises:
-        ValueError: the encodings are not (n, d).
     """
     return _middle(*_resampled(encodings, torch.Generator().manual_seed(random_seed)))
 
@@ -60,9 +54,6 @@ def distance_ratio(ours: Tensor, theirs: Tensor, random_seed: int = 0) -> Estima
 
     Both sets are resampled, each on its own. NaN if a set has fewer than 2; no interval (NaN) if one has fewer than 3;
     infinite if theirs are all alike and ours are not, NaN if both are.
-
-    Raises:
-        ValueError: the encodings are not (n, d) and (m, d).
     """
     generator = torch.Generator().manual_seed(random_seed)
     above, above_replicates = _resampled(ours, generator)

@@ -47,19 +47,11 @@ class Found(NamedTuple):
 
     @classmethod
     def none(cls, radius: float) -> Found:
-        """Of no samples. Raises ValueError: the radius is not a number ≥ 0."""
-        if not radius >= 0:
-            raise ValueError(f"a radius is a distance ≥ 0, not {radius}")
+        """Of no samples."""
         return cls(radius, torch.empty(0, 0), (), ())
 
     def extended(self, encodings: Tensor) -> Found:
-        """With the next samples, (b, d) encodings; the same in whatever portions they come. Time grows as b·m·d.
-
-        Raises:
-            ValueError: the encodings are not (b, d), or of another d than those before.
-        """
-        if encodings.ndim != 2 or (len(self.kept) and encodings.shape[1] != self.kept.shape[1]):
-            raise ValueError(f"encodings are (b, d), of one d, not {tuple(encodings.shape)}")
+        """With the next samples, (b, d) encodings; the same in whatever portions they come. Time grows as b·m·d."""
         found = self
         for batch in encodings.detach().float().split(BATCH):
             found = found._with_batch(batch)
@@ -82,12 +74,7 @@ def coverage(new: Sequence[bool], window: int = WINDOW) -> Estimate:
     """Of each sample whether it was new -> 1 − the share of new ones among the last `window`, with Wilson's interval.
 
     Of fewer samples, among all; NaN of none. The interval is for independent samples: those of one chain know less.
-
-    Raises:
-        ValueError: the window is less than 1.
     """
-    if window < 1:
-        raise ValueError(f"a window is of 1 sample or more, not {window}")
     last = new[-window:]
     return share(len(last) - sum(last), len(last))
 

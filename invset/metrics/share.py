@@ -11,13 +11,7 @@ from invset.metrics.estimate import LEVEL, Estimate
 
 
 def share(successes: int, trials: int) -> Estimate:
-    """`successes` of `trials` independent ones -> their share, 0 to 1, and its interval; all NaN of no trials.
-
-    Raises:
-        ValueError: not 0 ≤ successes ≤ trials.
-    """
-    if not 0 <= successes <= trials:
-        raise ValueError(f"successes are 0 to {trials}, the number of trials, not {successes}")
+    """`successes` of `trials` independent ones -> their share, 0 to 1, and its interval; all NaN of no trials."""
     if not trials:
         return Estimate(math.nan)
     z = float(ndtri((1 + LEVEL) / 2))

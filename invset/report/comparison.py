@@ -45,37 +45,34 @@ def compare(runs: Sequence[Measured], unrelated_distance: float, near: float, ra
     if not runs or len(sizes) > 1 or 1 in sizes:
         raise ValueError("runs are compared at equal n, 2 or more, and there is one or more")
     budgets = [run.run for run in runs]
-    steps, seed_steps = ([run.number(name) for run in budgets] for name in ("gradient_steps", "seed_steps"))
     return [
-        Row("method", "method", tuple(run.method for run in budgets)),
-        Row("samples", "samples in the folder", _each(budgets, lambda run: run.count)),
-        Row(
-            "delivered",
-            "share of the wanted samples",
-            _each(budgets, lambda run: _over(run.count, run.number("wanted"))),
-        ),
-        Row("n", "samples compared", _each(runs, lambda run: len(run.encodings))),
-        Row("share_in_range", "share of tried codes in range", _each(budgets, lambda run: run.number("acceptance"))),
+        _row("method", "method", budgets, lambda run: run.method),
+        _row("samples", "samples in the folder", budgets, lambda run: run.count),
+        _row("delivered", "share of the wanted samples", budgets, lambda run: _over(run.count, run.number("wanted"))),
+        _row("n", "samples compared", runs, lambda run: len(run.encodings)),
+        _row("share_in_range", "share of tried codes in range", budgets, lambda run: run.number("acceptance")),
         *_within(runs),
         *_variety([run.encodings for run in runs], near * unrelated_distance, ALIKE * unrelated_distance, random_seed),
         *_filling(runs),
-        Row(
+        _row(
             "passes_per_sample",
             "network passes per sample",
-            _each(budgets, lambda run: _over(count_passes(run.summary), run.count)),
+            budgets,
+            lambda run: _over(count_passes(run.summary), run.count),
         ),
-        Row("passes", "network passes", _each(budgets, lambda run: count_passes(run.summary))),
-        Row("gradient_steps", "gradient steps", _each(steps, float)),
-        Row("seed_steps", "gradient steps for the seeds", _each(seed_steps, float)),
-        Row(
+        _row("passes", "network passes", budgets, lambda run: count_passes(run.summary)),
+        _row("gradient_steps", "gradient steps", budgets, lambda run: run.number("gradient_steps")),
+        _row("seed_steps", "gradient steps for the seeds", budgets, lambda run: run.number("seed_steps")),
+        _row(
             "sample_steps",
             "gradient steps after the seeds",
-            _each(range(len(runs)), lambda i: steps[i] - seed_steps[i]),
+            budgets,
+            lambda run: run.number("gradient_steps") - run.number("seed_steps"),
         ),
-        Row("seconds", "seconds", _each(budgets, lambda run: run.number("seconds"))),
-        Row("lowest_code", "lowest entry of a code", _codes(runs, torch.min)),
-        Row("highest_code", "highest entry of a code", _codes(runs, torch.max)),
-        Row("mean_code_norm", "mean norm of a code", _codes(runs, lambda codes: codes.norm(dim=1).mean())),
+        _row("seconds", "seconds", budgets, lambda run: run.number("seconds")),
+        _of_codes("lowest_code", "lowest entry of a code", runs, torch.min),
+        _of_codes("highest_code", "highest entry of a code", runs, torch.max),
+        _of_codes("mean_code_norm", "mean norm of a code", runs, lambda codes: codes.norm(dim=1).mean()),
         *_independent(runs, random_seed),
     ]
 
@@ -92,7 +89,7 @@ def _within(runs: Sequence[Measured]) -> list[Row]:
         inside = torch.stack([in_range(one.activations[:, index], *ends) for index, ends in enumerate(first.ranges)])
         return share(int(inside.all(dim=0).sum()), len(one.activations))
 
-    return [Row("share_within", "share of samples in the first run's range", _each(runs, within))]
+    return [_row("share_within", "share of samples in the first run's range", runs, within)]
 
 
 def _variety(encodings: Sequence[Tensor], near: float, alike: float, random_seed: int) -> list[Row]:
@@ -100,32 +97,29 @@ def _variety(encodings: Sequence[Tensor], near: float, alike: float, random_seed
     first, bandwidth = encodings[0], pooled_bandwidth(encodings)
     width = "" if math.isnan(bandwidth) else f" of width {bandwidth:.3g}"
 
-    def of_samples(key: str, title: str, measure: Callable[[Tensor], Cell]) -> Row:
-        return Row(key, title, _each(encodings, lambda own: measure(own) if len(own) else None))
+    def row(key: str, title: str, measure: Callable[[Tensor], Cell]) -> Row:
+        return _row(key, title, encodings, lambda own: measure(own) if len(own) else None)
 
     def ratio(own: Tensor) -> Cell:
         return distance_ratio(first, own, random_seed) if own is not first and len(first) else None
 
-    def duplicates(own: Tensor) -> float:
-        return math.nan if math.isnan(near) else near_duplicates(own, near).float().mean().item()
+    def gaussian(own: Tensor) -> Estimate:
+        return vendi_estimate(gaussian_kernel(own, bandwidth), random_seed)
 
     def unlike(own: Tensor) -> float:
         """How many are farther than the radius from each earlier one that was."""
         return math.nan if math.isnan(alike) else sum(Found.none(alike).extended(own).new)
 
+    def duplicates(own: Tensor) -> float:
+        return math.nan if math.isnan(near) else near_duplicates(own, near).float().mean().item()
+
     return [
-        of_samples(
-            "mean_pairwise_distance", "mean pairwise distance", lambda own: mean_pairwise_estimate(own, random_seed)
-        ),
-        of_samples("distance_ratio", "first run's distance / this one's", ratio),
-        of_samples("vendi_cosine", "Vendi score, cosine", lambda own: vendi_estimate(cosine_kernel(own), random_seed)),
-        of_samples(
-            "vendi_gaussian",
-            f"Vendi score, Gaussian{width}",
-            lambda own: vendi_estimate(gaussian_kernel(own, bandwidth), random_seed),
-        ),
-        of_samples("unlike_each_other", "samples unlike all before them", unlike),
-        of_samples("near_duplicate_share", "share of near-duplicates", duplicates),
+        row("mean_pairwise_distance", "mean pairwise distance", lambda own: mean_pairwise_estimate(own, random_seed)),
+        row("distance_ratio", "first run's distance / this one's", ratio),
+        row("vendi_cosine", "Vendi score, cosine", lambda own: vendi_estimate(cosine_kernel(own), random_seed)),
+        row("vendi_gaussian", f"Vendi score, Gaussian{width}", gaussian),
+        row("unlike_each_other", "samples unlike all before them", unlike),
+        row("near_duplicate_share", "share of near-duplicates", duplicates),
     ]
 
 
@@ -138,8 +132,10 @@ def _filling(runs: Sequence[Measured]) -> list[Row]:
     return _of_units("uniform_distance", "distance from filling the range evenly", runs, filling)
 
 
-def _codes(runs: Sequence[Measured], statistic: Callable[[Tensor], Tensor]) -> tuple[Cell, ...]:
-    return _each(runs, lambda run: None if run.codes is None or not run.codes.numel() else statistic(run.codes).item())
+def _of_codes(key: str, title: str, runs: Sequence[Measured], statistic: Callable[[Tensor], Tensor]) -> Row:
+    return _row(
+        key, title, runs, lambda run: None if run.codes is None or not len(run.codes) else statistic(run.codes).item()
+    )
 
 
 def _independent(runs: Sequence[Measured], random_seed: int) -> list[Row]:
@@ -159,8 +155,8 @@ def _independent(runs: Sequence[Measured], random_seed: int) -> list[Row]:
         return share(int(in_top(run.logits, row, k).sum()), len(run.logits))
 
     title = f"Vendi score of independent features, Gaussian of width {bandwidth:.3g}"
-    rows = [Row("feature_vendi_gaussian", title, _each(runs, vendi))]
-    rows.append(Row("seen", "the independent network most often sees", tuple(run.seen for run in runs)))
+    rows = [_row("feature_vendi_gaussian", title, runs, vendi)]
+    rows.append(_row("seen", "the independent network most often sees", runs, lambda run: run.seen))
     for k in TOPS:
         title = f"class in the top {k} of the independent network"
         rows += _of_units(f"agreement_top_{k}", title, runs, partial(agreement, k=k))
@@ -175,16 +171,14 @@ def _of_units(key: str, title: str, runs: Sequence[Measured], measure: Callable[
         names = {one.run.units[index] for one in runs if index < len(one.run.units)}
         own_key = key if most == 1 else f"{key}_{index + 1}"
         own_title = title if most == 1 else f"{title}, {names.pop() if len(names) == 1 else f'unit {index + 1}'}"
-        rows.append(Row(own_key, own_title, tuple(_known(measure(run, index)) for run in runs)))
+        rows.append(_row(own_key, own_title, [(run, index) for run in runs], lambda pair: measure(*pair)))
     return rows
 
 
-def _each(items: Sequence[Item], measure: Callable[[Item], Cell]) -> tuple[Cell, ...]:
-    return tuple(_known(measure(item)) for item in items)
-
-
-def _known(cell: Cell) -> Cell:
-    return None if isinstance(cell, float) and math.isnan(cell) else cell
+def _row(key: str, title: str, items: Sequence[Item], measure: Callable[[Item], Cell]) -> Row:
+    """A measure of every run, given the runs, or what is measured of them; nothing where it is NaN."""
+    cells = (measure(item) for item in items)
+    return Row(key, title, tuple(None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells))
 
 
 def _over(part: float | None, whole: float) -> float | None:

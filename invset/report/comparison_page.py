@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from invset.report.readings import Measured, chosen
+from invset.report.readings import Measured
 from invset.report.runs import FinishedRun, closest_activations, spread_rows
 from invset.run.sheet import COLUMNS, Row, sheet
 
@@ -37,12 +37,11 @@ def comparison_notes(samples: Sequence[Measured], n: int, where: str, random_see
     return lines
 
 
-def comparison_rows(samples: Sequence[Measured], n: int, random_seed: int) -> Image.Image:
+def comparison_rows(samples: Sequence[Measured]) -> Image.Image:
     """For each run a row of images in order of activation. Raises RunFolderError: one is missing or damaged."""
     rows = []
     for one in samples:
-        compared = chosen(one.run.count, n, random_seed) if len(one.encodings) else []
-        picked = [compared[row] for row in spread_rows(one.activations[:, 0], COLUMNS)]
+        picked = [one.rows[row] for row in spread_rows(one.activations[:, 0], COLUMNS)]
         rows.append(Row(one.run.cells(picked), f"{one.name} ({one.run.method})\n{one.run.target}"))
     return sheet(f"{len(rows)} runs, samples in order of activation", rows)
 

@@ -150,14 +150,8 @@ def samples_csv(found: Clusters, numbers: Tensor, chains: Tensor) -> str:
     return csv_text([dict(zip(header, line, strict=True)) for line in lines])
 
 
-def draw_facets(samples: Measured, chosen: Sequence[int], groups: Sequence[Group], title: str) -> Image.Image:
+def draw_facets(samples: Measured, groups: Sequence[Group], title: str) -> Image.Image:
     """A row a group, the largest `ROWS` of them: its medoid, then samples evenly spaced from near it to far from it.
-
-    Args:
-        samples: the n that were grouped.
-        chosen: which of the run's they are.
-        groups: of these n.
-        title: over the picture.
 
     Raises:
         RunFolderError: an image is missing or damaged.
@@ -165,7 +159,7 @@ def draw_facets(samples: Measured, chosen: Sequence[int], groups: Sequence[Group
     run, rows = samples.run, []
     for group in groups[:ROWS]:
         places = torch.linspace(0, len(group.rows) - 1, min(COLUMNS, len(group.rows))).round().long()
-        shown = [chosen[row] for row in group.rows[places].tolist()]
+        shown = [samples.rows[row] for row in group.rows[places].tolist()]
         cells: list[Cell] = []
         for row, (picture, caption) in zip(shown, run.cells(shown), strict=True):
             assert picture is not None

@@ -71,6 +71,7 @@ class Measured:
     Attributes:
         name: what the table calls the run.
         run: as its folder has it.
+        rows: which of the run's samples they are, from 0 and in order.
         encodings: (n, d), all runs' by one encoder; (0, 1) of a run with fewer than n.
         activations: (n, p).
         codes: (n, c), or None.
@@ -82,6 +83,7 @@ class Measured:
 
     name: str
     run: FinishedRun
+    rows: Sequence[int]
     encodings: Tensor
     activations: Tensor
     codes: Tensor | None = None
@@ -95,12 +97,7 @@ def chosen(total: int, n: int, random_seed: int) -> list[int]:
     """Which n of `total` samples are compared, from 0 and in order: all, or a random subset without replacement.
 
     Not the first n, which would be other samples than a run's usual ones: they lie closest to its starts.
-
-    Raises:
-        ValueError: not 2 ≤ n ≤ total.
     """
-    if not 2 <= n <= total:
-        raise ValueError(f"n is 2 to {total}, not {n}")
     generator = torch.Generator().manual_seed(random_seed)
     return sorted(torch.randperm(total, generator=generator)[:n].tolist())
 
@@ -134,6 +131,7 @@ def measure_run(
     return Measured(
         name=name,
         run=run,
+        rows=rows,
         encodings=_joined(encodings, run).float() if rows else torch.empty(0, 1),
         activations=run.activations[rows],
         codes=None if run.codes is None else run.codes[rows],

@@ -74,7 +74,7 @@ class FinishedRun:
     def number(self, name: str) -> float:
         """A number of the summary; NaN where it has none of that name."""
         value = self.summary.get(name)
-        return float(value) if type(value) in (int, float) else math.nan  # type: ignore[arg-type]
+        return float(value) if isinstance(value, int | float) else math.nan
 
     def cells(self, rows: Sequence[int]) -> list[Cell]:
         """The images of these rows over their activations. Raises RunFolderError if one is missing or damaged."""
@@ -120,34 +120,24 @@ def read_run(root: Path) -> FinishedRun:
         )
     summary = read_json(paths.summary)
     units, activations, chains = _read_activations(paths.activations)
-    if len(units) != len(ranges):
-        raise RunFolderError(
-            f"{root}: damaged: activations.csv is of {len(units)} unit(s), config.yaml has {len(ranges)} range(s). "
-            "Put the files back as the run left them."
-        )
     if summary.get("samples") != len(activations):
         raise RunFolderError(
             f"{root}: summary.json counts {summary.get('samples')} samples, activations.csv {len(activations)}: the "
             f"run is going on, or was stopped. Let it end: invset sample resume={root}"
         )
-    codes = _read_codes(paths.codes, len(activations))
-    labels = _read_labels(paths.manifest, units)
+    codes, labels = _read_codes(paths.codes), _read_labels(paths.manifest, units)
     return FinishedRun(root, settings, units, labels, ranges, activations, chains, codes, summary)
 
 
 def count_passes(summary: Mapping[str, Any]) -> int | None:
     """Codes that went forward and codes whose gradient was taken, together; images read back are not counted."""
     passes = summary.get("passes")
-    counts = [passes.get(name) for name in ("forward", "backward")] if isinstance(passes, dict) else [None]
-    return sum(counts) if all(type(count) is int for count in counts) else None  # type: ignore[arg-type]
+    return None if passes is None else passes["forward"] + passes["backward"]
 
 
 def closest_activations(summary: Mapping[str, Any]) -> list[float]:
     """The activations of the code that came closest to the ranges; none where the summary does not say."""
-    closest = summary.get("closest")
-    values = closest.get("activations") if isinstance(closest, dict) else None
-    known = isinstance(values, list) and all(type(value) in (int, float) for value in values)
-    return values if known else []  # type: ignore[return-value]
+    return summary.get("closest", {}).get("activations", [])
 
 
 def spread_rows(activations: Tensor, count: int) -> list[int]:
@@ -177,16 +167,13 @@ def _read_activations(path: Path) -> tuple[tuple[str, ...], Tensor, Tensor]:
     return tuple(column.removesuffix(" saved") for column in columns), saved, chains
 
 
-def _read_codes(path: Path, count: int) -> Tensor | None:
+def _read_codes(path: Path) -> Tensor | None:
     if not path.is_file():
         return None
     try:
-        codes = load_file(path)["codes"]
+        return load_file(path)["codes"].float()
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise _damaged(path, "it holds no codes") from error
-    if codes.ndim != 2 or len(codes) != count:
-        raise _damaged(path, f"it holds {tuple(codes.shape)} numbers for {count} samples")
-    return codes.float()
 
 
 def _read_labels(path: Path, units: Sequence[str]) -> tuple[str | None, ...]:

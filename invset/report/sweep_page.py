@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,25 +101,23 @@ def overview_csv(runs: Sequence[Swept]) -> str:
     swept = list(dict.fromkeys(key for run in runs for key in run.overrides if key != "neuron"))  # that is `units`
     lines = []
     for run in runs:
-        summary, line = run.summary, {"run": run.name, "units": run.units, "ranges": run.ranges}
-        line |= {f"{key}=": run.overrides.get(key, "") for key in swept} | {"status": run.status}
+        line: dict[str, object] = {"run": run.name, "units": run.units, "ranges": run.ranges}
+        line |= {f"{key}=": run.overrides.get(key) for key in swept} | {"status": run.status}
         for column in ("samples", "wanted", "mean_pairwise_distance", "near_duplicates", "gradient_steps"):
-            line[column] = _exact(summary.get(column))
-        line["passes"] = _exact(count_passes(summary))
-        line["seconds"] = _exact(summary.get("seconds"))
-        line["closest"] = " ".join(map(repr, closest_activations(summary)))
-        lines.append(line | {"error": run.error or ""})
+            line[column] = run.summary.get(column)
+        line |= {"passes": count_passes(run.summary), "seconds": run.summary.get("seconds")}
+        line |= {"closest": " ".join(map(repr, closest_activations(run.summary))), "error": run.error}
+        lines.append(line)
     return csv_text(lines)
 
 
 def describe_run(run: Swept) -> str:
     """What stands under a run's samples: how many there are, how far apart, and what went wrong."""
-    samples, wanted = _exact(run.summary.get("samples")), _exact(run.summary.get("wanted"))
-    lines = [f"{samples} of {wanted} samples"] if samples not in ("", "0") else []
-    distance = run.summary.get("mean_pairwise_distance")
-    if type(distance) is float and math.isfinite(distance):
+    samples, distance = run.summary.get("samples"), run.summary.get("mean_pairwise_distance")
+    lines = [f"{samples} of {run.summary.get('wanted')} samples"] if samples else []
+    if distance is not None:
         lines.append(f"distance {distance:.4g}")
-    if run.status == "unreachable" or (run.status == "incomplete" and not lines):
+    if run.status == "unreachable" or (run.status == "incomplete" and not samples):
         closest = ", ".join(f"{value:.4g}" for value in closest_activations(run.summary))
         lines.insert(0, f"not reached: closest {closest}" if closest else "not reached")
     elif run.status == "incomplete":
@@ -130,7 +127,3 @@ def describe_run(run: Swept) -> str:
         short = error if len(error) <= FAILED else f"{error[:FAILED].rstrip()} …"
         lines.append(f"{run.status}: {short}" if short else run.status)
     return "\n".join(lines)
-
-
-def _exact(value: object) -> str:
-    return repr(value) if type(value) in (int, float) and math.isfinite(value) else ""  # type: ignore[arg-type]

@@ -197,8 +197,6 @@ def test_a_bar_in_a_terminal_only(here, linear_run):
         (["RUN", "out=a.avi"], r"out=a\.avi: give a file whose name ends in"),
         (["RUN", "out="], "give a file whose name ends in"),
         (["RUN", "out=a.gif", "format=mp4"], r"format=mp4 does not go with out=a\.gif"),
-        (["x" * 300], "cannot be read|there is no such run"),
-        (["RUN", "out=folder.gif"], "no file; choose another name"),
         (["RUN", "order=activations"], "order=activations: did you mean activation"),
         (["RUN", "fps=0"], r"fps=0.0: give a number from 0\.1 to 60"),
         (["RUN", "fps=61"], "fps=61.0: give"),
@@ -213,7 +211,6 @@ def test_a_bar_in_a_terminal_only(here, linear_run):
     ],
 )
 def test_wrong_arguments(here, linear_run, arguments, message):
-    Path("folder.gif").mkdir()
     words = [str(linear_run) if argument == "RUN" else argument for argument in arguments]
     with pytest.raises(ConfigError, match=message):
         animate.run(words)
@@ -221,8 +218,10 @@ def test_wrong_arguments(here, linear_run, arguments, message):
 
 def test_a_place_that_cannot_be_written(here, linear_run):
     Path("file").touch()
-    with pytest.raises(RunFolderError, match=r"cannot be written .*choose another place with out="):
-        _animate(linear_run, "out=file/a.gif")
+    Path("folder.gif").mkdir()
+    for place in ("file/a.gif", "folder.gif"):
+        with pytest.raises(RunFolderError, match=r"cannot be written .*choose another place with out="):
+            _animate(linear_run, f"out={place}")
 
 
 def test_sweeps_have_equals_signs_in_their_folders(here, linear_copy):

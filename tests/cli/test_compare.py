@@ -163,7 +163,8 @@ def test_the_folder_to_write_to_is_named_by_the_time(here, linear_run):
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere: there is no such run"),
-        (["."], "there is no run in this folder"),
+        (["RUN", "runs=[x]"], "give either these or runs=, not both"),
+        (["x=" + "x" * 300], "there is no setting 'x'"),
         (["sweep"], r"holds 1 runs, and is none: give them one by one, as sweep/\*"),
         (["n=5"], "compare what"),
         (["RUN", "RUN"], "the same run is given twice"),

@@ -85,6 +85,7 @@ CASES = [
     ("device=foo", "device=foo: not to be had here"),
     ("--config-dir missing", "not found"),
     ("resume=nowhere", "there is no run here to continue"),
+    (f"resume={'x' * 300}", "File name too long: choose a shorter path"),
     ("resume=a resume=b", "one folder"),
     ("resume=a -m n=20,30", "no -m"),
 ]

@@ -1,11 +1,11 @@
-"""What is said of settings before a run begins: of a default that was made for another unit, of what is not used."""
+"""What is said of settings before a run begins: of a range left at its default, of what is not used."""
 
 from __future__ import annotations
 
 import pytest
 
 QUICK = ("sample", "n=2", "schedule.K=2", "schedule.inner_steps=3", "hydra.run.dir=run")
-DEFAULT = "range=[40, 50] is the default, made for fc8:goldfish; what this unit reaches: invset probe "
+DEFAULT = "range=[40, 50] is the default; what this unit reaches: invset probe "
 IGNORED = "not used by method=multistart"
 
 
@@ -14,7 +14,6 @@ IGNORED = "not used by method=multistart"
     [
         (["neuron=fc8:volcano"], [f"{DEFAULT}neuron=fc8:981"]),
         (["neuron=conv5:97", "precision=float32"], [f"{DEFAULT}neuron=conv5:97:center precision=float32"]),
-        (["neuron=fc8:2"], []),  # the very unit, by another name
         (["neuron=[fc8:volcano]"], [f"{DEFAULT}neuron=fc8:981"]),
         (["neuron=fc8:volcano", "range=[40,50]"], []),
         ([], []),
@@ -36,21 +35,10 @@ def test_notes(invset, here, settings, told):
     assert "not used" not in again
 
 
-def test_a_default_of_the_users_own(invset, here):
-    """A config of the user's, in a folder of his own, brings the unit that its range is for."""
-    (here / "mine" / "experiment").mkdir(parents=True)
-    (here / "mine" / "experiment" / "lion.yaml").write_text(
-        "# @package _global_\nneuron: fc8:lion\nrange: [30, 40]\nn: 2\n"
-    )
-    lines = invset(*QUICK, "experiment=lion", "neuron=fc8:2", "--config-dir", "mine").out.splitlines()
-    assert lines[1].startswith("range=[30, 40] is the default, made for fc8:lion; ")
-    assert not invset(*QUICK, "experiment=lion", "hydra.run.dir=two", "--config-dir", "mine").out.count("default")
-
-
 def test_in_a_sweep(invset, here):
     result = invset(
         "sample", "-m", *QUICK[1:4], "neuron=fc8:goldfish,fc8:lion", "schedule.alpha=4,5", "hydra.sweep.dir=s"
     )
     assert result.code in (0, 3)
-    assert result.out.count("is the default, made for fc8:goldfish") == 2
+    assert result.out.count("is the default; ") == 4
     assert result.out.count("schedule.alpha: not used") == 4

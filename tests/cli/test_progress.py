@@ -41,7 +41,7 @@ def shown(terminal: bool, has_seeds: bool = True) -> str:
     with Display(console, ["fc8:981", "conv5:97"], has_seeds) as display:
         for step in (SEEDING, SAMPLING):
             display.show(step)
-            display._progress.refresh()
+            display.refresh()
     return out.getvalue()
 
 

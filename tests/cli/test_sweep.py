@@ -193,7 +193,7 @@ def test_an_interruption_of_the_overview(invset, sweep, monkeypatch):
     def save(*arguments: object) -> None:
         raise Interrupted(signal.SIGTERM)
 
-    monkeypatch.setattr("invset.cli.sweep.overview.save_picture", save)
+    monkeypatch.setattr("invset.cli.overview.save_picture", save)
     result = invset("sample", "resume=sweep")
     assert result.code == 143
     assert result.out.splitlines()[-1] == "to go on: invset sample resume=sweep"
@@ -299,13 +299,14 @@ def test_an_overview_of_what_is_there(invset, sweep):
 def test_an_overview_of_no_sweep(invset, here):
     assert "there is no sweep here" in invset("overview", "nowhere").err
     assert "overview of what?" in invset("overview").err
+    assert "File name too long" in invset("overview", "x" * 300).err
 
 
 def test_an_overview_that_cannot_be_written(invset, sweep):
     (sweep / "overview.png").unlink()
     (sweep / "overview.png").mkdir()
     result = invset("sample", "resume=sweep")
-    assert result.code == 3
+    assert result.code == 1
     assert result.err.count("\n") == 1
     assert "overview.png: cannot be written" in result.err
 
@@ -396,21 +397,20 @@ def test_what_could_run_something_is_to_be_given_again(invset, here, sweep, over
     assert files(sweep) == before
 
 
-@pytest.mark.parametrize("text", ["", "- 3\n", "hydra: [\n", "hydra: {overrides: {task: 3}, sweep: {subdir: x}}\n",
-                                  "hydra: 3", "[" * 5000])  # fmt: skip
+@pytest.mark.parametrize("text", ["", "hydra: [\n", "hydra: {overrides: {task: 3}, sweep: {subdir: x}}\n"])
 def test_a_record_that_is_damaged(invset, sweep, text):
     (sweep / "multirun.yaml").write_text(text)
     result = invset("sample", "resume=sweep")
     assert (result.code, result.out) == (1, "")
     assert result.err.count("\n") == 1
-    assert "multirun.yaml: damaged" in result.err
+    assert "multirun.yaml: cannot be read, or is damaged" in result.err
 
 
 def test_a_record_that_is_gone(invset, sweep):
     (sweep / "multirun.yaml").unlink()
     refused = invset("sample", "resume=sweep")
     assert refused.code == 2
-    assert "there are runs in this folder, but no record of their sweep" in refused.err
+    assert "there is no run here to continue (no config.yaml), and no sweep (no multirun.yaml)" in refused.err
     assert invset(*COMMAND, "hydra.sweep.dir=sweep").out.count("done already") == 4
 
 

@@ -143,11 +143,3 @@ def test_too_few_and_all_alike():
     assert all(map(math.isnan, distance_ratio(alike, alike)))
     few = distance_ratio(_points(9, 1), _points(2, 2))
     assert (math.isfinite(few.value), math.isnan(few.low), math.isnan(few.high)) == (True, True, True)
-
-
-def test_misuse():
-    for measure in (mean_pairwise_distance, mean_pairwise_estimate, lambda x: near_duplicates(x, 1.0)):
-        with pytest.raises(ValueError, match=r"encodings are \(n, d\), not \(2, 3, 4\)"):
-            measure(torch.zeros(2, 3, 4))
-    with pytest.raises(ValueError, match="distance ≥ 0"):
-        near_duplicates(torch.zeros(2, 3), -1.0)

@@ -54,7 +54,7 @@ def samples() -> Measured:
     logits = torch.eye(2)[[0, 1, 1, 1, 0]]
     units, ranges = ("fc8:2", "conv5:3"), ((0, 9), (0, 99))
     run = FinishedRun(Path("run"), SampleSettings(), units, (None, None), ranges, activations, CHAINS, None, {})
-    return Measured("run", run, activations, activations, logits=logits)
+    return Measured("run", run, range(5), activations, activations, logits=logits)
 
 
 def _seen(logits: torch.Tensor) -> str:
@@ -125,8 +125,8 @@ def test_notes(found, samples):
 def test_a_row_a_group_with_its_medoid_framed(written, found, samples):
     run = read_run(written())
     samples = replace(samples, run=run, activations=run.activations)
-    groups, chosen = _groups(found, samples), [0, 1, 2, 3, 4]
-    whole = from_picture(draw_facets(samples, chosen, groups, "title"))
+    groups = _groups(found, samples)
+    whole = from_picture(draw_facets(samples, groups, "title"))
     red = (whole == torch.tensor(ImageColor.getrgb(FRAME)).view(3, 1, 1) / 255).all(dim=0)
     rows, columns = red.any(dim=1).nonzero()[:, 0], red.any(dim=0).nonzero()[:, 0]
     assert (rows.diff() > 1).sum() == 1  # two groups, two frames
@@ -137,5 +137,5 @@ def test_a_row_a_group_with_its_medoid_framed(written, found, samples):
     shown = whole[:, top : top + 4 * factor, left : left + 6 * factor]
     assert torch.equal(shown[:, ::factor, ::factor], image)
     many = [replace(groups[0], rows=groups[0].rows[:1])] * (ROWS + 5)
-    heights = [draw_facets(samples, chosen, some, "").height for some in (many, many[:ROWS])]
+    heights = [draw_facets(samples, some, "").height for some in (many, many[:ROWS])]
     assert heights[0] == heights[1]

@@ -26,7 +26,7 @@ def _measurement(written, title: str = "g", counts: tuple[int, ...] = (5, 5), sc
         run = read_run(written(f"{title}{index}", n=count, status="complete", wanted=5))
         generator = torch.Generator().manual_seed(index)
         encodings = torch.randn(count if count >= 2 else 0, 4, generator=generator) * (scale if index else 1)
-        samples.append(Measured(f"r{index}", run, encodings, run.activations[: len(encodings)]))
+        samples.append(Measured(f"r{index}", run, range(len(encodings)), encodings, run.activations[: len(encodings)]))
     names = tuple(f"r{index}" for index in range(len(counts)))
     titles = tuple(f"row {index}" for index in range(len(counts)))
     return Measurement(title, names, titles, samples, compare(samples, 10.0, 0.1), "in fc6 of mini", **more)

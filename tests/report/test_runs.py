@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 import pytest
 import torch
@@ -11,8 +10,6 @@ from PIL import Image
 
 from invset.errors import RunFolderError
 from invset.report.runs import closest_activations, count_passes, read_run, spread_rows
-from invset.run.config import write_config
-from invset.settings import SampleSettings
 
 
 def test_all_that_a_folder_says(written):
@@ -92,17 +89,6 @@ def test_damaged_folders(written, damage, message):
     folder = written()
     damage(folder)
     with pytest.raises(RunFolderError, match=message):
-        read_run(folder)
-
-
-def test_as_many_ranges_as_units(written):
-    folder = written()
-    _edit("config.yaml", "neuron: fc8:2", "neuron: [fc8:2, fc8:3]")(folder)
-    with pytest.raises(RunFolderError, match=r"config\.yaml: damaged: range="):
-        read_run(folder)
-    settings = SampleSettings(neuron=["fc8:2", "fc8:3"], range=[[0, 1], [0, 1]])
-    (folder / "config.yaml").write_text(write_config(settings))
-    with pytest.raises(RunFolderError, match=re.escape("1 unit(s), config.yaml has 2 range(s)")):
         read_run(folder)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from invset import __version__
 from invset.cli.figures.plan import Planned
@@ -14,10 +13,11 @@ from invset.cli.finished import measure_runs, networks_of, observer_of, write_fi
 from invset.cli.overrides import key_of, value_of
 from invset.errors import ConfigError, RunFolderError, WeightsError
 from invset.files import describing
+from invset.report.comparison import compare
+from invset.report.figure_page import claim_lines, draw_figure, figure_note, figure_numbers
+from invset.report.measurement import Measurement
 from invset.run.config import read_config
-
-if TYPE_CHECKING:
-    from invset.report.measurement import Measurement
+from invset.run.summary import NEAR
 
 PICTURE, NUMBERS, NOTE, INDEX = "figure.png", "numbers.csv", "note.md", "PAPER.md"
 
@@ -27,16 +27,8 @@ def write_figure(
 ) -> list[str]:
     """Write figure.png, numbers.csv and note.md of finished runs; `extra` settings are the user's, for every run.
 
-    Returns:
-        A line for each claim: what the paper says, and what was measured.
-
-    Raises:
-        ConfigError: runs cannot be measured together.
-        RunFolderError: a run is damaged, or a file cannot be written.
-        WeightsError: weights of an encoder cannot be used.
+    Returns a line for each claim: what the paper says, and what was measured.
     """
-    from invset.report.figure_page import claim_lines, draw_figure, figure_note, figure_numbers
-
     groups, remarks = _measure(recipe, model, plan, runs, extra)
     remarks = [*filter(None, [recipe.models[model].note]), *remarks]
     if extra:
@@ -48,11 +40,7 @@ def write_figure(
 
 
 def write_index(out: Path, model: str, failed: Sequence[str]) -> Path:
-    """Write PAPER.md: the notes of all figures that are there, one after the other, the paper's in its order.
-
-    Raises:
-        RunFolderError: a note cannot be read, or the page cannot be written.
-    """
+    """Write PAPER.md: the notes of all figures that are there, one after the other, the paper's in its order."""
     there = {path.parent.name for path in out.glob(f"*/{NOTE}")} - set(failed)
     parts = [f"# The paper's figures with model={model}, by invset {__version__}\n"]
     if there & set(ALL):
@@ -60,7 +48,7 @@ def write_index(out: Path, model: str, failed: Sequence[str]) -> Path:
     parts += [f"## {name}\n\nNot made: a run failed.\n" for name in failed]
     for name in sorted(there, key=lambda name: (ALL.index(name) if name in ALL else len(ALL), name)):
         path = out / name / NOTE
-        with describing(RunFolderError, path, ", or make the figure again", "read"):
+        with describing(RunFolderError, path, ", or make the figure again", action="read"):
             parts.append(path.read_text("utf-8").replace(f"]({PICTURE})", f"]({name}/{PICTURE})"))
     write_files(out, {INDEX: "\n".join(parts)}, {})
     return out / INDEX
@@ -70,10 +58,6 @@ def _measure(
     recipe: Recipe, model: str, plan: Sequence[Planned], runs: Sequence[Path], extra: Sequence[str]
 ) -> tuple[list[Measurement], list[str]]:
     """The runs group by group, and what could not be measured."""
-    from invset.report.comparison import compare
-    from invset.report.measurement import Measurement
-    from invset.run.summary import NEAR
-
     given = {key_of(setting): value_of(setting) for setting in extra}
     factory = next((value for key, value in given.items() if key.endswith(".factory")), None)
     device = given.get("device", "auto")

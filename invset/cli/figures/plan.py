@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from invset.cli.figures.recipe import GroupRecipe, Recipe, RowRecipe, settings_of
+from invset.cli.figures.recipe import GroupRecipe, Recipe, RowRecipe
 from invset.cli.overrides import is_plain, key_of
-from invset.cli.sampling.resume import NO_SETTINGS
-from invset.cli.sweep.jobs import settings_of as canonical
+from invset.cli.sampling.resume_run import NO_SETTINGS
+from invset.cli.sweep.jobs import settings_of
 from invset.errors import ConfigError
 from invset.settings import SampleSettings, names
 
@@ -34,7 +34,7 @@ class Planned:
 
         Where it is computed, as on which device, is no part of it.
         """
-        settings = [setting for key, setting in canonical(self.overrides).items() if key not in NO_SETTINGS]
+        settings = [setting for key, setting in settings_of(self.overrides).items() if key not in NO_SETTINGS]
         values = "_".join(setting.partition("=")[2] for setting in settings)
         readable = re.sub(r"[^A-Za-z0-9.]+", "-", values).strip("-.")[:READABLE]
         digest = hashlib.sha256("\n".join(sorted(settings)).encode("utf-8", "replace")).hexdigest()[:8]
@@ -44,16 +44,16 @@ class Planned:
 def plan_runs(recipe: Recipe, model: str, path: str, extra: Sequence[str] = ()) -> list[Planned]:
     """All runs of a figure, group by group; `extra` settings of the user come last.
 
-    Raises:
-        ConfigError: the recipe has no such model, or settings that a recipe may not have: recipes are passed on.
+    Raises ConfigError: the recipe has no such model, or settings that it may not have, for recipes are passed on.
     """
     if model not in recipe.models:
         raise ConfigError(f"model={model}: {path} has {', '.join(recipe.models)}.")
     one = recipe.models[model]
     rows, groups = one.rows or recipe.rows, one.groups or {"": GroupRecipe()}
     parts: list[GroupRecipe | RowRecipe] = [*groups.values(), *rows.values()]
-    _require_same_runs(path, [setting for part in parts for setting in part.set], extra)
-    _require_harmless(f"{path}: models.{model}", settings_of(one, rows), {key_of(setting) for setting in extra})
+    own = [setting for part in parts for setting in part.set]
+    _require_same_runs(path, own, extra)
+    _require_harmless(f"{path}: models.{model}", [*one.set, *own], {key_of(setting) for setting in extra})
     return [
         Planned(name, key, row.title or key, _latest((*one.set, *group.set, *row.set, *extra)))
         for name, group in groups.items()

@@ -22,7 +22,6 @@ MORE = ("variety",)
 """Figures that are not in `all`, for they take an hour."""
 ENDINGS = (".yaml", ".yml")
 CHOICES = {"picture": ("rows", "forest"), "pick": ("activation", "chains")}
-LEAST = {"images": 1, "columns": 1, "least": 2, "compare": 2}
 
 
 @dataclass
@@ -81,8 +80,7 @@ def recipe_folder() -> Path:
 def load_recipe(name: str) -> Recipe:
     """A recipe of the paper's, by name, or one of a file that ends in .yaml.
 
-    Raises:
-        ConfigError: there is none of that name, or the file is none.
+    Raises ConfigError: there is none of that name, or the file is none.
     """
     path = Path(name) if name.endswith(ENDINGS) else recipe_folder() / f"{name}.yaml"
     try:
@@ -92,29 +90,19 @@ def load_recipe(name: str) -> Recipe:
         raise ConfigError(f"{name}: there is no such figure: {hint(name, [*known, 'all'])}") from error
     try:
         recipe = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Recipe), OmegaConf.create(text)))
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError, TypeError) as error:
+    except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
         reason = " ".join(f"{error}".split("\n")[0].split())
         raise ConfigError(f"{path}: this is no recipe of a figure: {reason}") from error
     assert isinstance(recipe, Recipe)
-    for wrong in _mistakes(recipe):
+    if wrong := next(_mistakes(recipe), None):
         raise ConfigError(f"{path}: {wrong}")
     return recipe
-
-
-def settings_of(one: ModelRecipe, rows: dict[str, RowRecipe]) -> list[str]:
-    """All settings of a model's runs, as they are written in the recipe."""
-    parts: list[ModelRecipe | GroupRecipe | RowRecipe] = [one, *one.groups.values(), *rows.values()]
-    return [setting for part in parts for setting in part.set]
 
 
 def _mistakes(recipe: Recipe) -> Iterator[str]:
     for name, choices in CHOICES.items():
         if getattr(recipe, name) not in choices:
             yield f"{name}: {hint(getattr(recipe, name), choices)}"
-    for name, least in LEAST.items():
-        value = getattr(recipe, name)
-        if value is not None and value < least:
-            yield f"{name}: {value}: give {least} or more."
     if len({"." in measure for measure in recipe.measures}) > 1:
         yield "measures: either all name their row, as ours.samples, or none does."
     for claim in recipe.claims:
@@ -122,20 +110,10 @@ def _mistakes(recipe: Recipe) -> Iterator[str]:
             yield f'claim "{claim.says}": relation: {claim.relation}: {hint(claim.relation, RELATIONS)}'
         if (claim.than is None) == (claim.value is None):
             yield f'claim "{claim.says}": give than, another row, or value, a number.'
-    if not recipe.models:
-        yield "models: a figure has runs for one model at least."
+    named = [(measure, measure.split(".")[0]) for measure in recipe.measures if "." in measure]
+    named += [(claim.says, row) for claim in recipe.claims for row in (claim.of, claim.than) if row is not None]
     for model, one in recipe.models.items():
         rows = one.rows or recipe.rows
         if len(rows) < (2 if recipe.picture == "forest" else 1):
             yield f"models.{model}: has not enough rows: a forest compares two, another picture shows one or more."
-        titles = [group.title or name for name, group in one.groups.items()]
-        if len(set(titles)) < len(titles):
-            yield f"models.{model}: two groups have one title."
-        yield from (
-            f"models.{model}: '{text}': write a setting as key=value."
-            for text in settings_of(one, rows)
-            if "=" not in text
-        )
-        named = [(measure, measure.split(".")[0]) for measure in recipe.measures if "." in measure]
-        named += [(claim.says, row) for claim in recipe.claims for row in (claim.of, claim.than) if row is not None]
         yield from (f'"{what}": models.{model} has no row {row}.' for what, row in named if row not in rows)

@@ -1,37 +1,117 @@
-"""Settings that were defaulted or are passed over: a line each before a run begins."""
+"""What is said of a run: of its settings as it begins; at its end how many samples, how varied, and what to do."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from invset.assemble.sampling import Sampling
-from invset.cli.compose import compose
 from invset.cli.overrides import chosen_models, job_overrides, key_of
-from invset.errors import ConfigError
-from invset.models.unit import parse_unit
+from invset.cli.terminal import shorten
+from invset.run.files import read_json
+from invset.run.folder import RunFolder
 from invset.settings import SampleSettings
 
 
-def notes(settings: SampleSettings, sampling: Sampling) -> Iterator[str]:
-    """Lines on the settings of the run that Hydra is at, which begins anew."""
+def describe_settings(settings: SampleSettings, sampling: Sampling) -> Iterator[str]:
+    """Lines on a range that was left at its default, and on settings that the method passes over."""
     given = {key_of(override) for override in job_overrides()}
-    if "neuron" in given and "range" not in given and (usual := _usual_neuron(settings, sampling)) is not None:
+    if "neuron" in given and "range" not in given:
         unit = shlex.quote(f"neuron={sampling.models.units[0]}")
-        yield (
-            f"range={settings.range} is the default, made for {usual}; what this unit reaches: "
-            f"invset probe {unit}{chosen_models()}"
-        )
+        yield f"range={settings.range} is the default; what this unit reaches: invset probe {unit}{chosen_models()}"
     if sampling.unused:
         yield f"{' and '.join(sampling.unused)}: not used by method={settings.method.name}"
 
 
-def _usual_neuron(settings: SampleSettings, sampling: Sampling) -> str | None:
-    """The unit that the range was made for; None if it is the run's own, or is not known."""
-    others = [override for override in job_overrides() if key_of(override) != "neuron"]
-    try:
-        usual = compose("sample", others).neuron
-        unit = parse_unit(usual, sampling.models.network, settings.position) if isinstance(usual, str) else None  # type: ignore[arg-type]
-    except ConfigError:
-        return None
-    return usual if unit is not None and unit != sampling.models.units[0] else None
+def describe_outcome(
+    figures: Mapping[str, Any], sampling: Sampling, folder: RunFolder, alone: bool = True
+) -> list[str]:
+    """Lines on what came out, how varied it is, what to do if it is not what was wanted, and where the picture is.
+
+    `figures` are those of summary.json; how to go on is said of a run `alone`, not of one in a sweep.
+    """
+    where = shorten(folder.paths.root)
+    at_plateau = figures["until"] == "plateau" and figures["plateau"]
+    how_many = f"{figures['samples']}" if at_plateau else f"{figures['samples']} of {figures['wanted']}"
+    lines = [
+        f"{how_many} samples in range as saved{' until the plateau' * at_plateau}, {figures['seconds']:.1f} s "
+        f"({_describe_steps(figures, sampling)})"
+    ]
+    if figures["samples"] > 1:
+        lines.append(
+            f"mean distance{_describe_encoder(sampling)} {figures['mean_pairwise_distance']:.2f}, of unrelated images "
+            f"{figures['unrelated_distance']:.2f}; near-duplicates {figures['near_duplicates']} "
+            f"({figures['near_duplicate_share']:.1%})"
+        )
+        lines.append(_describe_coverage(figures))
+    if figures["status"] == "complete" and figures["until"] == "plateau" and not at_plateau:
+        lines.append(
+            f"no plateau by n={figures['n']}: it takes fewer than {100 * figures['gain']:g} such samples of 100 "
+            f"(gain={figures['gain']:g}); to go on: invset sample {shlex.quote(f'resume={where}')} n={2 * figures['n']}"
+        )
+    if figures["status"] in ("unreachable", "incomplete"):
+        lines += _describe_shortfall(figures, sampling)
+    if figures["status"] in ("interrupted", "failed") and alone:
+        lines.append(f"to go on: invset sample {shlex.quote(f'resume={where}')}")
+    picture = folder.paths.samples if figures["samples"] else folder.paths.seeds
+    return [*lines, f"{where}/{picture.name}" if picture.exists() else f"{where}"]
+
+
+def describe_finished(settings: SampleSettings, folder: RunFolder) -> str:
+    """That there is nothing to go on with, and how to get more."""
+    paths = folder.paths
+    summary = read_json(paths.summary)
+    what, more = f"has all its {settings.n} samples", f"n={2 * settings.n}"
+    if settings.until == "plateau" and summary.get("plateau") is True:
+        what, more = f"came to its plateau with {summary.get('samples')} samples", f"until=n n={settings.n}"
+    return (
+        f"this run {what}; nothing to do. For more: invset sample {shlex.quote(f'resume={shorten(paths.root)}')} {more}"
+    )
+
+
+def _describe_coverage(figures: Mapping[str, Any]) -> str:
+    """Coverage with its interval, and how it was counted; it is of what a method finds: another may find more."""
+    coverage, samples = figures["coverage"], figures["samples"]
+    last = f"the last {coverage['last']}" if coverage["last"] < samples else f"all {coverage['last']}"
+    whole = f", of {samples} in all {coverage['new']}" if coverage["last"] < samples else ""
+    value = f"{coverage['value']:.2f} ({coverage['low']:.2f} to {coverage['high']:.2f})"
+    return (
+        f"coverage {value} of what this method finds: of {last} samples {coverage['new_of_last']} were unlike all "
+        f"before{whole}"
+    )
+
+
+def _describe_shortfall(figures: Mapping[str, Any], sampling: Sampling) -> list[str]:
+    what = "not reached" if figures["status"] == "unreachable" else "too seldom reached"
+    units, ranges = sampling.models.units, sampling.targets.ranges
+    activations = figures.get("closest", {}).get("activations", [])
+    closest = ", ".join(
+        f"{unit.describe()} {value:.4g} (wanted [{low:g}, {high:g}])"
+        for unit, value, (low, high) in zip(units, activations, ranges, strict=False)
+    )
+    names = ",".join(map(str, units))
+    return [
+        f"the range was {what}: the closest code gave {closest}",
+        f"to see what can be reached: invset probe 'neuron=[{names}]'{chosen_models()}",
+    ]
+
+
+def _describe_encoder(sampling: Sampling) -> str:
+    """In which layer distances are taken, where it is none of the network under study."""
+    encoder = sampling.models.encoder
+    if encoder is None or encoder.network is sampling.models.network:
+        return ""
+    return f" in {encoder.network.name}'s {encoder.layer}"
+
+
+def _describe_steps(figures: Mapping[str, Any], sampling: Sampling) -> str:
+    if not sampling.kind.seeds:
+        return f"{figures['gradient_steps']} steps of {sampling.chains} chains"
+    seeds = figures["seed_steps"] if figures["seed_steps"] is not None else figures["gradient_steps"]
+    if sampling.kind.together:
+        return f"{seeds} steps"
+    return (
+        f"{seeds} steps for the seeds, {figures['sampling_steps']} for the samples; "
+        f"at least {figures['minimum_sampling_steps']} needed"
+    )

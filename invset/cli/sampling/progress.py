@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -13,7 +11,7 @@ from invset.metrics.saturation import WINDOW
 from invset.run import runner
 
 
-class Display:
+class Display(Progress):
     """Two bars: seeds (feasible of K, outer iteration, violation per constraint) and samples (k of n, acceptance).
 
     A method without seeds has chains that come into the range, until there is a first sample; then samples alone.
@@ -25,9 +23,7 @@ class Display:
     """
 
     def __init__(self, console: Console, units: Sequence[str], has_seeds: bool = True) -> None:
-        self.units = units
-        self.has_seeds = has_seeds
-        self._progress = Progress(
+        super().__init__(
             TextColumn("{task.description:<7}"),
             BarColumn(bar_width=28),
             TextColumn("{task.completed:>4.0f} of {task.total:.0f}"),
@@ -38,40 +34,33 @@ class Display:
             disable=not console.is_terminal,
             transient=True,
         )
+        self.units = units
+        self.has_seeds = has_seeds
         self._seeds: TaskID | None = None
         self._samples: TaskID | None = None
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
     def show(self, progress: runner.Progress) -> None:
         """Show where the run stands."""
-        if self._progress.disable:
+        if self.disable:
             return
         step, tally = progress.step, progress.tally
         seeding = not bool(step.sampling.any())
         if seeding or (self._samples is None and self.has_seeds):
             if self._seeds is None:
                 what = "seeds" if self.has_seeds else "chains in range"
-                self._seeds = self._progress.add_task(what, total=len(step.feasible), note="")
+                self._seeds = self.add_task(what, total=len(step.feasible), note="")
             note = seeding_note(progress, self.units, self.has_seeds)
-            self._progress.update(self._seeds, completed=int(step.feasible.sum()), note=note)
+            self.update(self._seeds, completed=int(step.feasible.sum()), note=note)
         elif self._seeds is not None and not self.has_seeds:
-            self._progress.update(self._seeds, visible=False)
+            self.update(self._seeds, visible=False)
         if not seeding:
             if self._samples is None:
-                self._samples = self._progress.add_task("samples", total=progress.wanted, note="")
+                self._samples = self.add_task("samples", total=progress.wanted, note="")
             what = "accepted" if self.has_seeds else "of codes in range"
             note = f"{acceptance(progress):.0%} {what}, {tally.samples / max(tally.seconds, 1e-9):.0f}/s"
             if progress.new is not None:
                 note += f", {sum(progress.new[-WINDOW:])} of the last {WINDOW} new"
-            self._progress.update(self._samples, completed=progress.samples, note=note)
+            self.update(self._samples, completed=progress.samples, note=note)
 
 
 def seeding_note(progress: runner.Progress, units: Sequence[str], has_seeds: bool = True) -> str:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import yaml  # type: ignore[import-untyped]
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
+from omegaconf import DictConfig
 
-from invset.cli.overrides import key_of
+from invset.cli.overrides import key_of, value_of
 from invset.cli.terminal import shorten
 from invset.errors import RunFolderError
 from invset.run import goal
@@ -27,7 +28,16 @@ RECORD = "multirun.yaml"  # Hydra writes it before the first job
 OVERRIDES = Path(".hydra") / "overrides.yaml"  # Hydra writes it as a job begins
 FAILURE = "failure.txt"  # what stopped a job, in a line
 LONGEST = 2**20  # bytes of such a file that are read; one has about 5000
-LAUNCHER = "hydra/launcher="
+launched: Path | None = None  # the folder of the sweep that this process has launched, if it has
+
+
+class NoteSweep(Callback):
+    """Hydra tells it that a sweep begins, whichever launcher runs the jobs; configs/sample.yaml names it."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Note the sweep's folder."""
+        global launched
+        launched = Path(str(config.hydra.sweep.dir))
 
 
 class Job(NamedTuple):
@@ -46,16 +56,14 @@ class Job(NamedTuple):
     reason: str = ""
 
 
-def current_sweep() -> Path | None:
-    """The folder of the sweep that Hydra is at, if it is at one."""
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
-        return None
-    return Path(str(HydraConfig.get().sweep.dir))
+def in_sweep() -> bool:
+    """Whether Hydra is at a job of a sweep."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def begun_job() -> Path | None:
     """The folder of the job that Hydra is at, if it is one of a sweep, and holds a run already."""
-    if current_sweep() is None:
+    if not in_sweep():
         return None
     folder = Path(HydraConfig.get().runtime.output_dir)
     (folder / FAILURE).unlink(missing_ok=True)
@@ -63,13 +71,13 @@ def begun_job() -> Path | None:
 
 
 def write_failure(reason: str) -> None:
-    """Leave in the folder of the job that Hydra is at what stopped it. Raises RunFolderError: it cannot be written."""
+    """Leave in the folder of the job that Hydra is at what stopped it."""
     write_atomically(Path(HydraConfig.get().runtime.output_dir) / FAILURE, reason.encode())
 
 
 def say_how_to_go_on(sweep: Path, arguments: Sequence[str]) -> None:
     """After an interruption: print the command that does what is missing."""
-    launcher = "".join(f" {argument}" for argument in arguments if argument.startswith(LAUNCHER))
+    launcher = "".join(f" {argument}" for argument in arguments if argument.startswith("hydra/launcher="))
     print(f"to go on: invset sample {shlex.quote(f'resume={shorten(sweep)}')}{launcher}")
 
 
@@ -78,35 +86,28 @@ def holds_sweep(folder: Path) -> bool:
     return (folder / RECORD).is_file() and not Layout(folder).config.is_file()
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """What Hydra wrote of a sweep: `overrides.task` a list of texts, `sweep.subdir` a text.
+def read_record(folder: Path) -> tuple[list[str], str]:
+    """What Hydra wrote of a sweep: its overrides, and how its jobs' folders are named.
 
     Raises:
         RunFolderError: it cannot be read, or is none.
     """
-    path = folder / RECORD
-    again = "Remove the file, and give the sweep's own command again, with hydra.sweep.dir= this folder."
-    values = _read_yaml(path)
-    hydra: dict[str, Any] = values.get("hydra", {}) if isinstance(values, dict) else {}
+    values = _read_yaml(folder / RECORD)
     try:
-        task, subdir = hydra["overrides"]["task"], hydra["sweep"]["subdir"]
+        task, subdir = values["hydra"]["overrides"]["task"], values["hydra"]["sweep"]["subdir"]
     except (KeyError, TypeError) as error:
-        raise RunFolderError(f"{path}: damaged: not as Hydra writes it. {again}") from error
-    if not isinstance(subdir, str) or not isinstance(task, list) or not all(isinstance(one, str) for one in task):
-        raise RunFolderError(f"{path}: damaged: its overrides are no list of texts. {again}")
-    return hydra
+        raise _damaged(folder / RECORD) from error
+    if not isinstance(task, list):
+        raise _damaged(folder / RECORD)
+    return [str(override) for override in task], str(subdir)
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """All jobs of the sweep in a folder: those that were begun, then those of its record that have no folder.
-
-    Raises:
-        RunFolderError: the record cannot be read.
-    """
+    """All jobs of the sweep in a folder: those that were begun, then those of its record that have no folder."""
     begun = sorted((path.parents[1] for path in folder.glob(f"*/{OVERRIDES}")), key=_number)
     jobs = [_read_job(path) for path in begun]
     known = [sorted(job.overrides) for job in jobs]
-    expected = expand(read_record(folder)["overrides"]["task"]) if (folder / RECORD).is_file() else []
+    expected = expand(read_record(folder)[0]) if (folder / RECORD).is_file() else []
     return jobs + [Job(None, job, "missing") for job in expected if sorted(job) not in known]
 
 
@@ -124,17 +125,8 @@ def expand(overrides: Sequence[str]) -> list[tuple[str, ...]]:
 
 def settings_of(overrides: Sequence[str]) -> Mapping[str, str]:
     """Overrides by their keys, in one way of writing them, without Hydra's own; of several for a key the last."""
-    found = {}
-    for text in overrides:
-        try:
-            override = OverridesParser.create().parse_override(text)
-            swept = override.is_sweep_override()
-            value = override.get_value_element_as_str() if swept else _write(override.value())
-        except (HydraException, RecursionError):
-            value = text.partition("=")[2]
-        if not key_of(text).startswith("hydra"):
-            found[key_of(text)] = f"{key_of(text)}={value}"
-    return found
+    settings = [override for override in overrides if not key_of(override).startswith("hydra")]
+    return {key_of(override): f"{key_of(override)}={value_of(override)}" for override in settings}
 
 
 def _read_job(folder: Path) -> Job:
@@ -161,19 +153,16 @@ def _read_yaml(path: Path) -> Any:
         with path.open(encoding="utf-8") as file:
             # All values as texts: this loader expands nothing, however often a document refers to its own parts.
             return yaml.load(file.read(LONGEST), Loader=yaml.BaseLoader)
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be read ({error.strerror}). Put it back as it was.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise RunFolderError(f"{path}: damaged: not as Hydra writes it. Put it back as it was.") from error
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> RunFolderError:
+    return RunFolderError(
+        f"{path}: cannot be read, or is damaged. Remove it, and give the sweep's own command again, with "
+        "hydra.sweep.dir= its folder."
+    )
 
 
 def _number(folder: Path) -> tuple[int, str]:
     return (int(folder.name) if folder.name.isdecimal() else -1, folder.name)
-
-
-def _write(value: object) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_write, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {_write(entry)}' for key, entry in value.items())}}}"
-    return "null" if value is None else str(value)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from invset.cli.overrides import is_plain, key_of, quote, value_of
-from invset.cli.sampling.resume import MAY_DIFFER, find_run
-from invset.cli.sweep.jobs import holds_sweep, read_record, settings_of
+from invset.cli.sampling.resume_run import MAY_DIFFER
+from invset.cli.sweep.jobs import RECORD, holds_sweep, read_record, settings_of
 from invset.errors import ConfigError
+from invset.run.layout import Layout
 
 SWEEP_DIR, SUBDIR = "hydra.sweep.dir", "${hydra.job.num}"
 FLAGS = ("-m", "--multirun")
@@ -20,7 +21,6 @@ def complete_arguments(given: list[str]) -> list[str]:
 
     Raises:
         ConfigError: it resumes several folders, or a sweep of other settings than those given.
-        RunFolderError: the sweep's record cannot be read.
     """
     folders = [argument.removeprefix("resume=") for argument in given if argument.startswith("resume=")]
     if not folders or folders[-1] in ("", "null"):
@@ -31,7 +31,11 @@ def complete_arguments(given: list[str]) -> list[str]:
         return _resume_sweep(folder, given)
     if len(folders) > 1 or set(FLAGS) & set(given):
         raise ConfigError("resume= goes on with one run, or one sweep: give one folder, and no -m.")
-    find_run(folder)
+    if not Layout(folder).config.is_file():
+        raise ConfigError(
+            f"resume={folder}: there is no run here to continue (no config.yaml), and no sweep (no {RECORD}). Mend the "
+            "path; a run that was killed as it began is to be started anew."
+        )
     # Hydra's own output goes nowhere: the folder has what it wrote the first time.
     others = [argument for argument in given if not argument.startswith("resume=")]
     name = quote(str(folder))
@@ -39,15 +43,13 @@ def complete_arguments(given: list[str]) -> list[str]:
 
 
 def _resume_sweep(folder: Path, given: Sequence[str]) -> list[str]:
-    record = read_record(folder)
+    task, subdir = read_record(folder)
     new = {key_of(argument) for argument in given if "=" in argument}
-    task = record["overrides"]["task"]
-    saved = [override for override in task if not key_of(override).startswith("hydra") and override[:1] != "-"]
-    if record["sweep"]["subdir"] != SUBDIR and "hydra.sweep.subdir" not in new:
+    if subdir != SUBDIR and "hydra.sweep.subdir" not in new:
         raise ConfigError(
-            f"resume={folder}: the folders of this sweep were named by hydra.sweep.subdir={record['sweep']['subdir']}: "
-            "give that again."
+            f"resume={folder}: the folders of this sweep were named by hydra.sweep.subdir={subdir}: give that again."
         )
+    saved = [override for override in task if not key_of(override).startswith("hydra") and override[:1] != "-"]
     kept = [override for override in saved if key_of(override) not in new]
     for override in kept:
         if key_of(override).endswith(".factory") or not is_plain(override):
@@ -66,18 +68,17 @@ def _check_repeated(given: Sequence[str]) -> None:
     if folders and set(FLAGS) & set(given):
         folder = Path(value_of(folders[-1]))
         if holds_sweep(folder) and any(folder.glob("[!.]*/config.yaml")):
-            _require_same(folder, read_record(folder)["overrides"]["task"], given)
+            _require_same(folder, read_record(folder)[0], given)
 
 
 def _require_same(folder: Path, saved: Sequence[str], now: Sequence[str]) -> None:
     """Jobs are numbered by what is swept over, in its order: that stays; single settings may differ as a run's may."""
     before, after = settings_of(saved), settings_of([override for override in now if "=" in override])
-    single = {key for key in MAY_DIFFER if "," not in before.get(key, "") + after.get(key, "")}
-    kept = [[setting for key, setting in settings.items() if key not in single] for settings in (before, after)]
-    swept = [[setting for setting in settings if "," in setting] for settings in kept]
+    may_differ = {key for key in MAY_DIFFER if "," not in before.get(key, "") + after.get(key, "")}
+    kept = [[setting for key, setting in own.items() if key not in may_differ] for own in (before, after)]
+    swept = [[setting for setting in own if "," in setting] for own in kept]
     if sorted(kept[0]) != sorted(kept[1]) or swept[0] != swept[1]:
-        before_and_after = " ".join(kept[0]), " ".join(kept[1])
         raise ConfigError(
-            f"{folder} holds a sweep of other settings: {before_and_after[0]}, not {before_and_after[1]}. Give the "
-            "same, in the same order, or sweep into another folder."
+            f"{folder} holds a sweep of other settings: {' '.join(kept[0])}, not {' '.join(kept[1])}. Give the same, "
+            "in the same order, or sweep into another folder."
         )
