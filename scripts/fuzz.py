@@ -32,6 +32,7 @@ from invset.errors import WeightsError
 from invset.run.summary import peak_memory
 from invset.weights.caffemodel import read_caffemodel, read_mean
 from invset.weights.formats import kind
+from invset.weights.matconvnet import read_matconvnet
 from invset.weights.tensors import read_tensors
 
 CAFFE_FILES = Path(__file__).parents[1] / "tests" / "weights" / "caffe_files.py"
@@ -39,6 +40,7 @@ CAFFE_FILES = Path(__file__).parents[1] / "tests" / "weights" / "caffe_files.py"
 READERS: dict[str, Callable[[Path], Any]] = {
     "caffemodel": read_caffemodel,
     "binaryproto": read_mean,
+    "matconvnet": read_matconvnet,
     "safetensors": read_tensors,
     "torch": read_tensors,
 }

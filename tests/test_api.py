@@ -108,8 +108,9 @@ def test_probe_of_one_unit_and_of_several() -> None:
     one = invset.probe("output:1", **settings)
     assert (len(one.random), len(one.ascents)) == (8, 3)
     assert one.ascents.min() > one.random.max()
-    _, highest = invset.build_network("linear").module.logit_range()
-    assert one.ascents.max() <= torch.tensor(highest).sigmoid() + 1e-6
+    logit = invset.build_network("linear").module.logit
+    best_image = (logit.weight[0] > 0).float()
+    assert one.ascents.max() <= logit(best_image).sigmoid() + 1e-6
     several = invset.probe(["output:1", "logit:1"], **settings)
     assert [len(survey.random) for survey in several] == [8, 8]
     assert torch.equal(several[0].random, one.random)

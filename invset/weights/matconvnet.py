@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from invset.weights.formats import opened
+from invset.weights.matlab import read_variables
 
 KERNELS = ("conv", "convt")  # types of layers whose first weights are H x W x in x out (convt: out x in)
 
@@ -37,19 +38,12 @@ def read_matconvnet(path: str | Path) -> SimpleNN:
     Raises:
         WeightsError: the file is missing, damaged, a DagNN, of MATLAB 7.3, or holds no weights.
     """
-    from scipy.io import loadmat  # which takes its time to import
-
-    with opened(Path(path)) as (file, _):
+    with opened(Path(path)) as (file, size):
+        contents = read_variables(file, size)
         try:
-            contents = {name: _plain(value) for name, value in loadmat(file).items()}
-            return _network(contents.get("net", contents))
-        except NotImplementedError as error:
-            raise ValueError(
-                "is of MATLAB 7.3: save(file, '-struct', 'net', '-v7') in MATLAB gives what is read"
-            ) from error
-        except Exception as error:  # of a damaged file, or of another structure: anything
-            reason = f"{type(error).__name__}: {error}"[:200]
-            raise ValueError(f"holds no SimpleNN of MatConvNet ({reason})") from error
+            return _network(contents if "layers" in contents else contents["net"])
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"holds no SimpleNN of MatConvNet ({type(error).__name__}: {error})") from error
 
 
 def _network(contents: dict[str, Any]) -> SimpleNN:
@@ -79,16 +73,6 @@ def _weights(layer: dict[str, Any]) -> tuple[Tensor, ...]:
     return tuple(found)
 
 
-def _plain(value: Any) -> Any:
-    """A struct as a dictionary, a cell array as a list, text as a string, numbers as they are; None of all else."""
-    if not isinstance(value, np.ndarray):
-        return None
-    if value.dtype.names:
-        return {name: _plain(value.flat[0][name]) for name in value.dtype.names}
-    if value.dtype == object:
-        return [_plain(entry) for entry in value.ravel(order="F")]
-    return "".join(value.flat) if value.dtype.kind == "U" else value
-
-
 def _tensor(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.array(values, np.float32, order="C"))
+    with np.errstate(all="ignore"):  # a double may be too large for a float
+        return torch.from_numpy(np.array(values, np.float32, order="C"))

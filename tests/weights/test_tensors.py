@@ -199,8 +199,8 @@ def fuzz() -> SimpleNamespace:
     return SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "fuzz.py")))
 
 
-@pytest.mark.parametrize("name", ["caffemodel", "binaryproto", "safetensors", "torch"])
+@pytest.mark.parametrize("name", ["caffemodel", "binaryproto", "matconvnet", "safetensors", "torch"])
 def test_damaged_files_end_in_tensors_or_in_one_error(tmp_path: Path, fuzz: SimpleNamespace, name: str) -> None:
-    counts, _ = fuzz.fuzz(name, fuzz.seeds(tmp_path), 300, random.Random(name), tmp_path)
+    counts, _ = fuzz.fuzz(name, fuzz.whole_files(tmp_path), 300, random.Random(name), tmp_path)
     assert counts["failed"] == 0
     assert min(counts["loaded"], counts["refused"]) > 0
