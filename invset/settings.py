@@ -145,9 +145,9 @@ class ScheduleSettings:
     """The schedule of sec. 3.4: K, μ₀, α, inner steps; and what the paper leaves open."""
 
     K: int = setting(10, "chains", at_least(1))
-    mu: float = setting(10.0, "the first penalty", above(0, "a number above 0"))
+    mu: float = setting(10.0, "the first penalty", above(0, "a number above 0"), used_with="descends")
     alpha: float = setting(10.0, "its growth", above(1, "a number above 1, as 10"), used_with="seeds")
-    inner_steps: int = setting(100, "gradient steps an outer iteration", at_least(1))
+    inner_steps: int = setting(100, "gradient steps an outer iteration", at_least(1), used_with="descends")
     outer_iterations: int = setting(8, "at most", at_least(1), used_with="seeds")
     stop: str = setting(
         "feasible",
@@ -172,7 +172,9 @@ class ObjectiveSettings:
         "distances are between encodings (eq. 6), images (eq. 5), codes (eq. 14), or none (eq. 15)",
         ("encodings", "images", "codes", "none"),
     )
-    scale: Any = setting("auto", "auto: measured at the start; a number: 1 is the paper as printed", SCALE)
+    scale: Any = setting(
+        "auto", "auto: measured at the start; a number: 1 is the paper as printed", SCALE, used_with="descends"
+    )
 
 
 @dataclass
@@ -441,7 +443,7 @@ def options(kind: type, given: Mapping[str, Any], owner: str) -> Any:
     for name, value in given.items():
         if name not in known:
             raise ConfigError(f"there is no setting 'method.options.{name}': for {owner} {hint(name, known)}")
-        if value is not None and not _is_of_type(value, str(known[name].type)):
+        if not _is_of_type(value, str(known[name].type)):
             raise ConfigError(f"method.options.{name}={value}: give {describe_type(str(known[name].type))}.")
     settings = kind(**given)
     check(settings, "method.options.")
@@ -464,7 +466,7 @@ def from_dict(kind: type, values: Mapping[str, Any], prefix: str = "") -> Any:
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{prefix}{name}={value}: give its settings one by one.")
             value = from_dict(inner, value, f"{prefix}{name}.")
-        elif not (_is_of_type(value, annotation) or (value is None and annotation.endswith(("None", "Any")))):
+        elif not _is_of_type(value, annotation):
             raise ConfigError(f"{prefix}{name}={value}: give {describe_type(annotation)}.")
         given[name] = float(value) if annotation == "float" else value
     return kind(**given)
@@ -481,6 +483,8 @@ def describe_type(annotation: str) -> str:
 
 def _is_of_type(value: Any, annotation: str) -> bool:
     kind = annotation.partition(" | ")[0]
+    if value is None:
+        return annotation.endswith(("None", "Any"))
     if isinstance(value, bool) or kind == "bool":
         return isinstance(value, bool) and kind == "bool"
     types = {"int": int, "float": int | float, "str": str}

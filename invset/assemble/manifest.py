@@ -14,7 +14,7 @@ import torch
 
 from invset import __version__
 from invset.assemble.sampling import Sampling
-from invset.errors import ConfigError
+from invset.errors import ConfigError, RunFolderError
 from invset.models.network import Generator, Network
 from invset.settings import SampleSettings
 
@@ -47,7 +47,10 @@ def require_same_weights(folder: Path, saved: dict[str, Any], now: dict[str, Any
 
     Raises:
         ConfigError: a file of weights is not the one that the run was made with.
+        RunFolderError: the saved manifest does not say.
     """
+    if not {"weights", "packages", "invset", "device", "threads"} <= saved.keys():
+        raise RunFolderError(f"{folder}/manifest.json: damaged: it does not say what the run was made with.")
     for before, after in zip_longest(saved["weights"], now["weights"], fillvalue={"file": "none", "sha256": "none"}):
         if before["sha256"] != after["sha256"]:
             raise ConfigError(

@@ -164,11 +164,11 @@ def _mfv(parts: Parts) -> Method:
 
 def _real_codes(parts: Parts) -> Tensor:
     """Of the folder's images, if one is given, or the generator's bank."""
-    if parts.settings.folder is not None:
+    if parts.settings.folder is not None and parts.settings.starts == "codes":
         count = len(ImageFolder(parts.settings.folder, (1, 1)).files)
         return torch.stack([parts.draw(number, 0) for number in range(count)])
     statistics = parts.generator.statistics
-    if statistics is None or not len(statistics.bank):
+    if parts.settings.folder is not None or statistics is None or not len(statistics.bank):
         raise ConfigError("method=mfv starts from real images: give folder=DIR with starts=codes.")
     return statistics.bank.to(parts.references.device)
 

@@ -87,7 +87,7 @@ class Run:
         `status` None: what the run came to. Raises RunFolderError: a file cannot be written.
         """
         runner, recorder, sampling = self.runner, self.recorder, self.sampling
-        if runner.seeds is None and runner.last is not None and not recorder.count:
+        if runner.last is not None and not runner.tally.candidates:
             summary.write_seeds(recorder, runner.last, f"{self.title}\nas far as the chains came")
         state = runner.state
         distance = sampling.unrelated_distance(state) if state is not None else math.nan

@@ -1,6 +1,6 @@
 """`method=ppgn`: Plug & Play Generative Networks (Nguyen et al. 2017, eq. 11), as Table 1 compares with them.
 
-    d = ε₁ (E(G(h)) − h) + ε₂ ∂ log p(unit | G(h)) / ∂h + N(0, ε₃)
+    d = ε₁ (E(G(h)) − h) + ε₂ ∂ log p(unit | G(h)) / ∂h + ε₃ N(0, 1)
     h ← clip(h + step / mean|d| · d, 0, 30)
 
 The first term pulls to codes that E gives back, the second to a high softmax of the unit among its layer, at its

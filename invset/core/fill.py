@@ -33,7 +33,7 @@ class Filled(NamedTuple):
 
 
 def middle(region: Region, activations: Tensor) -> Region:
-    """The middle half of the range, where seeds aim too, with slack at its middle (k, p).
+    """The region's own aim, with slack a quarter of the range inside its ends: the middle, of two-sided ranges.
 
     A step made for a point just inside would mostly end just outside: activations flatten as they grow.
     """

@@ -77,9 +77,10 @@ class Full(Descent):
             problem, chains, pulls, multipliers.penalty, scales.constraint, state.distances.codes
         )
         step = Step.of(state.step, codes, evaluation, view, multipliers, lengths=lengths, outer=seeking.outer[group])
-        values, seeks = lagrangian.updated(activations, multipliers, region, scales), torch.ones_like(seeking.outer) > 0
+        values = lagrangian.updated(activations, multipliers, region, scales)
+        all_seek = torch.ones_like(seeking.outer, dtype=torch.bool)
         seeking, chains, ended = seeding.advance(
-            seeking, chains._replace(codes=moved), seeks, values, view, schedule, problem, self.draw
+            seeking, chains._replace(codes=moved), all_seek, values, view, schedule, problem, self.draw
         )
         phase = ended.get(0, state.phase)
         return FullState(phase, chains, seeking, 0, state.distances, scales, state.step + 1), step

@@ -5,7 +5,8 @@ Each constraint is f − s = 0 with the slack s in the region's aim, and
     L = −w · objective + Σ −λ (f − s) / r + Σ μ/2 ((f − s) / r)²
 
 where r is the unit in which a constraint is measured: 1 for the paper as printed, half the range's width where nothing
-is to depend on the scale of activations. w weighs the objective against the constraints.
+is to depend on the scale of activations. w weighs the objective against the constraints. The paper's constraint is
+ε₀ − z₂ + f − s = 0 with s ≥ 0: its slack is this one less `aim_lower` = z₂ − ε₀.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def value(
     region: Region,
     scales: Scales,
 ) -> Tensor:
-    """L itself of one group at the best slack, () float64."""
+    """L itself of one group at the best slack, () float64; the gradients above are its own, and steps need no more."""
     residual = ((activations - slack(activations, multipliers, region, scales)) / scales.constraint).double()
     penalty = multipliers.penalty.double()[:, None] / 2 * residual.square()
     objective = group.pairwise() if fixed is None else group.pairwise() + group.between(fixed)

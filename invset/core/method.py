@@ -118,6 +118,7 @@ class Abilities:
 
     Attributes:
         Settings: the dataclass of its own settings, if it has any.
+        descends: it descends the augmented Lagrangian, with μ₀ and inner steps.
         seeds: it seeks K seeds that are in range all at once, and samples from there.
         groups: its chains may form several groups, each as if it were alone.
         fills: it can fill a range evenly.
@@ -130,6 +131,7 @@ class Abilities:
     """
 
     Settings: ClassVar[type | None] = None
+    descends: ClassVar[bool] = False
     seeds: ClassVar[bool] = False
     groups: ClassVar[bool] = False
     fills: ClassVar[bool] = False

@@ -1,6 +1,7 @@
 """`method=multistart`: a start of its own for every sample, where the paper's rule takes single steps from K seeds.
 
-The K chains move by eq. 9, each on its own clock. Once a chain has given a sample it goes on from another start,
+The K chains move by eq. 9 with λ = 0 and μ = μ₀, each on its own clock. Once a chain has given a sample it goes on from
+another start,
 
     c = c₀ + γ (c* − c₀*),
 
@@ -44,7 +45,7 @@ ALIKE = 0.1  # of the distance between unrelated encodings: the root mean square
 NEARER = 0.9  # a step that leaves more than this of the way to go has brought a chain no nearer
 LONG = 2 * STEPS  # after which a chain in range, but not where it is to go, gives its sample if it gets no nearer
 LONG_EVEN = 2 * LONG  # the same with the range to be filled evenly: parts are narrow, and those far in slow to reach
-STARTS = 4  # of each chain without a single sample, after which it is given up
+STARTS = 4  # of each chain, one after the other, without a sample, after which a group is at its end
 
 
 class MultistartState(NamedTuple):
@@ -266,7 +267,7 @@ class Multistart(Descent):
 
 
 def _share(encodings: Tensor, everyone: Moments, away: Tensor, distances: Distances) -> Tensor:
-    """How much of the objective each chain feels (k,): as much less as is left of its way, and far from all others.
+    """How much of the objective each chain feels (k,): in proportion to the way it has left, and less far from others.
 
     So it is the same share of the constraints' pull all the way. Squared distances pull the more the farther; beyond
     what is usual between unrelated codes there is no need.

@@ -1,6 +1,7 @@
 """`method=paper`: the fast sampling of sec. 3.4, seeds first (eqs. 8, 9), then single steps (eqs. 10, 11).
 
-Both are the same step with other things around it: slack in closed form, the gradient of L, a move. Eq. 9 has nothing
+Both are the same step with other things around it: slack in closed form, the gradient of L, a move (of chains that go
+astray along the constraints' alone, see `steps.py`). Eq. 9 has nothing
 to keep away from but the group itself; eq. 11 also the last accepted set C₀. While sampling, λ* and μ* stay as the
 seeds left them; codes that are feasible are new samples and become C₀; every code, feasible or not, goes on.
 """
@@ -97,6 +98,7 @@ class Paper(Descent):
         begins = active & ~sampling & seeding.has_arrived(state.seeking, schedule, view, everyone)
         chains = chains.where(begins[group], steps.widen(chains, steps.SAMPLING))
         sampling = sampling | begins
+        first = sampling & (state.accepted.size == 0) & (state.idle == 0)  # also where outer iterations were used up
         seeking = seeding.note_beginning(state.seeking, group, view, everyone)
 
         samples = (view.feasible & sampling[group]).nonzero().flatten()
@@ -115,7 +117,7 @@ class Paper(Descent):
         )
         step = Step.of(
             state.step, codes, evaluation, view, multipliers, samples=samples, lengths=lengths,
-            sampling=sampling[group], begins=begins[group], outer=seeking.outer[group],
+            sampling=sampling[group], begins=first[group], outer=seeking.outer[group],
         )  # fmt: skip
         values = lagrangian.updated(activations, multipliers, region, scales)
         chains = chains._replace(codes=moved)

@@ -1,4 +1,4 @@
-"""The feasible region: p activation ranges, and where inside them seeds are aimed (eqs. 1, 8, 12)."""
+"""The feasible region: p activation ranges, and where inside them seeds are aimed (eqs. 1, 8, 12, 13)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class Region:
     """Codes whose p activations all lie in `[lower, upper]`, with the slack's interval `[aim_lower, aim_upper]` inside.
 
     Each constraint is `f − s = 0` with the slack s in `[aim_lower, aim_upper]` (eq. 9 in one form for both kinds of
-    constraint). All tensors have shape (p,) and units of activation; bounds may be infinite.
+    constraint). All tensors have shape (p,), or (k, p) with a row for each code, and units of activation; bounds may be
+    infinite.
     """
 
     lower: Tensor
@@ -25,7 +26,7 @@ class Region:
 
     @classmethod
     def two_sided(cls, ranges: Sequence[tuple[float, float]], aim: float = 0.5) -> Region:
-        """z1 ≤ f ≤ z2 (eq. 1); the slack keeps to the middle `aim` (in 0 … 1) of the range."""
+        """z1 ≤ f ≤ z2 (eq. 1); the slack keeps to the middle `aim` (0 … 1) of the range; eq. 8 has one bound."""
         z1, z2 = _columns(ranges)
         half = (z2 - z1) / 2
         middle = (z1 + z2) / 2

@@ -28,7 +28,7 @@ def automatic(distances: Distances, region: Region, chains: int) -> Scales:
     """Activations in half widths of their ranges, and the objective so that a typical pair counts as one of those.
 
     The sum over ordered pairs holds each code's distances 2(K − 1) times; divided by that and by the square of the
-    typical distance, the objective of an unrelated set is 1 a chain, whatever K and the scale of encodings.
+    typical distance, the terms that hold a given code of an unrelated set come to 1, whatever K and the scale.
     """
     pairs = 2 * max(chains - 1, 1)
     return Scales(1 / (pairs * distances.encodings**2), region.half_width)

@@ -7,7 +7,7 @@ chains each go by their own count.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -52,6 +52,8 @@ class Descent(Abilities):
         references: unrelated codes (m, c), m ≥ 2, on which scales are measured.
     """
 
+    descends: ClassVar[bool] = True
+
     def __init__(self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor) -> None:
         self.problem = problem
         self.region = region
@@ -66,7 +68,7 @@ class Seeking(NamedTuple):
     Attributes:
         penalty: μ (g,) float64.
         outer: (g,), outer iteration, from 0.
-        inner: (g,), gradient steps in this outer iteration; while sampling, since the seeds.
+        inner: (g,), gradient steps in this outer iteration.
         violation: (k,), each chain's when its outer iteration began, in half widths.
         objective: (g,) float64, the objective then.
     """

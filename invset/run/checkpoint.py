@@ -1,4 +1,4 @@
-"""A checkpoint: a state and what was counted, in one safetensors file, replaced whole at every sampling step.
+"""A checkpoint: a state and what was counted, in one safetensors file, replaced whole at every step.
 
 A state is a NamedTuple of tensors, plain values and NamedTuples of those; its parts are saved by dotted names.
 """

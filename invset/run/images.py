@@ -18,18 +18,10 @@ from invset.run.files import write_atomically
 THREADS = min(8, os.cpu_count() or 1)
 
 
-def save_png(path: Path, image: Tensor) -> None:
-    """Write a (3, h, w) image in [0, 1], rounded to multiples of 1/255; the file is whole or not there.
-
-    Raises:
-        RunFolderError: the file cannot be written.
-        ValueError: the image has another shape.
-    """
-    save_pngs([path], [image])
-
-
 def save_pngs(paths: Sequence[Path], images: Sequence[Tensor]) -> None:
-    """`save_png` of several, compressed on as many threads as there are cores (zlib lets them run), written in order.
+    """Write (3, h, w) images in [0, 1], rounded to multiples of 1/255; a file is whole or not there.
+
+    They are compressed on as many threads as there are cores (zlib lets them run), and written in order.
 
     Raises:
         RunFolderError: a file cannot be written; those before it are.

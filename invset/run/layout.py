@@ -17,7 +17,7 @@ class Layout:
         self.seeds = root / "seeds.png"
         self.coverage = root / "coverage.csv"  # how coverage grew with the samples
         self.coverage_plot = root / "coverage.png"
-        self.activations = root / "activations.csv"  # journal: a line for each sample
+        self.activations = root / "activations.csv"  # journal: a line for each candidate, most of them samples
         self.trace = root / "trace.csv"  # journal: how the optimisation went
         self.code_journal = root / "codes.bin"  # journal: the samples' codes as raw float32, while the run goes
         self.codes = root / "codes.safetensors"  # the samples' codes, at the end

@@ -42,7 +42,7 @@ class Tally(NamedTuple):
         forward: codes that went forward through generator and network.
         backward: codes whose gradient was taken.
         checked: saved images that went forward through the network.
-        at_once: what memory was found to suffice for at once, in codes or images; 0 as long as it never ran out.
+        at_once: how many codes at once memory was found to suffice for; 0 as long as it never ran out.
         closest: the activations of the code that came closest to the ranges; none before the first step.
         violation: how close, in half widths.
         seconds: time spent stepping and writing.
@@ -86,7 +86,6 @@ class Recorder:
         self.read = read
         self.region = region
         self.device = device
-        self._constraints = len(units)
         paths = folder.paths
         meta: dict[str, Any] | None = None
         self.state: Any = None
@@ -228,8 +227,8 @@ def _trace_rows(step: Step) -> list[list[str | int | float]]:
 def _read_together(activations: Path, count: int) -> list[Sequence[int]]:
     """The numbers of the first `count` samples in batches: those of a step together, as they were when it was written.
 
-    What a network gives for an image depends in its last bits on how many others are in the batch: so a run that is
-    gone on with has the very encodings that it had before.
+    What a network gives for an image depends in its last bits on how many others are in the batch: so a resumed run has
+    the very encodings that it had before, if all candidates were in range as saved.
     """
     with activations.open(newline="") as file:
         steps = [row["step"] for row in csv.DictReader(file) if row["sample"]]

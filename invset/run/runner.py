@@ -52,7 +52,7 @@ class Runner:
         recorder: of the folder; if it holds a checkpoint, the run goes on from there.
         wanted: n, the number of samples.
         batches: what is halved when memory runs out; it begins with what the run has learned before.
-        on_seeds: is given the step with which sampling begins, before that step's checkpoint.
+        on_seeds: is given the chains that begin to sample in the first step that does, before its checkpoint.
         growth: of the samples; the run ends with the first step after which they have come to a plateau. None: at n.
         pipelined: take the next step while the last is written: for a device that computes beside the processor.
     """
@@ -77,7 +77,6 @@ class Runner:
         self.on_seeds = on_seeds
         self.growth = growth
         self.pipelined = pipelined
-        self.seeds: Step | None = None
         self.last: Step | None = None
         self.state: Any = recorder.state
         self.tally: Tally = recorder.tally
@@ -109,12 +108,10 @@ class Runner:
             last = len(step.samples) >= room
             write = partial(recorder.record, step, room)
             taken = method.write(write, following if self.pipelined and not last else None)
-            if first:
-                self.seeds = step
-                if self.on_seeds is not None:
-                    self.on_seeds(step)
+            if first and self.on_seeds is not None:
+                self.on_seeds(step.only(step.sampling))
             now = time.perf_counter()
-            tally = _count(tally, step, recorder.region, taken, recorder.count, now - clock)
+            tally = _count(tally, step, following.step, recorder.region, taken, recorder.count, now - clock)
             clock = now
             # A step of which not all samples were wanted is done again if the run is extended: no checkpoint of it.
             if taken == len(step.samples):
@@ -138,8 +135,8 @@ class Runner:
         return "unreachable" if self.state is not None and self.state.phase == "unreachable" else "incomplete"
 
 
-def _count(tally: Tally, step: Step, region: Region, taken: int, samples: int, seconds: float) -> Tally:
-    """The tally after a step, `taken` of whose samples were wanted, and `samples` are in all."""
+def _count(tally: Tally, step: Step, steps: int, region: Region, taken: int, samples: int, seconds: float) -> Tally:
+    """The tally after a step, the last of `steps`; `taken` of its samples were wanted, `samples` are in all."""
     drawn = step.sampling & ~step.begins  # not of seeds
     away = (step.violation / region.half_width).sum(dim=1)
     nearest = int(away.argmin())
@@ -149,7 +146,7 @@ def _count(tally: Tally, step: Step, region: Region, taken: int, samples: int, s
     return tally._replace(
         samples=samples,
         candidates=tally.candidates + taken,
-        steps=step.number + 1,
+        steps=steps,
         seed_steps=step.number if tally.seed_steps < 0 and bool(step.sampling.any()) else tally.seed_steps,
         sampling_steps=tally.sampling_steps + int(drawn.any()),
         outer=int(step.outer.max()),

@@ -57,6 +57,8 @@ def paper_on(problem: Problem, activation_range: tuple[float, float], chains: in
 def test_a_range_that_only_some_chains_reach_is_still_sampled() -> None:
     state, taken = walk(paper_on(tanh_problem(3.0, 0.1), (1.0, 2.0), 4, inner_steps=10), 250)
     assert state.phase == "sampling"
+    begins = [step.number for step in taken if step.begins.any()]
+    assert begins == [next(step.number for step in taken if step.sampling.any())], "seeds, if not all in range"
     from_chain = torch.cat([step.samples for step in taken]).bincount(minlength=4)
     assert from_chain[0] > 50
     assert from_chain[2] > 50

@@ -8,13 +8,13 @@ from PIL import Image
 
 from invset.core.problem import round_to_eight_bits
 from invset.errors import RunFolderError
-from invset.run.images import load_png, save_png, save_pngs
+from invset.run.images import load_png, save_pngs
 
 
 def test_what_is_read_is_what_the_network_saw(tmp_path):
     """Rounded, and clamped to [0, 1]; channels, rows and columns keep their places."""
     images = torch.rand(1, 3, 40, 64) * 1.4 - 0.2
-    save_png(tmp_path / "a.png", images[0])
+    save_pngs([tmp_path / "a.png"], [images[0]])
     expected = round_to_eight_bits(images)[0]
     assert torch.equal(load_png(tmp_path / "a.png"), expected)
     with Image.open(tmp_path / "a.png") as picture:  # an independent reader of the bytes
@@ -24,16 +24,16 @@ def test_what_is_read_is_what_the_network_saw(tmp_path):
 
 def test_all_levels(tmp_path):
     levels = torch.arange(256).repeat(3).view(3, 16, 16)
-    save_png(tmp_path / "a.png", levels / 255)
+    save_pngs([tmp_path / "a.png"], [levels / 255])
     assert torch.equal(load_png(tmp_path / "a.png"), levels.float() / 255)
 
 
 def test_errors(tmp_path, picture):
     with pytest.raises(ValueError, match=r"\(3, h, w\), not \(1, 3, 5, 7\)"):
-        save_png(tmp_path / "a.png", picture[None])
+        save_pngs([tmp_path / "a.png"], [picture[None]])
     with pytest.raises(RunFolderError, match=r"gone/a\.png: cannot be written \(No such file"):
-        save_png(tmp_path / "gone" / "a.png", picture)
-    save_png(tmp_path / "a.png", picture)
+        save_pngs([tmp_path / "gone" / "a.png"], [picture])
+    save_pngs([tmp_path / "a.png"], [picture])
     whole = (tmp_path / "a.png").read_bytes()
     for damaged in (b"", b"text", whole[:40], whole[:-30]):
         (tmp_path / "a.png").write_bytes(damaged)
@@ -46,7 +46,7 @@ def test_errors(tmp_path, picture):
 def test_several_at_once_are_the_files_of_one_by_one(tmp_path, monkeypatch):
     images = list(torch.rand(9, 3, 5, 7, generator=torch.Generator().manual_seed(2)))
     for number, image in enumerate(images):
-        save_png(tmp_path / f"one-{number}.png", image)
+        save_pngs([tmp_path / f"one-{number}.png"], [image])
     for threads in (1, 4):
         monkeypatch.setattr("invset.run.images.THREADS", threads)
         save_pngs([tmp_path / f"{threads}-{number}.png" for number in range(9)], images)

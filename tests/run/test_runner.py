@@ -49,6 +49,7 @@ def test_counts(tmp_path: Path, groups: int) -> None:
     assert run.runner.status == "complete"
     assert tally.samples == tally.candidates == tally.checked == run.recorder.count == 18
     assert [step.number for step in seeds] == [tally.seed_steps]
+    assert all(step.sampling.all() for step in seeds), "none that is still sought"
     assert len(shown) == run.runner.state.step == tally.steps
     assert groups > 1 or tally.seed_steps + tally.sampling_steps + 1 == len(shown)
     with (tmp_path / "run" / "trace.csv").open() as file:
@@ -105,7 +106,7 @@ def test_extended_it_equals_a_longer_run(tmp_path: Path) -> None:
 def test_unreachable(tmp_path: Path) -> None:
     """What came closest is what the last step did, here: σ ≤ 1, and the range begins at 1.5."""
     run, shown = sampled(tmp_path / "run", 8, ranges=(1.5, 2.0))
-    assert (run.runner.status, run.runner.seeds) == ("unreachable", None)
+    assert (run.runner.status, run.runner.tally.candidates) == ("unreachable", 0)
     assert run.runner.last is shown[-1].step
     tally = run.runner.tally
     assert tally.seed_steps == -1

@@ -19,7 +19,7 @@ from invset.core.region import Region
 from invset.run import summary
 from invset.run.files import write_json
 from invset.run.folder import RunFolder
-from invset.run.images import save_png
+from invset.run.images import save_pngs
 from invset.run.journals import CodeJournal, Journal
 from invset.run.recorder import Tally, activation_header
 
@@ -36,7 +36,7 @@ class Recorded:
         self.codes.append(codes)
         with closing(Journal(paths.activations, activation_header(["a"]))) as journal:
             for number in range(1, self.count + 1):
-                save_png(paths.image(number), torch.full((3, 8, 8), number / 255))
+                save_pngs([paths.image(number)], [torch.full((3, 8, 8), number / 255)])
                 journal.append([[number, 1, 0, float(number), number + 0.5, True]])
             journal.append([["", 1, 0, 0.0, 0.0, False]])
 
