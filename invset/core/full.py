@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 import torch
 
 from invset.core import chains as chain
-from invset.core import lagrangian, seeding, steps
+from invset.core import lagrangian, steps
 from invset.core.chains import Chains
 from invset.core.diversity import moments
 from invset.core.lagrangian import Multipliers, Scales
@@ -46,7 +46,7 @@ class Full(Descent):
     def begin(self) -> FullState:
         """The state before the first step: n start codes, λ = 0, μ = μ₀, scales measured."""
         chains = chain.start(self.problem, self.region, self.draw, self.schedule.chains)
-        distances, scales = seeding.measure(self.problem, self.region, self.schedule, self.references)
+        distances, scales = self.measure()
         seeking = Seeking.first(self.schedule, chains.codes.device)
         return FullState("seeding", chains, seeking, 0, distances, scales, 0)
 
@@ -58,15 +58,15 @@ class Full(Descent):
         """
         if state.phase == "sampling":
             return self._give(state)
-        problem, region, schedule, scales = self.problem, self.region, self.schedule, state.scales
-        codes, group = state.chains.codes, seeding.group_of(schedule, state.chains.codes.device)
+        problem, region, scales = self.problem, self.region, state.scales
+        codes, group = state.chains.codes, self.group(state.chains.codes.device)
         evaluation, pull_back = problem.linearise(codes, keep_images=False)
         activations = evaluation.activations
         view, everyone = View.of(region, activations), moments(evaluation.encodings)
         chains = steps.adapt(state.chains, view.total, steps.SEEDING)
-        if seeding.has_arrived(state.seeking, schedule, view, everyone):
+        if self.has_arrived(state.seeking, view, everyone):
             return self._give(state._replace(phase="sampling", chains=chains))
-        seeking = seeding.note_beginning(state.seeking, group, view, everyone)
+        seeking = state.seeking.note_beginning(group, view, everyone)
         multipliers = Multipliers(chains.multipliers, seeking.penalty[group].to(activations))
         pulls = Pulls(
             lagrangian.encoding_gradient(evaluation.encodings, everyone, None, scales),
@@ -77,11 +77,9 @@ class Full(Descent):
             problem, chains, pulls, multipliers.penalty, scales.constraint, state.distances.codes
         )
         step = Step.of(state.step, codes, evaluation, view, multipliers, lengths=lengths, outer=seeking.outer[group])
-        values = lagrangian.updated(activations, multipliers, region, scales)
+        updated = lagrangian.next_multipliers(activations, multipliers, region, scales)
         all_seek = torch.ones_like(seeking.outer, dtype=torch.bool)
-        seeking, chains, ended = seeding.advance(
-            seeking, chains._replace(codes=moved), all_seek, values, view, schedule, problem, self.draw
-        )
+        seeking, chains, ended = self.advance(seeking, chains._replace(codes=moved), all_seek, updated, view)
         phase = ended.get(0, state.phase)
         return FullState(phase, chains, seeking, 0, state.distances, scales, state.step + 1), step
 

@@ -39,7 +39,7 @@ def slack(activations: Tensor, multipliers: Multipliers, region: Region, scales:
     return region.project(activations - scales.constraint * values / penalty[:, None])
 
 
-def updated(activations: Tensor, multipliers: Multipliers, region: Region, scales: Scales) -> Tensor:
+def next_multipliers(activations: Tensor, multipliers: Multipliers, region: Region, scales: Scales) -> Tensor:
     """λ ← λ − μ (f − s) / r; with u = ∞ and r = 1 it is max(λ − μ(ε₀ − z₂ + f), 0)."""
     residual = (activations - slack(activations, multipliers, region, scales)) / scales.constraint
     return multipliers.values - multipliers.penalty[:, None] * residual
@@ -47,21 +47,21 @@ def updated(activations: Tensor, multipliers: Multipliers, region: Region, scale
 
 def activation_gradient(activations: Tensor, multipliers: Multipliers, region: Region, scales: Scales) -> Tensor:
     """∂L/∂f (k, p) at the best slack, in which L is stationary: −(λ − μ (f − s) / r) / r."""
-    return -updated(activations, multipliers, region, scales) / scales.constraint
+    return -next_multipliers(activations, multipliers, region, scales) / scales.constraint
 
 
-def encoding_gradient(encodings: Tensor, group: Moments, fixed: Moments | None, scales: Scales) -> Tensor:
-    """∂L/∂e_i (k, d): away from the group (eq. 9) and, if given, from a fixed set too (eq. 11)."""
+def encoding_gradient(encodings: Tensor, group: Moments, accepted: Moments | None, scales: Scales) -> Tensor:
+    """∂L/∂e_i (k, d): away from the group (eq. 9) and, if given, from C₀, the last accepted set, too (eq. 11)."""
     gradient = pairwise_gradient(encodings, group)
-    if fixed is not None:
-        gradient = gradient + between_gradient(encodings, fixed)
+    if accepted is not None:
+        gradient = gradient + between_gradient(encodings, accepted)
     return -scales.objective * gradient
 
 
 def value(
     activations: Tensor,
     group: Moments,
-    fixed: Moments | None,
+    accepted: Moments | None,
     multipliers: Multipliers,
     region: Region,
     scales: Scales,
@@ -69,5 +69,5 @@ def value(
     """L itself of one group at the best slack, () float64; the gradients above are its own, and steps need no more."""
     residual = ((activations - slack(activations, multipliers, region, scales)) / scales.constraint).double()
     penalty = multipliers.penalty.double()[:, None] / 2 * residual.square()
-    objective = group.pairwise() if fixed is None else group.pairwise() + group.between(fixed)
+    objective = group.pairwise() if accepted is None else group.pairwise() + group.between(accepted)
     return (penalty - multipliers.values.double() * residual).sum() - scales.objective * objective.sum()

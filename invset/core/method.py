@@ -157,18 +157,18 @@ class Method(Protocol):
         """One step; only from a state whose phase is active."""
 
 
-def begin(groups: int) -> tuple[Phase, ...]:
+def all_seeding(groups: int) -> tuple[Phase, ...]:
     """The phases of groups that have yet to find their seeds."""
     first: Phase = "seeding"
     return (first,) * groups
 
 
-def join(phases: tuple[Phase, ...]) -> Phase:
+def joint_phase(phases: tuple[Phase, ...]) -> Phase:
     """The phase of a run of several groups: sampling as soon as one is, and unreachable only if none had a sample."""
     order: tuple[Phase, ...] = ("sampling", "seeding", "stalled", "done", "unreachable")
     return min(phases, key=order.index)
 
 
-def which(phases: tuple[Phase, ...], wanted: tuple[Phase, ...], device: torch.device) -> Tensor:
+def in_phase(phases: tuple[Phase, ...], wanted: tuple[Phase, ...], device: torch.device) -> Tensor:
     """(g,) bool: groups whose phase is among those wanted."""
     return torch.tensor([phase in wanted for phase in phases], device=device)

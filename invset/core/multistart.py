@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 
 from invset.core import chains as chain
-from invset.core import fill, lagrangian, seeding, steps
+from invset.core import fill, lagrangian, steps
 from invset.core.chains import Chains, Draw
 from invset.core.diversity import Moments, moments
 from invset.core.fill import Filled
 from invset.core.lagrangian import Multipliers, Scales
-from invset.core.method import ACTIVE, Phase, Step, View, begin, join, which
+from invset.core.method import ACTIVE, Phase, Step, View, all_seeding, in_phase, joint_phase
 from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.scales import Distances
@@ -82,7 +82,7 @@ class MultistartState(NamedTuple):
     @property
     def phase(self) -> Phase:
         """Of the run."""
-        return join(self.phases)
+        return joint_phase(self.phases)
 
 
 class Multistart(Descent):
@@ -110,10 +110,10 @@ class Multistart(Descent):
         schedule, constraints = self.schedule, len(self.region.lower)
         chains = chain.start(self.problem, self.region, self.draw, schedule.chains * schedule.groups)
         codes = chains.codes
-        distances, scales = seeding.measure(self.problem, self.region, schedule, self.references)
+        distances, scales = self.measure()
         weights = [self._balance(group, distances, scales) for group in codes.split(schedule.chains)]
         return MultistartState(
-            phases=begin(schedule.groups),
+            phases=all_seeding(schedule.groups),
             chains=chains,
             samples=Moments.none(schedule.groups, self._encoding_size(codes), codes.device),
             age=torch.zeros_like(chains.attempts),
@@ -134,8 +134,8 @@ class Multistart(Descent):
             NonFiniteError: an activation, an encoding or the gradient is NaN or infinite.
         """
         problem, region, schedule = self.problem, self.region, self.schedule
-        codes, group = state.chains.codes, seeding.group_of(schedule, state.chains.codes.device)
-        active, had_samples = (which(state.phases, wanted, codes.device) for wanted in (ACTIVE, ("sampling",)))
+        codes, group = state.chains.codes, self.group(state.chains.codes.device)
+        active, had_samples = (in_phase(state.phases, wanted, codes.device) for wanted in (ACTIVE, ("sampling",)))
 
         evaluation, pull_back = problem.linearise(codes)
         encodings, activations = evaluation.encodings, evaluation.activations

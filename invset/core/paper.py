@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from invset.core import chains as chain
-from invset.core import lagrangian, seeding, steps
+from invset.core import lagrangian, steps
 from invset.core.chains import Chains
 from invset.core.diversity import Moments, moments
 from invset.core.lagrangian import Multipliers, Scales
-from invset.core.method import ACTIVE, Phase, Step, View, begin, join, which
+from invset.core.method import ACTIVE, Phase, Step, View, all_seeding, in_phase, joint_phase
 from invset.core.scales import Distances
 from invset.core.seeding import Descent, Seeking
 from invset.core.steps import Pulls
@@ -52,7 +52,7 @@ class PaperState(NamedTuple):
     @property
     def phase(self) -> Phase:
         """Of the run."""
-        return join(self.phases)
+        return joint_phase(self.phases)
 
 
 class Paper(Descent):
@@ -67,9 +67,9 @@ class Paper(Descent):
         problem, region, schedule = self.problem, self.region, self.schedule
         chains = chain.start(problem, region, self.draw, schedule.chains * schedule.groups)
         device = chains.codes.device
-        distances, scales = seeding.measure(problem, region, schedule, self.references)
+        distances, scales = self.measure()
         return PaperState(
-            phases=begin(schedule.groups),
+            phases=all_seeding(schedule.groups),
             chains=chains,
             seeking=Seeking.first(schedule, device),
             accepted=Moments.none(schedule.groups, problem.evaluate(chains.codes[:1]).encodings.shape[1], device),
@@ -86,8 +86,8 @@ class Paper(Descent):
             NonFiniteError: an activation, an encoding or the gradient is NaN or infinite.
         """
         problem, region, schedule, scales = self.problem, self.region, self.schedule, state.scales
-        chains, codes, group = state.chains, state.chains.codes, seeding.group_of(schedule, state.chains.codes.device)
-        sampling, active = (which(state.phases, wanted, codes.device) for wanted in (("sampling",), ACTIVE))
+        chains, codes, group = state.chains, state.chains.codes, self.group(state.chains.codes.device)
+        sampling, active = (in_phase(state.phases, wanted, codes.device) for wanted in (("sampling",), ACTIVE))
 
         evaluation, pull_back = problem.linearise(codes)
         encodings, activations = evaluation.encodings, evaluation.activations
@@ -95,11 +95,11 @@ class Paper(Descent):
         chains = steps.adapt(chains, view.total, steps.SEEDING).where(
             sampling[group], steps.adapt(chains, view.total, steps.SAMPLING)
         )
-        begins = active & ~sampling & seeding.has_arrived(state.seeking, schedule, view, everyone)
+        begins = active & ~sampling & self.has_arrived(state.seeking, view, everyone)
         chains = chains.where(begins[group], steps.widen(chains, steps.SAMPLING))
         sampling = sampling | begins
         first = sampling & (state.accepted.size == 0) & (state.idle == 0)  # also where outer iterations were used up
-        seeking = seeding.note_beginning(state.seeking, group, view, everyone)
+        seeking = state.seeking.note_beginning(group, view, everyone)
 
         samples = (view.feasible & sampling[group]).nonzero().flatten()
         taken = moments(encodings[samples], group[samples], schedule.groups)
@@ -119,15 +119,13 @@ class Paper(Descent):
             state.step, codes, evaluation, view, multipliers, samples=samples, lengths=lengths,
             sampling=sampling[group], begins=first[group], outer=seeking.outer[group],
         )  # fmt: skip
-        values = lagrangian.updated(activations, multipliers, region, scales)
+        updated = lagrangian.next_multipliers(activations, multipliers, region, scales)
         chains = chains._replace(codes=moved)
-        seeking, chains, ended = seeding.advance(
-            seeking, chains, active & ~sampling, values, view, schedule, problem, self.draw
-        )
+        seeking, chains, ended = self.advance(seeking, chains, active & ~sampling, updated, view)
         phases = list(state.phases)
         for number, (draws, waits) in enumerate(zip(sampling.tolist(), idle.tolist(), strict=True)):
             phases[number] = ended.get(
                 number, "stalled" if waits >= PATIENCE else "sampling" if draws else phases[number]
             )
-        following = PaperState(tuple(phases), chains, seeking, accepted, idle, state.distances, scales, state.step + 1)
-        return following, step.only(active[group])
+        state = PaperState(tuple(phases), chains, seeking, accepted, idle, state.distances, scales, state.step + 1)
+        return state, step.only(active[group])

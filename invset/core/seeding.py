@@ -41,27 +41,6 @@ class Schedule(NamedTuple):
     objective_scale: float | None = None
 
 
-class Descent(Abilities):
-    """What methods share that descend the augmented Lagrangian.
-
-    Args:
-        problem: codes to images, encodings, activations.
-        region: the activation ranges.
-        schedule: K, μ₀, α and the rest.
-        draw: (chain, attempt) -> a start code (c,).
-        references: unrelated codes (m, c), m ≥ 2, on which scales are measured.
-    """
-
-    descends: ClassVar[bool] = True
-
-    def __init__(self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor) -> None:
-        self.problem = problem
-        self.region = region
-        self.schedule = schedule
-        self.draw = draw
-        self.references = references
-
-
 class Seeking(NamedTuple):
     """Where groups stand on their way to seeds.
 
@@ -86,74 +65,85 @@ class Seeking(NamedTuple):
         violation = torch.full((schedule.groups * schedule.chains,), torch.inf, device=device)
         return cls(schedule.penalty + zeros.double(), zeros, zeros, violation, zeros.double())
 
-
-def group_of(schedule: Schedule, device: torch.device) -> Tensor:
-    """The group of each chain, (k,): the first K are the first's."""
-    return torch.arange(schedule.groups, device=device).repeat_interleave(schedule.chains)
-
-
-def measure(problem: Problem, region: Region, schedule: Schedule, references: Tensor) -> tuple[Distances, Scales]:
-    """The scales on which objective and constraints are weighed, from unrelated codes (m, c)."""
-    distances = scales.measure(problem, references)
-    if schedule.objective_scale is None:
-        return distances, scales.automatic(distances, region, schedule.chains)
-    return distances, scales.fixed(schedule.objective_scale, region)
+    def note_beginning(self, group: Tensor, view: View, everyone: Moments) -> Seeking:
+        """Where outer iterations begin, to tell at their end what they have brought."""
+        begins = self.inner == 0
+        return self._replace(
+            violation=torch.where(begins[group], view.total, self.violation),
+            objective=torch.where(begins, everyone.pairwise(), self.objective),
+        )
 
 
-def has_arrived(seeking: Seeking, schedule: Schedule, view: View, everyone: Moments) -> Tensor:
-    """(g,) bool: all of a group's codes are feasible and, if fully optimised, its objective has stopped growing."""
-    feasible = view.feasible.view(schedule.groups, -1).all(dim=1)
-    if schedule.stop == "feasible":
-        return feasible
-    outer_ended = (seeking.inner == 0) & (seeking.outer > 0)
-    return feasible & outer_ended & (everyone.pairwise() < GROWTH * seeking.objective)
+class Descent(Abilities):
+    """What methods share that descend the augmented Lagrangian.
 
-
-def note_beginning(seeking: Seeking, group: Tensor, view: View, everyone: Moments) -> Seeking:
-    """Where outer iterations begin, to tell at their end what they have brought."""
-    begins = seeking.inner == 0
-    return seeking._replace(
-        violation=torch.where(begins[group], view.total, seeking.violation),
-        objective=torch.where(begins, everyone.pairwise(), seeking.objective),
-    )
-
-
-def advance(
-    seeking: Seeking,
-    chains: Chains,
-    which: Tensor,
-    multipliers: Tensor,
-    view: View,
-    schedule: Schedule,
-    problem: Problem,
-    draw: Draw,
-) -> tuple[Seeking, Chains, dict[int, Phase]]:
-    """Count one inner step of the groups `which` (g,); after the last, new λ, μ ← αμ, new starts for stuck chains.
-
-    `multipliers` (k, p) are the new λ, and `view` is of the codes before the step. A group whose outer iterations are
-    used up, or of whose chains none gets any closer, goes on with the seeds it has or is unreachable: its new phase.
+    Args:
+        problem: codes to images, encodings, activations.
+        region: the activation ranges.
+        schedule: K, μ₀, α and the rest.
+        draw: (chain, attempt) -> a start code (c,).
+        references: unrelated codes (m, c), m ≥ 2, on which scales are measured.
     """
-    seeking = seeking._replace(inner=seeking.inner + which)
-    ends = which & (seeking.inner >= schedule.inner_steps)
-    if not ends.any():
-        return seeking, chains, {}
-    stuck = (view.total > PROGRESS * seeking.violation) & (seeking.violation > 0)
-    restarted = torch.zeros_like(stuck)
-    phases: dict[int, Phase] = {}
-    for number in ends.nonzero().flatten().tolist():
-        rows = slice(number * schedule.chains, (number + 1) * schedule.chains)
-        outer, found = int(seeking.outer[number]), bool(view.feasible[rows].any())
-        hopeless = outer > 0 and not found and bool(stuck[rows].all())
-        if hopeless or outer + 1 >= schedule.outer_iterations:
-            phases[number] = "sampling" if found else "unreachable"
-        restarted[rows] = stuck[rows] if phases.get(number) != "unreachable" else False
-    seeking = seeking._replace(
-        penalty=torch.where(ends, seeking.penalty * schedule.growth, seeking.penalty),
-        outer=seeking.outer + ends,
-        inner=seeking.inner.masked_fill(ends, 0),
-    )
-    group = group_of(schedule, chains.codes.device)
-    chains = chains._replace(multipliers=torch.where(ends[group][:, None], multipliers, chains.multipliers))
-    begins = torch.tensor([phases.get(number) == "sampling" for number in range(schedule.groups)], device=group.device)
-    chains = chains.where(begins[group], steps.widen(chains, steps.SAMPLING))
-    return seeking, restart(chains, restarted, problem, draw), phases
+
+    descends: ClassVar[bool] = True
+
+    def __init__(self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor) -> None:
+        self.problem = problem
+        self.region = region
+        self.schedule = schedule
+        self.draw = draw
+        self.references = references
+
+    def group(self, device: torch.device) -> Tensor:
+        """The group of each chain, (k,): the first K are the first's."""
+        return torch.arange(self.schedule.groups, device=device).repeat_interleave(self.schedule.chains)
+
+    def measure(self) -> tuple[Distances, Scales]:
+        """The scales on which objective and constraints are weighed, from the references."""
+        distances = scales.measure(self.problem, self.references)
+        if self.schedule.objective_scale is None:
+            return distances, scales.automatic(distances, self.region, self.schedule.chains)
+        return distances, scales.fixed(self.schedule.objective_scale, self.region)
+
+    def has_arrived(self, seeking: Seeking, view: View, everyone: Moments) -> Tensor:
+        """(g,) bool: all of a group's codes are feasible and, if fully optimised, its objective has stopped growing."""
+        feasible = view.feasible.view(self.schedule.groups, -1).all(dim=1)
+        if self.schedule.stop == "feasible":
+            return feasible
+        outer_ended = (seeking.inner == 0) & (seeking.outer > 0)
+        return feasible & outer_ended & (everyone.pairwise() < GROWTH * seeking.objective)
+
+    def advance(
+        self, seeking: Seeking, chains: Chains, groups: Tensor, multipliers: Tensor, view: View
+    ) -> tuple[Seeking, Chains, dict[int, Phase]]:
+        """Count an inner step of `groups` (g,) bool; after the last, new λ, μ ← αμ, new starts for stuck chains.
+
+        `multipliers` (k, p) are the new λ, and `view` is of the codes before the step. A group whose outer iterations
+        are used up, or of whose chains none gets any closer, goes on with the seeds it has or is unreachable: its new
+        phase.
+        """
+        schedule = self.schedule
+        seeking = seeking._replace(inner=seeking.inner + groups)
+        ends = groups & (seeking.inner >= schedule.inner_steps)
+        if not ends.any():
+            return seeking, chains, {}
+        stuck = (view.total > PROGRESS * seeking.violation) & (seeking.violation > 0)
+        restarted = torch.zeros_like(stuck)
+        phases: dict[int, Phase] = {}
+        for number in ends.nonzero().flatten().tolist():
+            rows = slice(number * schedule.chains, (number + 1) * schedule.chains)
+            outer, found = int(seeking.outer[number]), bool(view.feasible[rows].any())
+            hopeless = outer > 0 and not found and bool(stuck[rows].all())
+            if hopeless or outer + 1 >= schedule.outer_iterations:
+                phases[number] = "sampling" if found else "unreachable"
+            restarted[rows] = stuck[rows] if phases.get(number) != "unreachable" else False
+        seeking = seeking._replace(
+            penalty=torch.where(ends, seeking.penalty * schedule.growth, seeking.penalty),
+            outer=seeking.outer + ends,
+            inner=seeking.inner.masked_fill(ends, 0),
+        )
+        group = self.group(chains.codes.device)
+        chains = chains._replace(multipliers=torch.where(ends[group][:, None], multipliers, chains.multipliers))
+        begins = torch.tensor([phases.get(number) == "sampling" for number in range(schedule.groups)]).to(group.device)
+        chains = chains.where(begins[group], steps.widen(chains, steps.SAMPLING))
+        return seeking, restart(chains, restarted, self.problem, self.draw), phases

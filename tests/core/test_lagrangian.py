@@ -84,7 +84,7 @@ def test_eq_9_lower_only_and_r_1_give_the_papers_slack_and_multipliers() -> None
     assert 10 < (t == 0).sum() < 90
     torch.testing.assert_close(lagrangian.slack(f, multipliers, region, scales), t + z2 - epsilon0)
     expected = (multipliers.values - 10 * (epsilon0 - z2 + f)).clamp_min(0)
-    updated = lagrangian.updated(f, multipliers, region, scales)
+    updated = lagrangian.next_multipliers(f, multipliers, region, scales)
     torch.testing.assert_close(updated, expected, rtol=1e-12, atol=1e-10)
 
 

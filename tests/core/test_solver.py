@@ -69,7 +69,7 @@ def augmented_lagrangian(
         found = minimize(value_and_gradient, codes.flatten().numpy(), jac=True, method="L-BFGS-B", options=options)
         codes = torch.from_numpy(found.x).view(shape)
         f = problem.evaluate(codes).activations
-        values = lagrangian.updated(f, multipliers, region, scales)
+        values = lagrangian.next_multipliers(f, multipliers, region, scales)
         multipliers = Multipliers(values, (2 * multipliers.penalty).clamp(max=1000))
     return codes, multipliers
 
