@@ -30,14 +30,14 @@ from invset.run.layout import Layout
 from invset.settings import EncoderSettings, ProbeSettings, SampleSettings, check, from_dict
 from invset.survey import Survey, survey
 
-Unit = str | Sequence[str]
+Units = str | Sequence[str]
 """layer:unit, as fc8:981 or fc8:goldfish; several for an intersection"""
 
 Range = Sequence[Any]
 """(z1, z2); of several units a range each"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Samples:
     """Samples of the inverse set of a unit, as `sample` and `load` return them.
 
@@ -90,7 +90,7 @@ class Samples:
             raise RunFolderError(f"{folder}: cannot be written there ({error.strerror or error}).") from error
 
 
-def sample(unit: Unit, range: Range, *, folder: str | Path | None = None, **settings: Any) -> Samples:
+def sample(unit: Units, range: Range, *, folder: str | Path | None = None, **settings: Any) -> Samples:
     """Sample the inverse set of a unit: images whose activation of it lies in a range.
 
     Args:
@@ -104,10 +104,15 @@ def sample(unit: Unit, range: Range, *, folder: str | Path | None = None, **sett
         As many samples as were found: their `summary["status"]` is complete, incomplete or unreachable.
 
     Raises:
-        ConfigError: a setting is wrong, or there is no such unit.
+        ConfigError: a setting is wrong, or there is no such unit; `resume` is one of the command line alone.
         WeightsError: a file of weights cannot be used.
         InvsetError: a network gave NaN or infinity, memory does not suffice, or the folder cannot be written.
     """
+    if settings.get("resume") is not None:
+        raise ConfigError(
+            f"resume={settings['resume']}: only the command line goes on with a run (invset sample resume=FOLDER); "
+            "invset.load(FOLDER) has the samples of a finished one."
+        )
     asked = _settings(SampleSettings, settings, neuron=_plain(unit), range=_plain(range))
     sampling = assemble(asked)
     asked = replace(settle(asked), encoder=sampling.models.settled, starts=sampling.models.starts)
@@ -143,7 +148,7 @@ def load(folder: str | Path) -> Samples:
     return Samples(images, finished.activations, codes, units, finished.ranges, finished.summary, grid, root)
 
 
-def probe(unit: Unit, **settings: Any) -> Survey | list[Survey]:
+def probe(unit: Units, **settings: Any) -> Survey | list[Survey]:
     """What a unit's activation reaches, and ranges that make sense; of several units a list.
 
     Args:

@@ -235,9 +235,7 @@ class SampleSettings(ModelSettings):
 
     method: MethodSettings = section(
         MethodSettings,
-        "multistart: a start of its own for every sample; paper: seeds, then fast sampling; full: eq. 16, all n "
-        "optimised together; to compare with: ppgn, dgn_am, mfv, penalty; with generator=pixels: pixel_ascent, search "
-        "(folder=DIR). Its own settings: invset sample method=NAME --help",
+        "how samples are drawn: the methods are below. Its own settings: invset sample method=NAME --help",
         "multistart",
     )
     schedule: ScheduleSettings = section(ScheduleSettings)

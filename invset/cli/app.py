@@ -19,7 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from invset.cli import unique_folder
-from invset.cli.compose import config_folder, register_schemas, require_known
+from invset.cli.compose import register_schemas, require_known
+from invset.cli.help import config_folder
 from invset.cli.hydra_errors import describe_error
 from invset.cli.overrides import normalise
 from invset.cli.signals import Interrupted, as_exceptions

@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from invset.cli.help import config_folder
 from invset.cli.hydra_errors import advise, describe_error
 from invset.cli.overrides import OPTIONS, key_of, normalise, quote
 from invset.errors import ConfigError
@@ -22,13 +23,6 @@ from invset.run.layout import Layout
 from invset.settings import SETTINGS, check, names
 
 WITH_CONFIGS = ("sample", "probe", "units")  # commands whose settings come from a file in the folder of configs too
-
-
-def config_folder() -> Path:
-    """Where the configs are: in the package as installed, beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
 
 
 def register_schemas() -> None:

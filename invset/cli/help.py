@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from invset.settings import SETTINGS, describe
+from invset.settings import COLUMN, SETTINGS, describe
 
 COMMANDS = {
     "sample": "sample the inverse set of a neuron: images whose activation lies in a range",
@@ -147,10 +148,28 @@ def describe_command(command: str, arguments: Sequence[str] = ()) -> str:
     if command in SETTINGS:
         hide = [f"{group}.{name}" for group in ("network", "generator", "method") for name in HIDDEN]
         parts.append(f"settings (defaults in brackets):\n{describe(SETTINGS[command], hide, first=FIRST)}")
+    if command == "sample":
+        parts.append(_describe_methods())
     methods = [argument.partition("=")[2] for argument in arguments if argument.startswith("method=")]
     if command == "sample" and methods:
         parts.append(_describe_method(methods[-1]))
     return "\n\n".join([*parts, TAILS.get(command, USUAL_TAIL)])
+
+
+def config_folder() -> Path:
+    """Where the configs are: in the package as installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def _describe_methods() -> str:
+    """Each by the first line of its config: importing the methods themselves would import torch."""
+    lines = [
+        f"  method={path.stem}".ljust(COLUMN) + path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        for path in sorted((config_folder() / "method").glob("*.yaml"))
+    ]
+    return "\n".join(["methods:", *lines])
 
 
 def _describe_method(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from invset.errors import ConfigError, RunFolderError
 from invset.run.layout import Layout

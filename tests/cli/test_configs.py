@@ -10,8 +10,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from invset.assemble.sampling import check_targets
-from invset.cli.compose import WITH_CONFIGS, config_folder
-from invset.cli.help import describe_command
+from invset.cli.compose import WITH_CONFIGS
+from invset.cli.help import config_folder, describe_command
 from invset.settings import SETTINGS, ProbeSettings, SampleSettings, check, names, walk
 
 GROUPS = ("network", "generator", "encoder", "method", "schedule", "experiment")

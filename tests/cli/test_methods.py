@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from invset.assemble.methods import METHODS
-from invset.cli.compose import config_folder
+from invset.cli.help import config_folder
 from invset.models.registry import build_generator, build_network
 
 CODES = ("ppgn", "dgn_am", "mfv", "penalty")

@@ -14,9 +14,10 @@ from omegaconf import OmegaConf
 
 from invset.assemble.methods import own_settings
 from invset.assemble.sampling import check_targets
-from invset.cli.compose import config_folder, register_schemas
+from invset.cli.compose import register_schemas
 from invset.cli.figures.plan import plan_runs
 from invset.cli.figures.recipe import ALL, MORE, GroupRecipe, ModelRecipe, Recipe, RowRecipe, load_recipe, recipe_folder
+from invset.cli.help import config_folder
 from invset.errors import ConfigError
 from invset.models.labels import class_names
 from invset.report.comparison import compare

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
+from yaml import YAMLError
 
-from invset.cli.compose import config_folder
+from invset.cli.help import config_folder
 from invset.errors import ConfigError
 from invset.names import hint
 from invset.report.claims import RELATIONS
