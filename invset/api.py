@@ -22,10 +22,12 @@ from invset.assemble.models import build_models
 from invset.assemble.running import Run
 from invset.assemble.sampling import assemble, parse_neurons
 from invset.errors import ConfigError, RunFolderError
+from invset.files import describing
 from invset.report.runs import read_run
 from invset.run.config import write_config
 from invset.run.files import read_json
 from invset.run.folder import RunFolder
+from invset.run.images import encode_png
 from invset.run.layout import Layout
 from invset.settings import EncoderSettings, ProbeSettings, SampleSettings, check, from_dict
 from invset.survey import Survey, survey
@@ -72,11 +74,7 @@ class Samples:
 
     def _repr_png_(self) -> bytes | None:
         """What a notebook shows."""
-        if self.grid is None:
-            return None
-        encoded = io.BytesIO()
-        self.grid.save(encoded, format="PNG")
-        return encoded.getvalue()
+        return None if self.grid is None else encode_png(self.grid)
 
     def save(self, folder: str | Path) -> Path:
         """Copy the run to a folder that is not there yet; what it holds, `load` and the command line can use.
@@ -84,10 +82,8 @@ class Samples:
         Raises:
             RunFolderError: there is something, or it cannot be written.
         """
-        try:
+        with describing(RunFolderError, Path(folder), ", or choose another folder"):
             return Path(shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".lock")))
-        except OSError as error:
-            raise RunFolderError(f"{folder}: cannot be written there ({error.strerror or error}).") from error
 
 
 def sample(unit: Units, range: Range, *, folder: str | Path | None = None, **settings: Any) -> Samples:
@@ -104,15 +100,12 @@ def sample(unit: Units, range: Range, *, folder: str | Path | None = None, **set
         As many samples as were found: their `summary["status"]` is complete, incomplete or unreachable.
 
     Raises:
-        ConfigError: a setting is wrong, or there is no such unit; `resume` is one of the command line alone.
+        ConfigError: a setting is wrong, or there is no such unit.
         WeightsError: a file of weights cannot be used.
         InvsetError: a network gave NaN or infinity, memory does not suffice, or the folder cannot be written.
     """
     if settings.get("resume") is not None:
-        raise ConfigError(
-            f"resume={settings['resume']}: only the command line goes on with a run (invset sample resume=FOLDER); "
-            "invset.load(FOLDER) has the samples of a finished one."
-        )
+        raise ConfigError("resume is of the command line (invset sample resume=FOLDER); invset.load reads a folder.")
     asked = _settings(SampleSettings, settings, neuron=_plain(unit), range=_plain(range))
     sampling = assemble(asked)
     asked = replace(settle(asked), encoder=sampling.models.settled, starts=sampling.models.starts)
@@ -139,10 +132,8 @@ def load(folder: str | Path) -> Samples:
     paths, finished = Layout(root), read_run(root)
     rows = list(range(finished.count))
     images = torch.cat([*finished.images(rows)]) if rows else torch.zeros(0, 3, 0, 0)
-    try:
+    with describing(RunFolderError, paths.samples, ", as the run left it", action="read"):
         grid = Image.open(io.BytesIO(paths.samples.read_bytes())) if rows else None
-    except OSError as error:
-        raise RunFolderError(f"{paths.samples}: cannot be read ({error}). Put it back as the run left it.") from error
     units = tuple(read_json(paths.manifest).get("units", finished.units))
     codes = torch.zeros(0, 0) if finished.codes is None else finished.codes
     return Samples(images, finished.activations, codes, units, finished.ranges, finished.summary, grid, root)
@@ -153,7 +144,7 @@ def probe(unit: Units, **settings: Any) -> Survey | list[Survey]:
 
     Args:
         unit: layer:unit, or several.
-        settings: those of `invset probe`, as codes=64, network="mini".
+        settings: those of `invset probe`, as codes=64, network="mini"; `images` is a folder to probe over as well.
 
     Raises:
         ConfigError: a setting is wrong, or there is no such unit.
@@ -166,7 +157,10 @@ def probe(unit: Units, **settings: Any) -> Survey | list[Survey]:
 
 
 def _settings(kind: type, given: Mapping[str, Any], **targets: Any) -> Any:
-    values = {("folder" if name == "images" else name): value for name, value in given.items()} | targets
+    values = {name: str(value) if isinstance(value, Path) else value for name, value in {**given, **targets}.items()}
+    if "images" in values:
+        images = values.pop("images")
+        values["folder"] = None if images is None else str(images)
     groups = {entry.name: entry.default_factory for entry in fields(kind) if is_dataclass(entry.default_factory)}
     for name, value in values.items():
         if name in groups and isinstance(value, str):

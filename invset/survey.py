@@ -3,51 +3,109 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from invset import files
 from invset.assemble.models import Models
 from invset.assemble.sampling import code_bounds
 from invset.core import ascent, scales
 from invset.core.problem import Pipeline, Problem
-from invset.errors import OutOfMemoryError
+from invset.errors import RunFolderError
 from invset.models.folder import ImageFolder
 from invset.models.reader import Reader
 from invset.models.starts import Starts
-from invset.passes.micro_batches import MicroBatches, out_of_memory
+from invset.passes.micro_batches import MicroBatches, describing_memory
 from invset.passes.plain import Plain
+from invset.report.tables import csv_text
+from invset.run.images import encode_png
+from invset.run.sheet import Cell, Row, sheet, tile
 from invset.settings import ProbeSettings
 
 BATCH = 64
 USUAL = 0.95  # the quantile of activations over real codes from where ranges are suggested
 SUGGESTED = 4  # ranges, one above the other
 REACHABLE = 0.8  # of the way from usual activations to the highest that half of the ascents reach
+QUANTILES = {"lowest": 0.0, "5%": 0.05, "half": 0.5, "95%": 0.95, "highest": 1.0}
 
 
-class Survey(NamedTuple):
-    """One unit's activations: over random codes, real codes, a folder's images, and the tops of ascents; all (m,)."""
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What one unit's activation reaches.
 
-    random: Tensor
-    real: Tensor | None
-    folder: Tensor | None
-    ascents: Tensor
+    Attributes:
+        unit: with its label.
+        activations: (m,) each, over "random codes", "real codes", "images" and at the tops of "ascents", as far as
+            there are any.
+        codes, images: of the ascents' tops, (m, c) and (m, 3, h, w) in [0, 1].
+    """
+
+    unit: str
+    activations: Mapping[str, Tensor]
+    codes: Tensor
+    images: Tensor
+
+    def __repr__(self) -> str:
+        ranges = ", ".join(f"({low:g}, {high:g})" for low, high in self.ranges)
+        return f"{self.unit}\n{self.table}\nranges to try: {ranges or 'none'}"
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        from invset.report.plots import distributions  # not before a plot is drawn: it imports matplotlib
+
+        return encode_png(distributions(self.unit, self.activations))
+
+    @property
+    def table(self) -> str:
+        """The activations' quantiles, a line each, as `invset probe` prints them."""
+        lines: list[tuple[str, ...]] = [("activation over", *QUANTILES)]
+        for name, values in self.activations.items():
+            cells = (f"{float(values.quantile(share)):.4g}" for share in QUANTILES.values())
+            lines.append((f"{len(values)} {name}", *cells))
+        first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
+        return "\n".join(
+            "  ".join([name.ljust(first), *(cell.rjust(width) for cell, width in zip(cells, others, strict=True))])
+            for name, *cells in lines
+        )
+
+    @property
+    def grid(self) -> Image.Image:
+        """The images that the ascents came to, each over its activation."""
+        tops = self.activations["ascents"].tolist()
+        cells = [Cell(tile(image), f"{top:.4g}") for image, top in zip(self.images, tops, strict=True)]
+        return sheet(f"{self.unit}\ntops of ascents", [Row(cells)])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write activations.csv, activations.png and ascents.png into a folder that is not there yet.
+
+        Raises:
+            RunFolderError: there is something, or it cannot be written.
+        """
+        root = Path(folder)
+        lines = [{"over": name, "activation": one} for name, many in self.activations.items() for one in many.tolist()]
+        with files.describing(RunFolderError, root, ", or choose another folder"):
+            root.mkdir(parents=True)
+            (root / "activations.csv").write_text(csv_text(lines), encoding="utf-8")
+            (root / "activations.png").write_bytes(self._repr_png_())
+            (root / "ascents.png").write_bytes(encode_png(self.grid))
+        return root
 
     @property
     def ranges(self) -> list[tuple[float, float]]:
         """Ranges side by side, of round numbers, from what real codes seldom exceed to what ascents reach reliably.
 
-        Reliable is what half of the ascents reach, less a margin; without the lowest and those level with it, which
-        behind a ReLU that is off have stayed where they began. Empty if that is no more than usual.
+        Reliable is what half of the ascents reach, less a margin, without ascents that never moved (a ReLU that is
+        off). Empty if that is no more than usual.
         """
-        usual = (self.random if self.real is None else self.real).quantile(USUAL)
-        moved = self.ascents[self.ascents > self.ascents.min()] if len(self.ascents) > 1 else self.ascents
-        if not len(moved):
-            moved = self.ascents
-        low, high = float(usual), float(moved.median())
+        codes, tops = self.activations.get("real codes", self.activations["random codes"]), self.activations["ascents"]
+        moved = tops[tops > tops.min()]
+        low, high = float(codes.quantile(USUAL)), float((moved if len(moved) else tops).median())
         high = low + REACHABLE * (high - low)
         if not (math.isfinite(low) and math.isfinite(high) and high > low):
             return []
@@ -67,12 +125,8 @@ def survey(
         InvsetError: the generator knows no random codes, the folder holds no images, or memory does not suffice.
         NonFiniteError: a network gave NaN or infinity.
     """
-    try:
+    with describing_memory("try device=cpu"):
         yield from _survey(settings, models, on_smaller)
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
-            raise
-        raise OutOfMemoryError("out of memory, and halving batches did not help: try device=cpu.") from error
 
 
 def _survey(settings: ProbeSettings, models: Models, on_smaller: Callable[[int], None]) -> Iterator[Survey]:
@@ -88,21 +142,17 @@ def _survey(settings: ProbeSettings, models: Models, on_smaller: Callable[[int],
     starts = Starts(models.starts, settings.seed, count, generator, models.inverse, where)  # type: ignore[arg-type]
     codes = torch.stack([starts.draw(chain) for chain in range(count)]).to(device)
     distance = scales.measure(problem, codes[:BATCH]).codes
-    random = _over(problem, codes[: settings.codes])
-    statistics = generator.statistics
-    real = _over(problem, statistics.bank.to(device)) if statistics is not None and len(statistics.bank) else None
-    folder = None
+    over = {"random codes": _over(problem, codes[: settings.codes])}
+    if generator.statistics is not None and len(generator.statistics.bank):
+        over["real codes"] = _over(problem, generator.statistics.bank.to(device))
     if images is not None:
         with torch.no_grad():
-            folder = torch.cat([read(batch.to(device))[1].cpu() for batch in images.batches(BATCH)])
-    for index in range(len(models.units)):
-        reached = ascent.ascend(problem, codes[: settings.chains], index, distance, settings.steps).activations
-        yield Survey(
-            random[:, index],
-            None if real is None else real[:, index],
-            None if folder is None else folder[:, index],
-            reached.cpu(),
-        )
+            over["images"] = torch.cat([read(batch.to(device))[1].cpu() for batch in images.batches(BATCH)])
+    for index, unit in enumerate(models.units):
+        tops, highest = ascent.ascend(problem, codes[: settings.chains], index, distance, settings.steps)
+        made = torch.cat([problem.evaluate(batch).images for batch in highest.split(BATCH)])
+        activations = {name: values[:, index] for name, values in over.items()} | {"ascents": tops.cpu()}
+        yield Survey(unit.describe(), activations, highest.cpu(), made.cpu())
 
 
 def _over(problem: Problem, codes: Tensor) -> Tensor:

@@ -169,7 +169,7 @@ def _real_codes(parts: Parts) -> Tensor:
         return torch.stack([parts.draw(number, 0) for number in range(count)])
     statistics = parts.generator.statistics
     if parts.settings.folder is not None or statistics is None or not len(statistics.bank):
-        raise ConfigError("method=mfv starts from real images: give folder=DIR with starts=codes.")
+        raise ConfigError("method=mfv starts from real images: give starts=codes folder=DIR (in Python images=DIR).")
     return statistics.bank.to(parts.references.device)
 
 
@@ -181,7 +181,7 @@ def _rounds(parts: Parts) -> Method:
 
 def _search(parts: Parts) -> Method:
     if parts.settings.folder is None:
-        raise ConfigError("method=search looks through the images of a folder: give folder=DIR.")
+        raise ConfigError("method=search looks through the images of a folder: give folder=DIR (in Python images=DIR).")
     folder = ImageFolder(parts.settings.folder, parts.generator.image_shape[1:])
 
     def look(number: int) -> Tensor | None:

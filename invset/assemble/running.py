@@ -9,8 +9,7 @@ from typing import Any
 
 from invset.assemble.sampling import Sampling
 from invset.core.method import Step
-from invset.errors import OutOfMemoryError
-from invset.passes.micro_batches import Batches, out_of_memory
+from invset.passes.micro_batches import Batches, describing_memory
 from invset.run import goal, summary
 from invset.run.files import write_json
 from invset.run.folder import RunFolder
@@ -72,14 +71,8 @@ class Run:
         Raises:
             InvsetError: a network gave NaN or infinity, the disk cannot be written, or memory does not suffice.
         """
-        try:
+        with describing_memory("go on with device=cpu, or where there is more"):
             yield from self.runner.steps()
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            raise OutOfMemoryError(
-                "out of memory, and halving batches did not help: go on with device=cpu, or where there is more."
-            ) from error
 
     def finish(self, status: str | None = None) -> dict[str, Any]:
         """Write pictures, codes and figures; returns those of summary.json.

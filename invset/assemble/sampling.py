@@ -219,7 +219,7 @@ def check_fit(settings: SampleSettings, kind: type[Abilities]) -> list[str]:
     if settings.folder is not None and not (images or kind.reads_folder):
         auto = f"; starts=auto is neither with method={name}" if settings.starts == "auto" else ""
         raise ConfigError(
-            f"folder={settings.folder} is only used with starts=codes or mixed{auto}: add one of them, or leave folder "
+            f"{settings.folder}: images are only used with starts=codes or mixed{auto}: add one of them, or leave them "
             "out."
         )
     return unused

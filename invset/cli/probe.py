@@ -6,7 +6,6 @@ from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
 
 from invset.assemble.models import build_models
 from invset.assemble.sampling import parse_neurons
@@ -15,9 +14,7 @@ from invset.cli.fetching import fetch_for_run
 from invset.cli.overrides import chosen_models
 from invset.cli.terminal import say
 from invset.settings import ProbeSettings, check
-from invset.survey import Survey, survey
-
-SHARES = (0.0, 0.05, 0.5, 0.95, 1.0)
+from invset.survey import survey
 
 
 def task(composed: DictConfig) -> int:
@@ -31,7 +28,8 @@ def task(composed: DictConfig) -> int:
     )
     found = True
     for unit, one in zip(models.units, surveys, strict=True):
-        _print(console, unit.describe(), one)
+        console.print(one.unit, style="bold", highlight=False, markup=False)
+        say(console, one.table)
         if not one.ranges:
             say(console, "no range to suggest: ascent does not get above usual activations.\n")
             found = False
@@ -41,21 +39,3 @@ def task(composed: DictConfig) -> int:
             say(console, f"  invset sample neuron={unit} 'range=[{low:g},{high:g}]'{chosen_models()}")
         console.print()
     return 0 if found else NOT_REACHED
-
-
-def _print(console: Console, title: str, one: Survey) -> None:
-    console.print(title, style="bold", highlight=False, markup=False)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("activation over", "lowest", "5%", "half", "95%", "highest"):
-        table.add_column(heading, justify="left" if heading == "activation over" else "right")
-    rows = {
-        "random codes": one.random,
-        "real codes": one.real,
-        "the folder's images": one.folder,
-        "ascents": one.ascents,
-    }
-    for name, values in rows.items():
-        if values is not None:
-            cells = (f"{float(values.quantile(share)):.4g}" for share in SHARES)
-            table.add_row(f"{len(values)} {name}", *cells)
-    console.print(table)

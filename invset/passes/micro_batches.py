@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from invset.core.problem import Evaluation, Passes, PullBack
+from invset.errors import OutOfMemoryError
 
 Outputs = TypeVar("Outputs", bound=tuple[Any, ...])
 
@@ -137,6 +139,17 @@ class MicroBatches:
             return batches.split(pulled, codes, size)[0]
 
         return evaluation, pull_back
+
+
+@contextmanager
+def describing_memory(advice: str) -> Iterator[None]:
+    """Say in one line that memory ran out all the same, and what to do. Raises OutOfMemoryError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise OutOfMemoryError(f"out of memory, and halving batches did not help: {advice}.") from error
 
 
 def out_of_memory(error: BaseException) -> bool:

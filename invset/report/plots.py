@@ -6,7 +6,7 @@ import itertools
 import math
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 from torch import Tensor
 
@@ -83,6 +83,20 @@ def histograms(panels: Sequence[Panel]) -> Image.Image:
             ax.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
+        return _drawn(figure)
+
+
+def distributions(title: str, activations: Mapping[str, Tensor]) -> Image.Image:
+    """Histograms of several sets of activations (m,), below each other on one axis."""
+    edges = np.histogram_bin_edges(np.concatenate([*activations.values()]), 3 * BINS)
+    with _figure(6, 0.8 + 1.1 * len(activations)) as figure:
+        axes = figure.subplots(len(activations), 1, sharex=True, squeeze=False).flatten()
+        for ax, (name, values) in zip(axes, activations.items(), strict=True):
+            ax.hist(values.numpy(), edges, color=BLUE)
+            ax.set_title(f"{len(values)} {name}")
+            ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        axes[-1].set_xlabel("activation")
+        _head(figure, title)
         return _drawn(figure)
 
 

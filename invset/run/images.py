@@ -19,25 +19,22 @@ THREADS = min(8, os.cpu_count() or 1)
 
 
 def save_pngs(paths: Sequence[Path], images: Sequence[Tensor]) -> None:
-    """Write (3, h, w) images in [0, 1], rounded to multiples of 1/255; a file is whole or not there.
+    """Write (3, h, w) images in [0, 1], rounded to multiples of 1/255, in order; each file is whole or not there.
 
-    They are compressed on as many threads as there are cores (zlib lets them run), and written in order.
+    They are compressed on as many threads as there are cores: zlib lets them run.
 
     Raises:
         RunFolderError: a file cannot be written; those before it are.
         ValueError: an image has another shape.
     """
-    if len(images) == 1 or THREADS == 1:
-        for path, image in zip(paths, images, strict=True):
-            write_atomically(path, _encoded(to_picture(image)))
-        return
     pictures = [to_picture(image) for image in images]
     with ThreadPoolExecutor(min(THREADS, len(pictures))) as pool:
-        for path, data in zip(paths, pool.map(_encoded, pictures), strict=True):
+        for path, data in zip(paths, pool.map(encode_png, pictures), strict=True):
             write_atomically(path, data)
 
 
-def _encoded(picture: Image.Image) -> bytes:
+def encode_png(picture: Image.Image) -> bytes:
+    """A picture as the bytes of a PNG."""
     encoded = io.BytesIO()
     picture.save(encoded, format="PNG")
     return encoded.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -13,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from invset.run.files import write_atomically
-from invset.run.images import to_picture
+from invset.run.images import encode_png, to_picture
 
 TILE = 128  # pixels of an image's longer side, about
 COLUMNS = 10
@@ -106,9 +105,7 @@ def save_grid(
 
 def save_picture(path: Path, picture: Image.Image) -> None:
     """Write a picture as a PNG; the file is whole or not there. Raises RunFolderError: it cannot be written."""
-    encoded = io.BytesIO()
-    picture.save(encoded, format="PNG")
-    write_atomically(path, encoded.getvalue())
+    write_atomically(path, encode_png(picture))
 
 
 @cache

@@ -33,5 +33,5 @@ def test_auto(config, mini, pixels, unknown):
     if unknown is not None:
         assert usual_starts(config, nothing) == unknown
         return
-    with pytest.raises(ConfigError, match=r"^folder=x is not used with starts=auto, which is random_images here"):
+    with pytest.raises(ConfigError, match=r"^x: images are not used with starts=auto, which is random_images here"):
         usual_starts(config, nothing)

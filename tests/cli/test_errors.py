@@ -74,7 +74,7 @@ CASES = [
     ("n==4", "n==4: cannot be read"),
     # what does not fit
     ("folder=pictures method=paper", "only used with starts=codes or mixed; starts=auto is neither with method=paper"),
-    ("folder=pictures starts=normal", "folder=pictures is only used with starts=codes or mixed: add"),
+    ("folder=pictures starts=normal", "pictures: images are only used with starts=codes or mixed: add"),
     ("folder=pictures", "there is no such folder of images"),
     ("starts=codes folder=pictures", "there is no such folder of images"),
     ("experiment=linear neuron=fc8:1", "network linear has no layer 'fc8'"),

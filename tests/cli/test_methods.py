@@ -96,7 +96,7 @@ def test_pixel_ascent(invset, here):
         ("method=ppgn neuron=conv5:97:max", "at one position"),
         ("method=pixel_ascent", "method=pixel_ascent works on images as they are: add generator=pixels"),
         ("method=search generator=pixels", "give folder=DIR"),
-        ("method=mfv generator=pixels encoder=none", "give folder=DIR with starts=codes"),
+        ("method=mfv generator=pixels encoder=none", "give starts=codes folder=DIR"),
         ("method=dgn_am folder=pictures", "only used with starts=codes"),
     ],
 )
