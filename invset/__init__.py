@@ -9,6 +9,7 @@ What a program needs is here by name; torch is imported when a name is first use
 """
 
 from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -28,12 +29,14 @@ _HOMES = {
     "Multistart": "invset.core.multistart",
     "Network": "invset.models.network",
     "Paper": "invset.core.paper",
+    "Passes": "invset.core.problem",
     "Pipeline": "invset.core.problem",
     "Plain": "invset.passes.plain",
     "Problem": "invset.core.problem",
     "Reader": "invset.models.reader",
     "Region": "invset.core.region",
     "Schedule": "invset.core.seeding",
+    "Source": "invset.weights.known",
     "Starts": "invset.models.starts",
     "Unit": "invset.models.unit",
     "Weights": "invset.weights.known",
@@ -48,7 +51,7 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'invset' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)

@@ -32,7 +32,7 @@ def prepare_torch(device: str, threads: int | None, precision: str = "float32") 
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.set_deterministic_debug_mode("warn")  # as use_deterministic_algorithms, which imports torch's compiler
-    found = _find_device(device)
+    found = find_device(device)
     if found.type == "cpu" and precision == "float16":
         raise ConfigError("precision=float16 is for GPUs, and many times slower on a CPU; give bfloat16 or float32.")
     if found.type != "cuda" and precision == "tf32":
@@ -70,7 +70,8 @@ def _runs(model: Network | Generator) -> bool:
     return True
 
 
-def _find_device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The device of that name; auto is cuda where there is one. Raises ConfigError: there is none."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+from invset.assemble.device import find_device
 from invset.errors import ConfigError
 
 P = ParamSpec("P")
@@ -17,18 +18,8 @@ R = TypeVar("R")
 
 
 def choose_device(name: str) -> str:
-    """The device of that name; auto is cuda where there is one.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device is {name}, which is not here ({error}). Take cpu, cuda or auto.") from error
-    return name
+    """The device of that name; auto is cuda where there is one. Raises ConfigError: there is none."""
+    return str(find_device(name))
 
 
 def place(images: Tensor, data_device: str, device: str) -> Tensor:

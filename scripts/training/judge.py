@@ -2,24 +2,14 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from invset.core.ascent import ascend
-from invset.core.method import ACTIVE
-from invset.core.paper import Paper
-from invset.core.problem import Pipeline, Problem
-from invset.core.region import Region
-from invset.core.seeding import Schedule
-from invset.models.network import Generator, Network
-from invset.models.reader import Encoder, Reader
-from invset.models.starts import Starts
-from invset.models.unit import Unit
-from invset.passes.plain import Plain
-
-REFERENCES = 64  # unrelated codes on which distances are measured
+import invset
+from invset.metrics.share import in_top
+from invset.models.network import Network
 
 
 @dataclass(frozen=True)
@@ -55,36 +45,27 @@ class Verdict(NamedTuple):
 
 
 def sample_units(
-    network: Network, generator: Generator, rows: Sequence[int], settings: JudgeSettings, seed: int
+    models: Mapping[str, Any], rows: Sequence[int], settings: JudgeSettings, seed: int
 ) -> Iterator[Samples]:
     """Inverse-set samples of units of fc8 (rows from 0), by the paper's method at a range fitted to each.
+
+    `models`: settings of `invset.sample`, as network={"kind": "mini", "weights": FILE}.
 
     Raises:
         ConfigError: there is no fc8, or no fc6 to encode with.
     """
-    encoder = Encoder(network, "fc6")
-    starts = Starts("normal", seed, settings.chains, generator, encoder)
-    references = starts.reference_codes(REFERENCES).to(network.device)
-    distance = torch.pdist(references).mean().item()
-
-    def draw(chain: int, attempt: int) -> Tensor:
-        return starts.draw(chain, attempt).to(network.device)
-
-    for row in rows:
-        passes = Plain(Pipeline(generator, Reader(network, [Unit("fc8", row)], encoder)))
-        problem = Problem(passes, generator.code_bounds)
-        first = problem.bound(torch.stack([draw(chain, 0) for chain in range(settings.chains)]))
-        top = ascend(problem, first, 0, distance, settings.steps).activations.median().item()
+    common = {"starts": "normal", "encoder": "fc6", "seed": seed, **models}
+    units = [f"fc8:{row + 1}" for row in rows]
+    surveys = invset.probe(units, codes=settings.chains, chains=settings.chains, steps=settings.steps, **common)
+    for row, unit, survey in zip(rows, units, surveys, strict=True):
+        top = survey.activations["ascents"].median().item()
         low, high = settings.low * top, settings.high * top
-        images = torch.empty(0, *generator.image_shape)
+        images = torch.empty(0, *survey.images.shape[1:])
         if low < high:  # a unit that ascent does not bring above 0 has no such range
-            region = Region.two_sided([(low, high)]).to(network.device)
-            method = Paper(problem, region, Schedule(chains=settings.chains), draw, references)
-            state = method.begin()
-            while len(images) < settings.samples and state.phase in ACTIVE:
-                state, step = method.step(state)
-                images = torch.cat([images, step.evaluation.images[step.samples].cpu()])
-        yield Samples(row, low, high, (255 * images[: settings.samples]).round().to(torch.uint8))
+            schedule = {"K": settings.chains}
+            found = invset.sample(unit, (low, high), n=settings.samples, method="paper", schedule=schedule, **common)
+            images = found.images if len(found) else images
+        yield Samples(row, low, high, (255 * images).round().to(torch.uint8))
 
 
 def judge(samples: Samples, judges: Mapping[str, Network]) -> Verdict:
@@ -103,8 +84,8 @@ def top_shares(network: Network, images: Tensor, row: int, batch: int = 64) -> t
     with torch.no_grad():
         parts = images.to(network.device).split(batch)
         logits = torch.cat([network.read(["fc8"], part.float() / 255)["fc8"] for part in parts])
-    right = logits.topk(min(5, logits.shape[1]), 1).indices == row
-    return right[:, 0].float().mean().item(), right.any(1).float().mean().item()
+    top1, top5 = (in_top(logits, row, k).float().mean().item() for k in (1, 5))
+    return top1, top5
 
 
 def mean_shares(verdicts: Collection[Verdict], judge: str) -> tuple[float, float]:

@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 
 from invset.errors import ConfigError
 from invset.models.mini import Dimensions, load_code_statistics, load_generator, load_network
-from invset.models.network import Generator, Network
-from invset.models.registry import build_generator, build_network
+from invset.models.network import Network
+from invset.models.registry import build_network
 from invset.models.unit import parse_unit
 from training.checkpoint import require_pair
 from training.compute import allow_speed, choose_device, place, should_compile
@@ -137,17 +137,19 @@ def run_evaluate(config: DictConfig) -> None:
 
 def run_judge(config: DictConfig) -> None:
     """Samples of each unit, and how often the judges see its class: judge.json and samples.png."""
-    device = choose_device(config.device)
     network = build_network("mini", weights=config.network, labels=config.names)
-    generator = build_generator("mini", weights=config.generator)
     judges = build_judges(config, network.units("fc8"))
     rows = judged_rows(config, network)
-    models: list[Network | Generator] = [network, generator, *judges.values()]
-    for model in models:
-        model.to(device)
+    for each in judges.values():
+        each.to(choose_device(config.device))
+    models = {
+        "network": {"kind": "mini", "weights": config.network, "labels": config.names},
+        "generator": {"kind": "mini", "weights": config.generator},
+        "device": config.device,
+    }
     out, lines, verdicts = Path(config.out), [], {}
     names = {row: name for name, row in rows.items()}
-    for samples in sample_units(network, generator, list(names), JudgeSettings(**config.settings), config.seed):
+    for samples in sample_units(models, list(names), JudgeSettings(**config.settings), config.seed):
         name = names[samples.row]
         verdicts[name] = judge(samples, judges)
         lines.append(to_float(samples.images[:: max(1, len(samples.images) // 12)][:12]))

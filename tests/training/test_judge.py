@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from invset.models import registry
 from invset.models.network import CodeStatistics, Generator, Network
 from training.judge import JudgeSettings, Samples, Verdict, judge, mean_shares, sample_units, top_shares
 
@@ -52,8 +53,11 @@ def test_every_unit_counts_as_much():
     assert mean_shares(verdicts, "b") == (0.25, 0.375)
 
 
+OWN = {"network": {"kind": "own"}, "generator": {"kind": "own"}, "device": "cpu"}
+
+
 @pytest.fixture
-def models():
+def models(monkeypatch):
     """Units that rise with red and with blue, of images that a linear generator makes; fc8 is 5 times their means."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -68,36 +72,34 @@ def models():
         network[1].weight[2] = 0
         network[1].bias.copy_(torch.tensor([0.0, 0.0, -1.0]))
     statistics = CodeStatistics(bank.mean(0), bank.std(0), bank)
-    return (
-        Network("own", network, {"fc6": "fc6", "fc8": "fc8"}, (3, 8, 8)),
-        Generator("own", generator, 6, (3, 8, 8), statistics),
-    )
+    own = Network("own", network, {"fc6": "fc6", "fc8": "fc8"}, (3, 8, 8))
+    monkeypatch.setitem(registry.NETWORKS, "own", lambda: own)
+    monkeypatch.setitem(registry.GENERATORS, "own", lambda: Generator("own", generator, 6, (3, 8, 8), statistics))
+    return own
 
 
 def test_samples_are_in_the_range(models):
     """The activation is that of the 8-bit images, computed here by the bare module."""
-    network, generator = models
     narrow = JudgeSettings(**FEW, low=0.9, high=0.95)
-    for row, samples in zip((1, 0), sample_units(network, generator, [1, 0], narrow, 0), strict=True):
+    for row, samples in zip((1, 0), sample_units(OWN, [1, 0], narrow, 0), strict=True):
         assert samples.row == row
         assert 0 < samples.low < samples.high
         assert samples.low / samples.high == pytest.approx(0.9 / 0.95)
         assert samples.images.dtype == torch.uint8
         assert samples.images.shape == (6, 3, 8, 8)
-        activations = network.module(samples.images.float() / 255)[:, row]
+        activations = models.module(samples.images.float() / 255)[:, row]
         assert ((activations >= samples.low - 1e-4) & (activations <= samples.high + 1e-4)).all()
         assert len(samples.images.flatten(1).unique(dim=0)) == 6
-        alone = next(sample_units(network, generator, [row], narrow, 0))
+        alone = next(sample_units(OWN, [row], narrow, 0))
         assert torch.equal(alone.images, samples.images)
 
 
 def test_what_is_not_reached_is_not_seen(models):
-    network, _ = models
     high = JudgeSettings(**FEW, low=50, high=51)
     below_zero = JudgeSettings(**FEW)
     for row, settings in ((0, high), (2, below_zero)):
-        (samples,) = sample_units(*models, [row], settings, 0)
+        (samples,) = sample_units(OWN, [row], settings, 0)
         assert samples.images.shape == (0, 3, 8, 8)
         assert samples.images.dtype == torch.uint8
-        assert judge(samples, {"own": network}).seen == {"own": (0, 0)}
-        assert judge(samples, {"own": network}).samples == 0
+        assert judge(samples, {"own": models}).seen == {"own": (0, 0)}
+        assert judge(samples, {"own": models}).samples == 0
