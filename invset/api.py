@@ -106,7 +106,7 @@ def sample(unit: Units, range: Range, *, folder: str | Path | None = None, **set
     """
     if settings.get("resume") is not None:
         raise ConfigError("resume is of the command line (invset sample resume=FOLDER); invset.load reads a folder.")
-    asked = _settings(SampleSettings, settings, neuron=_plain(unit), range=_plain(range))
+    asked = _settings(SampleSettings, settings, neuron=unit, range=range)
     sampling = assemble(asked)
     asked = replace(settle(asked), encoder=sampling.models.settled, starts=sampling.models.starts)
     with ExitStack() as stack:
@@ -150,17 +150,14 @@ def probe(unit: Units, **settings: Any) -> Survey | list[Survey]:
         ConfigError: a setting is wrong, or there is no such unit.
         WeightsError: a file of weights cannot be used.
     """
-    asked = _settings(ProbeSettings, settings, neuron=_plain(unit))
+    asked = _settings(ProbeSettings, settings, neuron=unit)
     models = build_models(asked, parse_neurons(asked.neuron))
     surveys = list(survey(asked, models))
     return surveys[0] if isinstance(unit, str) else surveys
 
 
 def _settings(kind: type, given: Mapping[str, Any], **targets: Any) -> Any:
-    values = {name: str(value) if isinstance(value, Path) else value for name, value in {**given, **targets}.items()}
-    if "images" in values:
-        images = values.pop("images")
-        values["folder"] = None if images is None else str(images)
+    values = {("folder" if name == "images" else name): _plain(value) for name, value in {**given, **targets}.items()}
     groups = {entry.name: entry.default_factory for entry in fields(kind) if is_dataclass(entry.default_factory)}
     for name, value in values.items():
         if name in groups and isinstance(value, str):
@@ -181,4 +178,6 @@ def _choose(group: Any, name: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

@@ -126,33 +126,29 @@ def survey(
         NonFiniteError: a network gave NaN or infinity.
     """
     with describing_memory("try device=cpu"):
-        yield from _survey(settings, models, on_smaller)
-
-
-def _survey(settings: ProbeSettings, models: Models, on_smaller: Callable[[int], None]) -> Iterator[Survey]:
-    generator, device = models.generator, models.device
-    reader = Reader(models.network, models.units)
-    images = None if settings.folder is None else ImageFolder(settings.folder, models.network.input_shape[1:])
-    passes = MicroBatches(Plain(Pipeline(generator, reader, objective="codes")))
-    passes.batches.on_smaller = on_smaller
-    problem = Problem(passes, code_bounds(settings.code.bounds, generator))
-    read = passes.batches.over(reader)
-    count = max(settings.codes, settings.chains)
-    where = settings.folder if models.starts == "codes" else None
-    starts = Starts(models.starts, settings.seed, count, generator, models.inverse, where)  # type: ignore[arg-type]
-    codes = torch.stack([starts.draw(chain) for chain in range(count)]).to(device)
-    distance = scales.measure(problem, codes[:BATCH]).codes
-    over = {"random codes": _over(problem, codes[: settings.codes])}
-    if generator.statistics is not None and len(generator.statistics.bank):
-        over["real codes"] = _over(problem, generator.statistics.bank.to(device))
-    if images is not None:
-        with torch.no_grad():
-            over["images"] = torch.cat([read(batch.to(device))[1].cpu() for batch in images.batches(BATCH)])
-    for index, unit in enumerate(models.units):
-        tops, highest = ascent.ascend(problem, codes[: settings.chains], index, distance, settings.steps)
-        made = torch.cat([problem.evaluate(batch).images for batch in highest.split(BATCH)])
-        activations = {name: values[:, index] for name, values in over.items()} | {"ascents": tops.cpu()}
-        yield Survey(unit.describe(), activations, highest.cpu(), made.cpu())
+        generator, device = models.generator, models.device
+        reader = Reader(models.network, models.units)
+        images = None if settings.folder is None else ImageFolder(settings.folder, models.network.input_shape[1:])
+        passes = MicroBatches(Plain(Pipeline(generator, reader, objective="codes")))
+        passes.batches.on_smaller = on_smaller
+        problem = Problem(passes, code_bounds(settings.code.bounds, generator))
+        read = passes.batches.over(reader)
+        count = max(settings.codes, settings.chains)
+        where = settings.folder if models.starts == "codes" else None
+        starts = Starts(models.starts, settings.seed, count, generator, models.inverse, where)  # type: ignore[arg-type]
+        codes = torch.stack([starts.draw(chain) for chain in range(count)]).to(device)
+        distance = scales.measure(problem, codes[:BATCH]).codes
+        over = {"random codes": _over(problem, codes[: settings.codes])}
+        if generator.statistics is not None and len(generator.statistics.bank):
+            over["real codes"] = _over(problem, generator.statistics.bank.to(device))
+        if images is not None:
+            with torch.no_grad():
+                over["images"] = torch.cat([read(batch.to(device))[1].cpu() for batch in images.batches(BATCH)])
+        for index, unit in enumerate(models.units):
+            tops, highest = ascent.ascend(problem, codes[: settings.chains], index, distance, settings.steps)
+            made = torch.cat([problem.evaluate(batch).images for batch in highest.split(BATCH)])
+            activations = {name: values[:, index] for name, values in over.items()} | {"ascents": tops.cpu()}
+            yield Survey(unit.describe(), activations, highest.cpu(), made.cpu())
 
 
 def _over(problem: Problem, codes: Tensor) -> Tensor:

@@ -134,30 +134,22 @@ def _ppgn(parts: Parts) -> tuple[Method, Problem]:
     return method, problem
 
 
-def _dgn_am(parts: Parts) -> Method:
-    return _climb_codes(parts, parts.draw, parts.own)
-
-
-def _climb_codes(parts: Parts, draw: Draw, settings: DgnAmSettings) -> DgnAm:
+def _dgn_am(parts: Parts) -> DgnAm:
     real, device = parts.generator.statistics, parts.references.device
     statistics = None if real is None else (real.mean.to(device), real.deviation.to(device))
-    return DgnAm(parts.problem, parts.region, draw, parts.references, settings, statistics, **parts.common)
+    return DgnAm(parts.problem, parts.region, parts.draw, parts.references, parts.own, statistics, **parts.common)
 
 
-def _pixel_ascent(parts: Parts) -> Method:
-    return _climb_pixels(parts, parts.draw, parts.own)
-
-
-def _climb_pixels(parts: Parts, draw: Draw, settings: PixelAscentSettings) -> PixelAscent:
+def _pixel_ascent(parts: Parts) -> PixelAscent:
     shape = parts.generator.image_shape
-    return PixelAscent(parts.problem, parts.region, draw, parts.references, settings, shape, **parts.common)
+    return PixelAscent(parts.problem, parts.region, parts.draw, parts.references, parts.own, shape, **parts.common)
 
 
 def _mfv(parts: Parts) -> Method:
     def ascent(draw: Draw) -> Method:
         if isinstance(parts.generator.module, Pixels):
-            return _climb_pixels(parts, draw, PixelAscentSettings())
-        return _climb_codes(parts, draw, DgnAmSettings(starts="given"))
+            return _pixel_ascent(replace(parts, draw=draw, own=PixelAscentSettings()))
+        return _dgn_am(replace(parts, draw=draw, own=DgnAmSettings(starts="given")))
 
     return Mfv(parts.problem, parts.region, _real_codes(parts), parts.own, ascent, **parts.common)
 
