@@ -1,7 +1,7 @@
 """From a method's name and settings to the method: the paper's own, and those it is compared with.
 
 To add one: its class, with `Abilities` and its settings, in a file of its own; here its builder and a line of METHODS;
-a config of its name in configs/method.
+a config of its name in configs/method, whose first line is its line of help.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from invset.assemble.methods import METHODS
-from invset.cli.help import config_folder
+from invset.cli.help import config_folder, describe_command
 from invset.models.registry import build_generator, build_network
 
 CODES = ("ppgn", "dgn_am", "mfv", "penalty")
@@ -25,6 +25,8 @@ def short(method: str) -> tuple[str, ...]:
 
 def test_every_method_has_a_config():
     assert {path.stem for path in (config_folder() / "method").glob("*.yaml")} == set(METHODS)
+    listed = describe_command("sample")
+    assert all(f"\n  method={name} " in listed for name in METHODS)
 
 
 @pytest.mark.parametrize("method", CODES)
