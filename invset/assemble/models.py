@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,15 +15,11 @@ from invset.assemble.methods import method_class
 from invset.errors import ConfigError, WeightsError
 from invset.models.network import Generator, Network
 from invset.models.reader import Encoder
-from invset.models.registry import NETWORKS, build_generator, build_network
+from invset.models.registry import NETWORKS, Find, build_generator, build_network
 from invset.models.unit import Unit, parse_unit
 from invset.names import hint
 from invset.settings import EncoderSettings, GeneratorSettings, ModelSettings, NetworkSettings, SampleSettings
 from invset.weights.fetch import fetch
-from invset.weights.known import Weights
-
-Find = Callable[[Weights], Path]
-"""Known weights -> their file, fetched if it is not here."""
 
 WORDS = ("auto", "same", "own", "none")  # for encoder.network, beside the kinds of networks
 BUILT_IN = "mini"  # whose encodings compare images of a generator that inverts nothing

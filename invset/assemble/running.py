@@ -39,7 +39,6 @@ class Run:
         self.settings = settings
         self.sampling = sampling
         self.folder = folder
-        self.title = describe_target(settings, sampling)
         models = sampling.models
         reading = Batches()  # on a GPU on another thread than the problem's
         sampling.batches.on_smaller = reading.on_smaller = on_smaller
@@ -71,7 +70,7 @@ class Run:
         Raises:
             InvsetError: a network gave NaN or infinity, the disk cannot be written, or memory does not suffice.
         """
-        with describing_memory("go on with device=cpu, or where there is more"):
+        with describing_memory("resume the run on the CPU, or where there is more"):
             yield from self.runner.steps()
 
     def finish(self, status: str | None = None) -> dict[str, Any]:
@@ -81,7 +80,7 @@ class Run:
         """
         runner, recorder, sampling = self.runner, self.recorder, self.sampling
         if runner.last is not None and not runner.tally.candidates:
-            summary.write_seeds(recorder, runner.last, f"{self.title}\nas far as the chains came")
+            summary.write_seeds(recorder, runner.last, f"{sampling.title}\nas far as the chains came")
         state = runner.state
         distance = sampling.unrelated_distance(state) if state is not None else math.nan
         self.growth.follow(recorder, state)
@@ -100,7 +99,7 @@ class Run:
             del figures["plateau"], figures["gain"]
         self.growth.write(self.folder.paths.coverage)
         summary.write_codes(recorder, sampling.models.generator.code_size)
-        summary.write_samples(recorder, self.units, self.title)
+        summary.write_samples(recorder, self.units, sampling.title)
         write_json(self.folder.paths.summary, figures)
         self.folder.update_manifest(ended=time.strftime("%Y-%m-%dT%H:%M:%S%z"), seconds=figures["seconds"])
         return figures
@@ -110,13 +109,4 @@ class Run:
         self.recorder.close()
 
     def _write_seeds(self, step: Step) -> None:
-        summary.write_seeds(self.recorder, step, f"{self.title}\nseeds")
-
-
-def describe_target(settings: SampleSettings, sampling: Sampling) -> str:
-    """Units with labels and ranges: `fc8:981 volcano in [50, 60]`."""
-    both = settings.constraint == "range"
-    return " and ".join(
-        f"{unit.describe()} in [{low:g}, {high:g}]" if both else f"{unit.describe()} >= {low:g}"
-        for unit, (low, high) in zip(sampling.models.units, sampling.targets.ranges, strict=True)
-    )
+        summary.write_seeds(self.recorder, step, f"{self.sampling.title}\nseeds")

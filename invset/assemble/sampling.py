@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from invset.assemble.methods import Parts, build_method, method_class, own_settings
-from invset.assemble.models import Find, Models, build_models
+from invset.assemble.models import Models, build_models
 from invset.core.method import Abilities, Method
 from invset.core.problem import Passes, Pipeline, Problem
 from invset.core.region import Region
@@ -20,6 +20,7 @@ from invset.errors import ConfigError
 from invset.metrics.saturation import LEAST
 from invset.models.network import Generator
 from invset.models.reader import Reader
+from invset.models.registry import Find
 from invset.models.starts import Starts
 from invset.passes.fused import Fused
 from invset.passes.micro_batches import Batches, MicroBatches
@@ -46,6 +47,7 @@ class Sampling:
 
     Attributes:
         targets: units and ranges as asked for.
+        title: units with their labels and ranges, for people.
         models: network, generator, units and encoders.
         reader: images to encodings and activations.
         region: the ranges.
@@ -57,9 +59,12 @@ class Sampling:
         references: unrelated codes (m, c).
         chains: of all groups together.
         unused: names of settings that were given and that the method passes over.
+        objective: what distances are between, as `objective.between` has it.
+        eight_bit: whether images are rounded to what a PNG can hold.
     """
 
     targets: Targets
+    title: str
     models: Models
     reader: Reader
     region: Region
@@ -80,6 +85,15 @@ class Sampling:
             return float(state.distances.encodings)
         plain = Pipeline(self.models.generator, self.reader, eight_bit=self.eight_bit)
         return measure(Problem(MicroBatches(Plain(plain))), self.references).encodings
+
+
+def describe_target(units: Iterable[str], ranges: Iterable[tuple[float, float]], constraint: str) -> str:
+    """Units and their ranges: `fc8:981 volcano in [50, 60]`, or `fc8:981 volcano >= 50` where only that is asked."""
+    both = constraint == "range"
+    return " and ".join(
+        f"{unit} in [{low:g}, {high:g}]" if both else f"{unit} >= {low:g}"
+        for unit, (low, high) in zip(units, ranges, strict=True)
+    )
 
 
 def check_targets(settings: SampleSettings) -> Targets:
@@ -155,8 +169,9 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     parts = Parts(settings, own, models.generator, reader, problem, problem_of, region, schedule, draw, references)
     method, problem = build_method(parts)
     through, fused = built[-1]
+    title = describe_target((unit.describe() for unit in models.units), targets.ranges, settings.constraint)
     return Sampling(
-        targets, models, reader, region, problem, method, kind, through.batches, fused, references, chains,
+        targets, title, models, reader, region, problem, method, kind, through.batches, fused, references, chains,
         tuple(unused), settings.objective.between, settings.pixels == "eight_bit",
     )  # fmt: skip
 

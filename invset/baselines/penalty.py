@@ -25,6 +25,9 @@ from invset.settings import Takes, above, is_number, setting
 
 POWER = Takes(lambda value: value in (1, 2), "1 or 2")
 DIVERSITY = Takes(lambda value: is_number(value) and value >= 0, "0 or more")
+TARGETS = Takes(
+    lambda value: isinstance(value, list | tuple) and all(map(is_number, value)), "a list of numbers, as [45], or null"
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class PenaltySettings(RoundSettings):
     weight: float = setting(1.0, "of the penalty", above(0, "a number above 0"))
     power: int = setting(2, "2, or 1 for |f - t|", POWER)
     diversity: float = setting(1.0, "weight of the objective beside it; 0: each chain by itself", DIVERSITY)
-    target: Any = setting(None, "t, a list with one for each unit; null: the middles of the ranges")
+    target: Any = setting(None, "t, a list with one for each unit; null: the middles of the ranges", TARGETS)
     step: float = setting(0.05, "of a code, as a share of the distance between unrelated ones, at the first step")
     end_step: float | None = setting(0.005, "the same at a round's end; null: as step")
 
@@ -57,7 +60,7 @@ class Penalty(Rounds):
         if self.settings.target is None:
             target = region.lower + region.half_width  # with eqs. 8-11's one bound too: it keeps z2's half width
         else:
-            target = torch.tensor(list(self.settings.target)).to(region.lower)
+            target = torch.tensor(self.settings.target).to(region.lower)
         if target.shape != region.lower.shape:
             raise ConfigError(f"penalty: {len(target)} targets for {len(region.lower)} units; give one for each.")
         return target

@@ -47,15 +47,16 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
         nonlocal worst, bug
         elsewhere = os.getpid() != here
         try:
-            # Another process than the one that was launched knows Ctrl-C by Python's own exception only. What a
+            # Any other process than the one that was launched knows Ctrl-C by Python's own exception only. What a
             # launcher has made of other signals stays: Slurm's are submitit's.
             with as_exceptions([signal.SIGINT]) if elsewhere else nullcontext():
                 require_known(config, command)
                 code = task(config)
-        except InvsetError as error:
-            code = complain(error)
+        except (InvsetError, OmegaConfBaseException) as error:
+            mistake = error if isinstance(error, InvsetError) else ConfigError(describe_error(error, command))
+            code = complain(mistake)
             if jobs.in_sweep():
-                jobs.write_failure(str(error))
+                jobs.write_failure(str(mistake))
             else:
                 _remove_empty_folder()
         except Exception as error:
@@ -96,7 +97,7 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
 
 
 def _translate(error: Exception, command: str) -> InvsetError:
-    """An error of Hydra's in our words. Raises what is none of those."""
+    """An error of Hydra's in our words. Any other error is raised again."""
     if isinstance(error, HydraException | OmegaConfBaseException | ValueError):
         return ConfigError(describe_error(error, command))
     if isinstance(error, OSError):

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from invset.cli.compose import parse
-from invset.cli.finished import choose_folder, measure_runs, run_folders, write_files
+from invset.cli.finished import choose_folder, is_own_network, measure_runs, run_folders, write_files
 from invset.cli.terminal import say, shorten
 from invset.errors import ConfigError
 from invset.report.comparison import compare
@@ -34,8 +34,9 @@ def run(arguments: list[str], console: Console | None = None) -> int:
     first = found.samples[0].run
     rows = compare(found.samples, first.number("unrelated_distance"), NEAR, settings.seed)
     notes = comparison_notes(found.samples, found.n, found.where, settings.seed)
-    if settings.features is not None and settings.features == first.settings.network.kind:
-        notes.append(f"features={settings.features} is the network of {names[0]}, and no independent one.")
+    own = [one.name for one in found.samples if is_own_network(settings.features, one.run.settings)]
+    if own:
+        notes.append(f"features={settings.features} is the network of {', '.join(own)}, and no independent one.")
     for table in _tables(console.width, names, rows):
         console.print(table)
     for note in notes:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from invset.assemble.methods import method_class
 from invset.cli.compose import parse
-from invset.cli.finished import choose_folder, measure_runs, one_run, write_files
+from invset.cli.finished import choose_folder, is_own_network, measure_runs, one_run, write_files
 from invset.cli.terminal import say, shorten
 from invset.errors import ConfigError, RunFolderError
 from invset.metrics.clusters import cluster
@@ -46,7 +46,7 @@ def run(arguments: list[str], console: Console | None = None) -> int:
             notes.append(f"features={features} has no names of classes, so what it sees has none.")
         else:
             notes.append(f"Seen: what {features} ranks first, and in which share of a group.")
-        if features == finished.settings.network.kind:
+        if is_own_network(features, finished.settings):
             notes.append(f"features={features} is the run's own network, and no independent one.")
     lines = group_lines(groups, numbers)
     say(console, heading)

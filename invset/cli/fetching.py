@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
+from invset.cli.terminal import say
 from invset.weights import cache
 from invset.weights.known import Weights
 
@@ -33,8 +34,3 @@ def fetch_for_run(weights: Weights, console: Console | None = None) -> Path:
             lambda text: say(console, text),
             lambda done, total: bar.update(task, completed=done, total=total),
         )
-
-
-def say(console: Console, text: str) -> None:
-    """Print a text as it is."""
-    console.out(text, highlight=False)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from PIL.Image import Image
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from invset.cli.fetching import fetch_for_run
 from invset.errors import ConfigError, RunFolderError
 from invset.files import describing
 from invset.models.reader import Encoder
-from invset.models.registry import NETWORKS
+from invset.models.registry import NETWORKS, takes_option
 from invset.names import hint
 from invset.report.readings import Measured, Observer, measure_run
 from invset.report.runs import FinishedRun, read_run
@@ -29,7 +30,7 @@ from invset.settings import NetworkSettings, SampleSettings
 OF_A_SWEEP = ("multirun.yaml", "overview.csv", "overview.png")  # files that multirun/DATE/TIME/* finds too
 
 
-class Together(NamedTuple):
+class MeasuredRuns(NamedTuple):
     """Some runs' samples, measured alike.
 
     Attributes:
@@ -54,7 +55,7 @@ def run_folders(words: Sequence[str]) -> list[Path]:
         if Layout(folder).config.is_file():
             continue
         if inner := len(list(folder.glob("*/config.yaml"))):
-            raise ConfigError(f"{folder}: holds {inner} runs, and is none: give them one by one, as {folder}/*")
+            raise ConfigError(f"{folder}: holds {inner} runs but is not a run itself: give these, as {folder}/*")
         raise ConfigError(f"{folder}: there is no such run (no config.yaml); give the folder that invset sample wrote.")
     return folders
 
@@ -87,28 +88,29 @@ def measure_runs(
     names: Sequence[str],
     n: int | None = None,
     features: str | None = None,
-    seed: int = 0,
+    random_seed: int = 0,
     factory: str | None = None,
     least: int = 2,
     most: int | None = None,
-    device: str = "auto",
+    device: torch.device | None = None,
     networks: Networks | None = None,
-) -> Together:
+) -> MeasuredRuns:
     """Measure n samples of each of some finished runs, encoded by the first one's encoder.
 
     n None: as many as the smallest run of at least `least`, 2 or more, has, and `most` at most; a run of fewer samples
-    has none. `factory` is the function that the first run's config may call; `networks` are built already, on `device`.
+    has none. `factory` is the function that the first run's config may call; `networks` are those built already, on
+    `device`.
     """
     runs = [read_run(folder) for folder in folders]
     n = _equal_n(runs, names, n, least, most)
     first = runs[0].settings
     _require_known_functions(first, folders[0], factory)
-    placed = prepare_torch(device, None)
+    device = device or prepare_torch("auto", None)
     networks = networks or networks_of(first, device)
     encode, where = _encoder_of(first, networks)
     observer = observer_of(features, networks)
     pairs = zip(runs, names, strict=True)
-    samples = [measure_run(run, name, n, seed, encode, observer, placed) for run, name in pairs]
+    samples = [measure_run(run, name, n, random_seed, encode, observer, device) for run, name in pairs]
     sizes = {one.encodings.shape[1]: one.name for one in reversed(samples) if len(one.encodings)}
     if len(sizes) > 1:  # without an encoder, encodings are as long as images are large
         *others, own = sizes.values()
@@ -116,15 +118,15 @@ def measure_runs(
             f"{others[-1]}: its images are of another size than those of {own}, and the encoder is the images "
             "themselves. Give a run with an encoder first."
         )
-    return Together(samples, n, where, observer)
+    return MeasuredRuns(samples, n, where, observer)
 
 
-def networks_of(settings: SampleSettings, device: str) -> Networks:
+def networks_of(settings: SampleSettings, device: torch.device) -> Networks:
     """Networks that are built once each, in the precision of a run."""
-    placed, precision = prepare_torch(device, None), settings.precision
-    if placed.type == "cpu" and precision in ("float16", "tf32"):
+    precision = settings.precision
+    if device.type == "cpu" and precision in ("float16", "tf32"):
         precision = "float32"  # not to be had here, and nearest to what the run computed
-    to_device = partial(place, device=placed, precision=precision, channels_last=settings.channels_last)
+    to_device = partial(place, device=device, precision=precision, channels_last=settings.channels_last)
     return Networks(to_device, fetch_for_run)
 
 
@@ -133,11 +135,18 @@ def observer_of(features: str | None, networks: Networks) -> Observer | None:
     if features is None:
         return None
     kind, _, name = features.partition(":")
-    if kind not in NETWORKS or kind in ("custom", "linear"):
-        raise ConfigError(f"features={features}: {hint(kind, set(NETWORKS) - {'custom', 'linear'})}")
-    if kind in ("timm", "torchvision") and not name:
+    known = [known for known in NETWORKS if not takes_option(known, "factory")]
+    if kind not in known:
+        raise ConfigError(f"features={features}: {hint(kind, known)}")
+    if takes_option(kind, "name") and not name:
         raise ConfigError(f"features={kind}: it has many networks; give the name of one, as features={kind}:resnet18.")
     return Observer.of(networks.get(kind, NetworkSettings(kind, name or None)))
+
+
+def is_own_network(features: str | None, settings: SampleSettings) -> bool:
+    """Whether features= names the very network that a run studied, and so no independent one."""
+    network = settings.network
+    return features == (f"{network.kind}:{network.name}" if network.name else network.kind)
 
 
 def _encoder_of(settings: SampleSettings, networks: Networks) -> tuple[Callable[[Tensor], Tensor], str]:

@@ -33,7 +33,7 @@ commands:
 """
 
 FIRST = ("neuron", "range", "n", "method", "until", "gain", "fill", "constraint")  # of the settings, in --help
-HIDDEN = ("kind", "options", "name", "network")  # of groups that configs are chosen for: their line says it all
+HIDDEN = ("kind", "options", "name")  # of groups that configs are chosen for: their line says it all
 
 HEADS = {
     "sample": """\

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from hydra.errors import OverrideParseException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from invset.cli.overrides import OPTIONS
 from invset.names import hint
@@ -35,6 +35,8 @@ def describe_error(error: Exception, command: str) -> str:
             "(in quotes, so that the shell leaves the brackets alone); a text with spaces or other signs needs quotes "
             "of its own, as \"hydra.run.dir='my run'\"."
         )
+    if isinstance(error, InterpolationResolutionError):
+        return f"{error.full_key}: {text.partition(' full_key:')[0]}: give a value in its place."
     if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*?)'", text):
         key, values = several[1], several[2]
         return f"{key}={values}: write a list as '{key}=[{values}]' (in quotes), or add -m to sweep over the values."

@@ -12,6 +12,8 @@ from itertools import takewhile
 
 from invset import __version__
 from invset.cli.help import COMMANDS, USAGE, describe_command
+from invset.errors import ConfigError, InvsetError
+from invset.settings import SETTINGS, names
 
 # Commands that read their arguments themselves.
 OWN = ("compare", "reproduce", "animate", "facets", "overview", "weights")
@@ -47,7 +49,11 @@ def run(arguments: list[str]) -> int:
         print(f"invset: there is no command '{command}': {advice}", file=sys.stderr)
         return 2
     if any(argument in ("-h", "--help") for argument in rest):
-        print(describe_command(command, rest))
+        try:
+            print(describe_command(command, rest))
+        except ConfigError as error:  # of method=NAME
+            print(f"invset: {error}", file=sys.stderr)
+            return error.exit_code
         return 0
     return _launch(command, rest)
 
@@ -55,12 +61,11 @@ def run(arguments: list[str]) -> int:
 def _launch(command: str, arguments: list[str]) -> int:
     # torch's threads spin while they wait for each other. On a machine with anything else to do, a step then takes
     # ten times as long, so they are to go to sleep, in GNU's OpenMP after a moment: at once would cost a fifth on an
-    # idle machine (BENCHMARKS.md). It has to be said before torch is imported, which `app` does.
+    # idle machine (BENCHMARKS.md). Set before torch is imported, which `app` does.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
     from invset.cli import app, processes, signals
-    from invset.errors import ConfigError, InvsetError
 
     with signals.as_exceptions():
         try:
@@ -112,7 +117,12 @@ def _complete(arguments: list[str]) -> int:
         print(" ".join(COMMANDS))
         return 0
     if typed in OWN:  # not of Hydra
-        print("list fetch verify path add" if typed == "weights" else "")
+        if typed == "weights":
+            from invset.cli.weights import ACTIONS
+
+            print(" ".join(ACTIONS))
+        else:
+            print(" ".join(f"{name}=" for name in names(SETTINGS[typed])))
         return 0
     os.environ["COMP_LINE"] = line.replace(f" {typed}", "", 1) if typed else line
     return app.launch(typed or "sample", lambda _: 0, arguments)

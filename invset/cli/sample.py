@@ -13,7 +13,7 @@ from rich.console import Console
 
 from invset.assemble.manifest import describe_run, require_same_weights
 from invset.assemble.methods import settle
-from invset.assemble.running import Run, describe_target
+from invset.assemble.running import Run
 from invset.assemble.sampling import Sampling, check_targets
 from invset.cli import processes
 from invset.cli.app import NOT_REACHED
@@ -80,7 +80,7 @@ def _open_folder(settings: SampleSettings, sampling: Sampling, console: Console)
 
 
 def _run(settings: SampleSettings, sampling: Sampling, folder: RunFolder, console: Console) -> int:
-    say(console, describe_target(settings, sampling))
+    say(console, sampling.title)
     if settings.resume is None:
         for note in describe_settings(settings, sampling):
             say(console, note)
@@ -135,5 +135,5 @@ def _plot_coverage(run: Run) -> None:
         return
     from invset.report.plots import coverage_curve
 
-    plot = coverage_curve(run.title, run.growth.curve(), run.growth.new, run.settings.gain)
+    plot = coverage_curve(run.sampling.title, run.growth.curve(), run.growth.new, run.settings.gain)
     save_picture(run.folder.paths.coverage_plot, plot)

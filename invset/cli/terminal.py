@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.console import Console
 
 def say(console: Console, text: str) -> None:
     """Print a text as it is: nothing in it is highlighted, marked up, or broken where the terminal ends."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.out(text, highlight=False)
 
 
 def shorten(path: Path) -> Path:
@@ -18,3 +19,8 @@ def shorten(path: Path) -> Path:
         return path.resolve().relative_to(Path.cwd())
     except ValueError:
         return path
+
+
+def resume_command(folder: Path, *more: str) -> str:
+    """The command that resumes a run or a sweep, to be pasted."""
+    return " ".join(["invset sample", shlex.quote(f"resume={shorten(folder)}"), *more])

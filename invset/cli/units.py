@@ -12,8 +12,6 @@ from invset.settings import NetworkSettings, UnitsSettings, check
 if TYPE_CHECKING:
     from invset.models.network import Network
 
-FETCHED = ("caffenet", "places205", "torchvision", "timm")  # kinds whose layers are the same without their weights
-
 
 def task(composed: DictConfig) -> int:
     """Print the layers, or one layer, or the units whose names have a word in them; returns the exit code.
@@ -45,13 +43,14 @@ def _network(config: UnitsSettings) -> Network:
     from invset.assemble.device import prepare_torch
     from invset.assemble.models import builder_arguments
     from invset.cli.fetching import fetch_for_run
-    from invset.models.registry import build_network
+    from invset.models.registry import NETWORKS, build_network, takes_option
 
     check(config)
     prepare_torch("cpu", config.threads)
     chosen: NetworkSettings = config.network
     options = builder_arguments(chosen)
-    if chosen.kind in FETCHED:
+    # A network with classes that can have random weights: its layers are the same without the published ones.
+    if chosen.kind in NETWORKS and all(takes_option(chosen.kind, option) for option in ("labels", "random_seed")):
         options.setdefault("weights", "random")
     return build_network(chosen.kind, find=fetch_for_run, **options)
 

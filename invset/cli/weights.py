@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from invset.cli.fetching import fetch_for_run, say
+from invset.cli.fetching import fetch_for_run
 from invset.cli.help import describe_command
+from invset.cli.terminal import say
 from invset.errors import ConfigError
 from invset.files import user_path
 from invset.names import hint
@@ -30,12 +31,12 @@ def run(arguments: Sequence[str], console: Console | None = None, errors: Consol
         say(out, describe_command("weights").rstrip())
         return 0
     action, *rest = arguments
-    if action not in _ACTIONS:
-        raise ConfigError(f"weights {action}: there is no such action: {hint(action, _ACTIONS)}")
+    if action not in ACTIONS:
+        raise ConfigError(f"weights {action}: there is no such action: {hint(action, ACTIONS)}")
     for argument in rest:
         if argument.startswith("-") and (action, argument) != ("list", "--long"):
             raise ConfigError(f"weights: there is no option {argument}; see invset weights --help")
-    return _ACTIONS[action](rest, out, err)
+    return ACTIONS[action](rest, out, err)
 
 
 def _list(arguments: Sequence[str], out: Console, err: Console) -> int:
@@ -65,7 +66,9 @@ def _list(arguments: Sequence[str], out: Console, err: Console) -> int:
 
 def _fetch(names: Sequence[str], out: Console, err: Console) -> int:
     if not names:
-        raise ConfigError(f"weights fetch: of what? As invset weights fetch caffenet; there are {', '.join(KNOWN)}.")
+        raise ConfigError(
+            f"weights fetch: name the weights, as invset weights fetch caffenet; there are {', '.join(KNOWN)}."
+        )
     for weights in [find(name) for name in names]:
         path = fetch_for_run(weights, err)
         say(out, f"{weights.name}: {path}")
@@ -107,7 +110,7 @@ def _add(arguments: Sequence[str], out: Console, err: Console) -> int:
     return 0
 
 
-_ACTIONS: dict[str, Callable[[Sequence[str], Console, Console], int]] = {
+ACTIONS: dict[str, Callable[[Sequence[str], Console, Console], int]] = {
     "list": _list,
     "fetch": _fetch,
     "verify": _verify,
@@ -122,7 +125,7 @@ def _describe(weights: Weights) -> str:
     lines = [weights.name, f"  {weights.about}", f"  file      {weights.file}", f"  size      {size}"]
     lines += [f"  {algorithm:<8}  {digest}" for algorithm, digest in weights.checksums.items()]
     if not weights.checksums:
-        lines.append("  checksum  none is published: trusted on first use, recorded, and wanted again")
+        lines.append("  checksum  none is published: the first file's SHA-256 is recorded, and later files must match")
     for source in weights.sources:
         lines.append(f"  from      {source.url}" + (f" -> {source.member}" if source.member else ""))
     lines += [f"  terms     {weights.terms}", f"  here      {cache.find_file(weights) or 'no'}"]

@@ -123,6 +123,9 @@ def _make(
         ConfigError: there is no such function, it fails, or it returns something else.
         WeightsError: the file cannot be read, or holds something else.
     """
+    if not factory:
+        setting = f"{ready.__name__.lower()}.factory"
+        raise ConfigError(f"{setting}=MODULE:FUNCTION is needed, as {setting}=mynets:build.")
     made = _call(factory, arguments)
     if isinstance(made, ready):
         if weights is not None:

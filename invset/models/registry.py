@@ -58,6 +58,11 @@ NETWORKS: Mapping[str, Callable[..., Network]] = _collect("NETWORKS")
 GENERATORS: Mapping[str, Callable[..., Generator]] = _collect("GENERATORS")
 
 
+def takes_option(kind: str, option: str) -> bool:
+    """Whether the builder of a kind of network has such an option."""
+    return option in inspect.signature(NETWORKS[kind]).parameters
+
+
 def _build(what: str, builders: Mapping[str, Callable[..., T]], kind: str, find: Find, options: Mapping[str, Any]) -> T:
     if kind not in builders:
         raise ConfigError(f"there is no {what} '{kind}': {hint(kind, builders)}")

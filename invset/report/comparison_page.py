@@ -23,15 +23,17 @@ def comparison_notes(samples: Sequence[Measured], n: int, where: str, random_see
     first = samples[0].run
     subset = [one.name for one in samples if one.run.count > n >= 2]
     if subset:
-        lines.append(f"A random subset (seed={random_seed}) stands for {', '.join(subset)}; budgets are of whole runs.")
+        lines.append(
+            f"A random subset (random seed {random_seed}) stands for {', '.join(subset)}; budgets are of whole runs."
+        )
     for one in samples:
         run, status = one.run, one.run.summary.get("status")
         if run.count < max(n, 2):
             lines.append(f"{one.name} has {_too_few(run)}: its budget alone is compared.")
         if run.units != first.units:
             lines.append(f"{one.name} is of another unit: {', '.join(run.units)} instead of {', '.join(first.units)}.")
-        elif run.ranges != first.ranges:
-            lines.append(f"{one.name} has another range: {_ranges(run)} instead of {_ranges(first)}.")
+        elif (run.ranges, run.settings.constraint) != (first.ranges, first.settings.constraint):
+            lines.append(f"{one.name} has another range: {run.target} instead of {first.target}.")
         if status != "complete" and run.count:
             lines.append(f"{one.name} is {status}: {run.count} of {run.summary.get('wanted')} samples.")
     return lines
@@ -64,7 +66,3 @@ def _too_few(run: FinishedRun) -> str:
         return f"{run.count} sample{'s' if run.count > 1 else ''}"
     closest = ", ".join(f"{value:.4g}" for value in closest_activations(run.summary))
     return f"no samples (the closest code gave {closest})" if closest else "no samples"
-
-
-def _ranges(run: FinishedRun) -> str:
-    return ", ".join(f"[{low:g}, {high:g}]" for low, high in run.ranges)

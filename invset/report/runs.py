@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from invset.assemble.sampling import check_targets
+from invset.assemble.sampling import check_targets, describe_target
 from invset.errors import ConfigError, RunFolderError
 from invset.run.config import read_config
 from invset.run.files import read_json
@@ -66,10 +66,8 @@ class FinishedRun:
     @property
     def target(self) -> str:
         """`fc8:2 goldfish in [40, 50] and conv5:97 in [2, 3]`."""
-        return " and ".join(
-            f"{unit}{f' {label}' if label else ''} in [{low:g}, {high:g}]"
-            for unit, label, (low, high) in zip(self.units, self.labels, self.ranges, strict=True)
-        )
+        units = (" ".join(filter(None, pair)) for pair in zip(self.units, self.labels, strict=True))
+        return describe_target(units, self.ranges, self.settings.constraint)
 
     def number(self, name: str) -> float:
         """A number of the summary; NaN where it has none of that name."""

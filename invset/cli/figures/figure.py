@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from invset import __version__
+from invset.assemble.device import prepare_torch
 from invset.cli.figures.plan import Planned
 from invset.cli.figures.recipe import ALL, GroupRecipe, Recipe
 from invset.cli.finished import measure_runs, networks_of, observer_of, write_files
@@ -60,7 +61,7 @@ def _measure(
     """The runs group by group, and what could not be measured."""
     given = {key_of(setting): value_of(setting) for setting in extra}
     factory = next((value for key, value in given.items() if key.endswith(".factory")), None)
-    device = given.get("device", "auto")
+    device = prepare_torch(given.get("device", "auto"), None)
     networks, remarks, features = networks_of(read_config(runs[0]), device), [], recipe.models[model].features
     try:
         observer_of(features, networks)

@@ -80,19 +80,19 @@ def recipe_folder() -> Path:
 def load_recipe(name: str) -> Recipe:
     """A recipe of the paper's, by name, or one of a file that ends in .yaml.
 
-    Raises ConfigError: there is none of that name, or the file is none.
+    Raises ConfigError: there is none of that name, or the file is not a recipe.
     """
     path = Path(name) if name.endswith(ENDINGS) else recipe_folder() / f"{name}.yaml"
     try:
-        text = path.read_text("utf-8")
+        data = path.read_bytes()
     except OSError as error:
         known = sorted(found.stem for found in recipe_folder().glob("*.yaml"))
         raise ConfigError(f"{name}: there is no such figure: {hint(name, [*known, 'all'])}") from error
     try:
-        recipe = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Recipe), OmegaConf.create(text)))
+        recipe = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Recipe), OmegaConf.create(data.decode())))
     except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
         reason = " ".join(f"{error}".split("\n")[0].split())
-        raise ConfigError(f"{path}: this is no recipe of a figure: {reason}") from error
+        raise ConfigError(f"{path}: not a recipe of a figure: {reason}") from error
     assert isinstance(recipe, Recipe)
     if wrong := next(_mistakes(recipe), None):
         raise ConfigError(f"{path}: {wrong}")

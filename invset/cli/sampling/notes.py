@@ -8,7 +8,7 @@ from typing import Any
 
 from invset.assemble.sampling import Sampling
 from invset.cli.overrides import chosen_models, job_overrides, key_of
-from invset.cli.terminal import shorten
+from invset.cli.terminal import resume_command, shorten
 from invset.run.files import read_json
 from invset.run.folder import RunFolder
 from invset.settings import SampleSettings
@@ -46,14 +46,15 @@ def describe_outcome(
         )
         lines.append(_describe_coverage(figures))
     if figures["status"] == "complete" and figures["until"] == "plateau" and not at_plateau:
+        more = f"n={2 * figures['n']}"
         lines.append(
             f"no plateau by n={figures['n']}: it takes fewer than {100 * figures['gain']:g} such samples of 100 "
-            f"(gain={figures['gain']:g}); to go on: invset sample {shlex.quote(f'resume={where}')} n={2 * figures['n']}"
+            f"(gain={figures['gain']:g}); to go on: {resume_command(folder.paths.root, more)}"
         )
     if figures["status"] in ("unreachable", "incomplete"):
         lines += _describe_shortfall(figures, sampling)
     if figures["status"] in ("interrupted", "failed") and alone:
-        lines.append(f"to go on: invset sample {shlex.quote(f'resume={where}')}")
+        lines.append(f"to go on: {resume_command(folder.paths.root)}")
     picture = folder.paths.samples if figures["samples"] else folder.paths.seeds
     return [*lines, f"{where}/{picture.name}" if picture.exists() else f"{where}"]
 
@@ -65,9 +66,7 @@ def describe_finished(settings: SampleSettings, folder: RunFolder) -> str:
     what, more = f"has all its {settings.n} samples", f"n={2 * settings.n}"
     if settings.until == "plateau" and summary.get("plateau") is True:
         what, more = f"came to its plateau with {summary.get('samples')} samples", f"until=n n={settings.n}"
-    return (
-        f"this run {what}; nothing to do. For more: invset sample {shlex.quote(f'resume={shorten(paths.root)}')} {more}"
-    )
+    return f"this run {what}; nothing to do. For more: {resume_command(paths.root, more)}"
 
 
 def _describe_coverage(figures: Mapping[str, Any]) -> str:

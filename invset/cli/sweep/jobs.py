@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import Any, NamedTuple
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, OverrideParseException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from invset.cli.overrides import key_of, value_of
-from invset.cli.terminal import shorten
+from invset.cli.terminal import resume_command
 from invset.errors import RunFolderError
 from invset.run import goal
 from invset.run.config import read_config
@@ -77,8 +77,8 @@ def write_failure(reason: str) -> None:
 
 def say_how_to_go_on(sweep: Path, arguments: Sequence[str]) -> None:
     """After an interruption: print the command that does what is missing."""
-    launcher = "".join(f" {argument}" for argument in arguments if argument.startswith("hydra/launcher="))
-    print(f"to go on: invset sample {shlex.quote(f'resume={shorten(sweep)}')}{launcher}")
+    launcher = [argument for argument in arguments if argument.startswith("hydra/launcher=")]
+    print(f"to go on: {resume_command(sweep, *launcher)}")
 
 
 def holds_sweep(folder: Path) -> bool:
@@ -90,7 +90,7 @@ def read_record(folder: Path) -> tuple[list[str], str]:
     """What Hydra wrote of a sweep: its overrides, and how its jobs' folders are named.
 
     Raises:
-        RunFolderError: it cannot be read, or is none.
+        RunFolderError: it cannot be read, or is damaged.
     """
     values = _read_yaml(folder / RECORD)
     try:
@@ -103,11 +103,19 @@ def read_record(folder: Path) -> tuple[list[str], str]:
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """All jobs of the sweep in a folder: those that were begun, then those of its record that have no folder."""
+    """All jobs of the sweep in a folder: those that were begun, then those of its record that have no folder.
+
+    Raises RunFolderError: a file of Hydra's is damaged.
+    """
     begun = sorted((path.parents[1] for path in folder.glob(f"*/{OVERRIDES}")), key=_number)
     jobs = [_read_job(path) for path in begun]
     known = [sorted(job.overrides) for job in jobs]
-    expected = expand(read_record(folder)[0]) if (folder / RECORD).is_file() else []
+    try:
+        expected = expand(read_record(folder)[0]) if (folder / RECORD).is_file() else []
+    except OverrideParseException as error:
+        raise _damaged(folder / RECORD) from error
+    except HydraException:  # of a glob: what it finds, only a launch knows
+        expected = []
     return jobs + [Job(None, job, "missing") for job in expected if sorted(job) not in known]
 
 
