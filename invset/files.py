@@ -36,7 +36,7 @@ def describing(
     Args:
         error_class: what is raised instead.
         path: the file or folder that the block is about.
-        advice: how the sentence ends, as ", then continue the run with resume=FOLDER".
+        advice: how the sentence ends, as ", then resume the run".
         action: what could not be done to the file.
     """
     try:

@@ -299,7 +299,7 @@ class ComparisonSettings:
     features: str | None = setting(
         None, "a network that has no part in the runs, as efficientnet_lite0, or kind:name, as timm:resnet18"
     )
-    seed: int = setting(0, "of the choice of samples, and of intervals")
+    seed: int = setting(0, "the random seed, of the choice of samples and of intervals")
     factory: str | None = setting(None, "the function that the first run's config calls, to say that it may be called")
 
 
@@ -334,7 +334,7 @@ class AnimateSettings:
     order: str = setting(
         "activation", "activation: lowest to highest; sampling: as they were sampled", ("activation", "sampling")
     )
-    unit: int = setting(1, "of an intersection: by whose activation, from 1", at_least(1))
+    unit: int = setting(1, "the unit of an intersection that order=activation sorts by, from 1", at_least(1))
     fps: float = setting(8, "samples a second, in a GIF to 50", within(0.1, 60))
     size: int = setting(
         256, "pixels of an image's longer side, about; small ones are enlarged by a whole factor", within(16, 4096)

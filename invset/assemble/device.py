@@ -53,7 +53,7 @@ def place(model: Network | Generator, device: torch.device, precision: str, chan
 
 
 def _runs(model: Network | Generator) -> bool:
-    """Whether a pass, forth and back, goes through it."""
+    """Whether a pass, forward and backward, goes through it."""
     try:
         with torch.enable_grad():
             if isinstance(model, Network):

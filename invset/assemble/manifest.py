@@ -1,4 +1,4 @@
-"""manifest.json: what a run was made with, so that it can be told apart and gone on with."""
+"""manifest.json: what a run was made with, to know it again and to resume it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def describe_run(settings: SampleSettings, sampling: Sampling, overrides: list[s
 
 
 def require_same_weights(folder: Path, saved: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Refuse to go on with other weights; returns what else differs that may change the last bits of a result.
+    """Refuse to resume with other weights; returns what else differs that may change the last bits of a result.
 
     Raises:
         ConfigError: a file of weights is not the one that the run was made with.

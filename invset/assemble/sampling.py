@@ -123,7 +123,7 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     region_of = Region.two_sided if settings.constraint == "range" else Region.lower_only
     region = region_of(targets.ranges).to(models.device)
     schedule = Schedule(
-        chains=settings.n if kind.together else settings.schedule.K,
+        chains=settings.n if kind.joint else settings.schedule.K,
         groups=settings.schedule.groups,
         penalty=settings.schedule.mu,
         growth=settings.schedule.alpha,
@@ -219,7 +219,7 @@ def check_fit(settings: SampleSettings, kind: type[Abilities]) -> list[str]:
     """Refuse settings that do not fit each other; returns the names of those that the method passes over."""
     unused = check_method(settings, kind)
     name, schedule = settings.method.name, settings.schedule
-    if kind.seeds and not kind.together and settings.n < schedule.K:
+    if kind.seeds and not kind.joint and settings.n < schedule.K:
         raise ConfigError(
             f"n={settings.n} is less than schedule.K={schedule.K}: the K seeds are the first samples; "
             f"give n={schedule.K} or more, or a smaller schedule.K."
@@ -247,6 +247,6 @@ def choose_batch_size(asked: int | str | None, kind: type[Abilities], device: to
     """
     if isinstance(asked, int):
         return asked
-    if not kind.together:
+    if not kind.joint:
         return None
     return LARGE_MICRO_BATCH if device.type == "cuda" else MICRO_BATCH

@@ -36,7 +36,7 @@ class MfvSettings:
     images: int | None = setting(
         200, "that many of the real ones, those of highest activation, are clustered; null: all", at_least(1)
     )
-    iterations: int = setting(50, "of k-means, at most", at_least(1))
+    iterations: int = setting(50, "k-means takes at most so many iterations", at_least(1))
 
 
 class Facets(NamedTuple):

@@ -128,6 +128,6 @@ class Ppgn(Rounds):
         if evaluation.encodings.shape != codes.shape:
             raise ConfigError(
                 f"ppgn: E gives {evaluation.encodings.shape[1]} numbers and a code has {codes.shape[1]}, but its first "
-                "term is E(G(h)) - h; use the encoder that the generator inverts, or epsilon1=0."
+                "term is E(G(h)) - h; use the encoder that the generator inverts, or an ε₁ of 0."
             )
         return evaluation.encodings

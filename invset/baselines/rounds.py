@@ -186,7 +186,7 @@ def code_scale(problem: Problem, scale: float | None) -> float:
         highest = HIGHEST if problem.code_bounds is None else problem.code_bounds[1]
         scale = highest / HIGHEST if 0 < highest < torch.inf else 1.0
     if not 0 < scale < torch.inf:
-        raise ConfigError(f"scale={scale}: the unit of a code's entries is a positive number; null finds one.")
+        raise ConfigError(f"a scale of {scale}: the unit of a code's entries is a positive number.")
     return scale
 
 

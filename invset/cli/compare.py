@@ -15,7 +15,7 @@ from invset.cli.terminal import say, shorten
 from invset.errors import ConfigError
 from invset.report.comparison import compare
 from invset.report.comparison_page import comparison_histograms, comparison_notes, comparison_rows
-from invset.report.tables import Row, csv_line, csv_text, format_cell, markdown_table
+from invset.report.tables import Row, csv_line, csv_text, format_value, markdown_table
 from invset.run.summary import NEAR
 
 TITLES = 26  # characters that titles of rows should have at least
@@ -42,7 +42,7 @@ def run(arguments: list[str], console: Console | None = None) -> int:
     for note in notes:
         say(console, note)
 
-    lines = [[row.title, *map(format_cell, row.cells)] for row in rows]
+    lines = [[row.title, *map(format_value, row.cells)] for row in rows]
     texts = {
         "compare.csv": csv_text([{"run": name, **csv_line(rows, index)} for index, name in enumerate(names)]),
         "compare.md": "\n".join([markdown_table(["", *names], lines), "", *(f"- {note}" for note in notes), ""]),
@@ -75,7 +75,7 @@ def _tables(width: int, names: Sequence[str], rows: Sequence[Row]) -> Iterator[T
         for name in names[start : start + most]:
             table.add_column(Text(name), justify="right", overflow="fold", max_width=WIDE if wide else NARROW)
         for row in rows:
-            texts = [format_cell(cell) for cell in row.cells[start : start + most]]
+            texts = [format_value(cell) for cell in row.cells[start : start + most]]
             table.add_row(Text(row.title), *(Text(text if wide else text.replace(" [", "\n[")) for text in texts))
         table.add_row()
         yield table

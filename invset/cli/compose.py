@@ -78,7 +78,7 @@ def require_known(config: DictConfig, command: str) -> None:
             raise ConfigError(f"there is no setting '{name}': {advise(name, known)}")
     for name in known:
         if name not in given:
-            raise ConfigError(f"{name}: taken away; every setting needs a value.")
+            raise ConfigError(f"{name}: cannot be removed (~{name}): every setting needs a value.")
 
 
 def _keys(values: Any, prefix: str = "") -> Iterator[str]:

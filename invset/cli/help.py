@@ -69,7 +69,8 @@ usage: invset weights list|fetch|verify|path|add [NAME ...]
   invset weights add NAME PATH           take a file (or the archive it comes in) that you got by hand
 
 A run that needs weights which are not here fetches them itself. torchvision's go by their file names, as
-alexnet-owt-7be5be79.pth. Where no checksum is published the first file is trusted, recorded, and wanted again.
+alexnet-owt-7be5be79.pth. Where no checksum is published the first file is trusted; its SHA-256
+is recorded, and later files must match.
 
 environment:
   INVSET_CACHE     the folder for files [$XDG_CACHE_HOME/invset, else ~/.cache/invset]
@@ -95,7 +96,7 @@ figures: fig1 ... fig9, table1 of the paper; equations: eqs. 4, 5 and 6; methods
 Beside them variety: method=multistart and the paper's over many units, an hour (model=mini, hidden, lite0, lite1).
 
 Writes OUT/FIGURE/figure.png, numbers.csv and note.md, and the runs into OUT/runs; of several figures also OUT/PAPER.md.
-Runs that are there are not made again, and an interrupted one is gone on with: give the same command again.""",
+Runs that are there are not made again, and an interrupted one is resumed: give the same command again.""",
     "facets": """\
 usage: invset facets RUN [key=value ...]
 

@@ -22,7 +22,7 @@ def key_of(override: str) -> str:
     return override.split("=", 1)[0].lstrip("+~")
 
 
-def value_of(override: str) -> str:
+def plain_value(override: str) -> str:
     """To what, as Hydra understands it, in one way of writing it; a sweep over values as it was given."""
     text = override.partition("=")[2]
     try:

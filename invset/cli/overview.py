@@ -20,8 +20,8 @@ from invset.run.files import read_json, write_atomically
 from invset.run.layout import Layout
 from invset.run.sheet import save_picture
 
-RESULTS = ("complete", "incomplete", "unreachable", "interrupted")  # of which there may be samples to show
-FAILED = ("failed", "cut short", "missing", "damaged", "interrupted")
+WITH_SAMPLES = ("complete", "incomplete", "unreachable", "interrupted")
+UNFINISHED = ("failed", "cut short", "missing", "damaged", "interrupted")
 
 
 def run(arguments: list[str], console: Console | None = None) -> int:
@@ -67,7 +67,7 @@ def write_overview(folder: Path, console: Console) -> int:
 
 def _say_statuses(folder: Path, jobs: Sequence[Job], console: Console) -> int:
     counts = Counter(job.status for job in jobs)
-    failed = [job for job in jobs if job.status in FAILED]
+    failed = [job for job in jobs if job.status in UNFINISHED]
     say(console, f"{len(jobs)} jobs: {', '.join(f'{count} {status}' for status, count in counts.items())}")
     for job in failed:
         where = shorten(job.folder) if job.folder is not None else " ".join(job.overrides)
@@ -81,7 +81,7 @@ def _say_statuses(folder: Path, jobs: Sequence[Job], console: Console) -> int:
 def _read(folder: Path, job: Job, others: dict[str, str], ranges: str, shape: Block) -> Swept:
     name = os.path.relpath(job.folder, folder) if job.folder is not None else ""
     neuron, reason = others.get("neuron", ""), job.reason or None
-    if job.folder is None or job.status not in RESULTS:
+    if job.folder is None or job.status not in WITH_SAMPLES:
         return Swept(name, neuron, ranges, others, job.status, error=reason)
     try:
         summary, tiles = read_samples(job.folder, shape)

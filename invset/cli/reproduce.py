@@ -60,7 +60,7 @@ def parse_arguments(arguments: Sequence[str]) -> Asked:
     settings = parse("reproduce", [argument for argument in arguments if argument not in extra], "figures")
     for argument in extra:
         if key_of(argument).split(".")[0] in NOT_HERE:
-            raise ConfigError(f"{argument}: not here: out=DIR says where to, and what is there is gone on with.")
+            raise ConfigError(f"{argument}: cannot be set: out=DIR chooses the folder, and existing runs are resumed.")
     figures = tuple(dict.fromkeys(name for word in settings.figures for name in (ALL if word == "all" else (word,))))
     if not figures:
         raise ConfigError(f"reproduce what? Give {', '.join((*ALL, *MORE))} or all.")
@@ -78,7 +78,7 @@ def _make_figure(name: str, recipe: Recipe, plan: Sequence[Planned], asked: Aske
         console.rule(style="dim")
         say(console, f"{name} {number}/{len(plan)}: {' '.join(filter(None, (one.group, one.title)))}")
         if code := _make_run(folder, one.overrides, console):
-            say(console, f"{name}: not made, for a run failed.")
+            say(console, f"{name}: not made: a run failed.")
             return code
     try:
         findings = write_figure(asked.out / name, recipe, asked.model, plan, folders, asked.extra)

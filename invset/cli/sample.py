@@ -48,7 +48,7 @@ def task(composed: DictConfig) -> int:
     check_targets(settings)
     settings = settle(settings)
     sampling = processes.assemble(settings)
-    # A run's folder says what `auto` was, and is gone on with whatever `auto` will mean by then.
+    # config.yaml records what `auto` became, so that resuming does not depend on what `auto` means later.
     settings = replace(settings, encoder=sampling.models.settled, starts=sampling.models.starts)
     with _open_folder(settings, sampling, console) as folder:
         return _run(settings, sampling, folder, console)
@@ -61,7 +61,7 @@ def _describe_done(folder: Path, status: str, settings: SampleSettings) -> str:
 
 
 def _open_folder(settings: SampleSettings, sampling: Sampling, console: Console) -> RunFolder:
-    """A new folder, where Hydra says, or that of the run which is gone on with."""
+    """A new folder, where Hydra says, or that of the run which is resumed."""
     manifest = describe_run(settings, sampling, job_overrides())
     config = write_config(replace(settings, resume=None))
     if settings.resume is None:
@@ -71,7 +71,7 @@ def _open_folder(settings: SampleSettings, sampling: Sampling, console: Console)
         if differences := require_same_weights(folder.paths.root, folder.manifest, manifest):
             say(console, f"the last bits of samples may differ: {'; '.join(differences)}")
         if replace(settings, resume=None) != read_config(folder.paths.root):
-            # Should this process die, resume= alone goes on to the new n.
+            # Should this process die, resume= alone continues to the new n.
             write_atomically(folder.paths.config, config.encode())
     except BaseException:
         folder.close()

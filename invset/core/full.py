@@ -41,7 +41,7 @@ class Full(Descent):
     State: ClassVar[type] = FullState
     seeds: ClassVar[bool] = True
     grows: ClassVar[bool] = False
-    together: ClassVar[bool] = True
+    joint: ClassVar[bool] = True
 
     def begin(self) -> FullState:
         """The state before the first step: n start codes, λ = 0, μ = μ₀, scales measured."""

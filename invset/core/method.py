@@ -123,7 +123,7 @@ class Abilities:
         groups: its chains may form several groups, each as if it were alone.
         fills: it can fill a range evenly.
         grows: it gives samples for as long as it is asked, so that it may be stopped at a plateau.
-        together: all its samples are optimised together, so that their number is settled at the start.
+        joint: all its samples are optimised together, so that their number is settled at the start.
         pixels: its codes are the images themselves.
         reads_folder: it takes its images from a folder.
         starts: where its chains usually start, if the generator knows real codes.
@@ -136,7 +136,7 @@ class Abilities:
     groups: ClassVar[bool] = False
     fills: ClassVar[bool] = False
     grows: ClassVar[bool] = True
-    together: ClassVar[bool] = False
+    joint: ClassVar[bool] = False
     pixels: ClassVar[bool] = False
     reads_folder: ClassVar[bool] = False
     starts: ClassVar[str] = "normal"

@@ -1,1 +1,1 @@
-"""Measures of a set of samples: one measure, one file; pure functions of tensors."""
+"""Measures of a set of samples: pure functions of tensors, a file for each kind of measure."""

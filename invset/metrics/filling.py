@@ -1,4 +1,4 @@
-"""How evenly the activations fill their range [z1, z2]."""
+"""Evenly spaced rows, and how evenly the activations fill their range [z1, z2]."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 
 from invset.metrics.share import in_range
+
+
+def evenly_spaced(n: int, count: int) -> Tensor:
+    """At most `count` of n rows, evenly spaced, the first and the last included: int64."""
+    return torch.linspace(0, n - 1, min(count, n)).round().long()
 
 
 def uniform_distance(activations: Tensor, lower: float, upper: float) -> float:

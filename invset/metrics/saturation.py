@@ -30,7 +30,7 @@ LEAST = 200  # samples, before which there is no plateau: the window begins afte
 BATCH = 256  # encodings at once, so that memory does not grow as n²
 
 
-class Found(NamedTuple):
+class Novelty(NamedTuple):
     """What some samples were, in their order; `none` and then `extended` make it.
 
     Attributes:
@@ -46,18 +46,18 @@ class Found(NamedTuple):
     new: tuple[bool, ...]
 
     @classmethod
-    def none(cls, radius: float) -> Found:
+    def none(cls, radius: float) -> Novelty:
         """Of no samples."""
         return cls(radius, torch.empty(0, 0), (), ())
 
-    def extended(self, encodings: Tensor) -> Found:
+    def extended(self, encodings: Tensor) -> Novelty:
         """With the next samples, (b, d) encodings; the same in whatever portions they come. Time grows as b·m·d."""
         found = self
         for batch in encodings.detach().float().split(BATCH):
             found = found._with_batch(batch)
         return found
 
-    def _with_batch(self, batch: Tensor) -> Found:
+    def _with_batch(self, batch: Tensor) -> Novelty:
         kept = self.kept if len(self.kept) else batch[:0]
         distances, new, mine = [], [], batch[:0]
         before = _nearest(batch, kept)
@@ -67,7 +67,7 @@ class Found(NamedTuple):
             new.append(distance > self.radius)
             if new[-1]:
                 mine = torch.cat([mine, row[None]])
-        return Found(self.radius, torch.cat([kept, mine]), (*self.distances, *distances), (*self.new, *new))
+        return Novelty(self.radius, torch.cat([kept, mine]), (*self.distances, *distances), (*self.new, *new))
 
 
 def coverage(new: Sequence[bool], window: int = WINDOW) -> Estimate:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from invset.metrics.distances import exact_distances
 from invset.metrics.estimate import Estimate, jackknife
+from invset.metrics.filling import evenly_spaced
 
 POOLED = 2000  # encodings at most, of all sets together, whose distances settle the bandwidth
 
@@ -65,7 +66,7 @@ def pooled_bandwidth(sets: Sequence[Tensor]) -> float:
     """
     sets = [own for own in sets if len(own)]
     each = max(2, POOLED // max(1, len(sets)))
-    thinned = [own[torch.linspace(0, len(own) - 1, min(each, len(own))).round().long()] for own in sets]
+    thinned = [own[evenly_spaced(len(own), each)] for own in sets]
     if sum(map(len, thinned)) < 2:
         return math.nan
     return torch.pdist(torch.cat(thinned).double()).quantile(0.5).item() / 2

@@ -17,7 +17,7 @@ from invset.errors import WeightsError
 from invset.files import user_path
 from invset.models.blobs import Blobs, fill_layers, read_blobs
 from invset.models.colours import CAFFE_MEAN, caffe_colours
-from invset.models.labels import DATA, labels_for
+from invset.models.labels import DATA_FOLDER, labels_for
 from invset.models.network import Network, crop
 from invset.models.random_weights import he_state
 from invset.weights.caffemodel import read_mean
@@ -28,7 +28,7 @@ from invset.weights.matconvnet import read_matconvnet
 
 SIZE = 227  # pixels a side
 LRN = ("lrn", "normalize")  # what MatConvNet calls normalisation
-PLACES = DATA / "places205_classes.txt"
+PLACES = DATA_FOLDER / "places205_classes.txt"
 ADVICE = "These are not the weights of a CaffeNet: give those of a network with its layers, or leave weights out."
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from invset.errors import WeightsError
 from invset.files import user_path
 
-DATA = Path(__file__).parents[1] / "data"
-IMAGENET = DATA / "mini" / "imagenet_classes.txt"
+DATA_FOLDER = Path(__file__).parents[1] / "data"
+IMAGENET = DATA_FOLDER / "mini" / "imagenet_classes.txt"
 
 
 def class_names(path: str | Path | None = None) -> tuple[str, ...]:

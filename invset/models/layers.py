@@ -15,7 +15,7 @@ _ONE_AT_A_TIME = threading.RLock()  # another thread's pass would run into these
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundLayer:
     """A layer that units can be read from.
 
     Attributes:
@@ -29,7 +29,7 @@ class Found:
     final: bool = False
 
 
-def discover(module: nn.Module, images: Tensor) -> dict[str, Found]:
+def discover(module: nn.Module, images: Tensor) -> dict[str, FoundLayer]:
     """Path -> layer, '' for the module itself, in the order in which they are first done.
 
     Left out is what never runs, gives anything but one tensor of real numbers, or gives a shape that is no vector, no
@@ -37,8 +37,8 @@ def discover(module: nn.Module, images: Tensor) -> dict[str, Found]:
 
     Args:
         module: in eval mode.
-        images: (b, 3, h, w) in the module's own colours, 2 or more: an output that is not one for each image is then
-            told by its first dimension.
+        images: (b, 3, h, w) in the module's own colours, 2 or more: so the first dimension shows an output
+            that is not one for each image.
 
     Raises:
         Exception: whatever the module raises.
@@ -58,7 +58,7 @@ def discover(module: nn.Module, images: Tensor) -> dict[str, Found]:
         module(images)
     last = vectors.get("")
     return {
-        path: Found(shape, runs[path], last is not None and vectors.get(path) is last)
+        path: FoundLayer(shape, runs[path], last is not None and vectors.get(path) is last)
         for path, shape in shapes.items()
         if shape is not None
     }

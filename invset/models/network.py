@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from invset.errors import ConfigError
 from invset.models.colours import Colours
-from invset.models.layers import Found, channels_first, discover, read_layers
+from invset.models.layers import FoundLayer, channels_first, discover, read_layers
 from invset.names import hint
 
 Device = torch.device | str
@@ -125,7 +125,7 @@ class Network(_Placed):
         outputs = read_layers(self.module, [self.layers[layer] for layer in wanted], inputs)
         return {layer: channels_first(_at_least_float32(outputs[self.layers[layer]])) for layer in wanted}
 
-    def discover(self) -> dict[str, Found]:
+    def discover(self) -> dict[str, FoundLayer]:
         """Module path -> what is known of the layer, of all that the module has; see `layers.discover`."""
         return discover(self.module, blank_images(self.module, self.colours, self.input_shape[1:]))
 

@@ -111,7 +111,7 @@ def _pretrained(timm: Any, name: str, settings: Mapping[str, Any], options: Mapp
         raise WeightsError(
             f"timm cannot get the weights of {name}, which it takes from {source} ({reason}). Build it once where "
             f"there is a network, with timm.create_model('{name}', pretrained=True), and copy its cache, the folder "
-            "that HF_HOME names; or get the file by hand and give weights=FILE; or try weights=random."
+            "that HF_HOME names; or get the file by hand and give its path as the weights; or try random weights."
         ) from error
     return module
 

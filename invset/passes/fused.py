@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from invset.passes.micro_batches import out_of_memory
-from invset.passes.plain import Networks
+from invset.passes.plain import Forward
 
 How = Literal["graphs", "inductor"]
 
 
 class Fused:
-    """Networks made quicker for one k; other numbers of codes go through as before.
+    """Forward made quicker for one k; other numbers of codes go through as before.
 
     Made when first called; if that fails, `on_failure` is called with the reason, once, and all goes on as before. The
     gradient of one call is to be taken before the next call: a graph has one place for what it keeps.
@@ -27,13 +27,13 @@ class Fused:
         rows: k.
     """
 
-    def __init__(self, networks: Networks, how: How, rows: int) -> None:
+    def __init__(self, networks: Forward, how: How, rows: int) -> None:
         self.networks = networks
         self.rows = rows
         self.how = how
         self.on_failure: Callable[[str], None] = lambda reason: None
         self._tried = False
-        self._quicker: Networks | None = None
+        self._quicker: Forward | None = None
 
     def __call__(self, codes: Tensor) -> tuple[Tensor, ...]:
         """Codes (k, c) -> what `networks` gives. Raises RuntimeError, MemoryError: memory does not suffice."""
@@ -44,7 +44,7 @@ class Fused:
             self._tried = True
         return (self._quicker or self.networks)(codes)
 
-    def _make(self, codes: Tensor) -> Networks | None:
+    def _make(self, codes: Tensor) -> Forward | None:
         make = {"graphs": _capture, "inductor": _compile}[self.how]
         try:
             return make(self.networks, codes)
@@ -56,7 +56,7 @@ class Fused:
         return None
 
 
-def _capture(networks: Networks, codes: Tensor) -> Networks:
+def _capture(networks: Forward, codes: Tensor) -> Forward:
     if not _on_cuda(codes):  # where a graph would hold nothing
         raise RuntimeError(f"a CUDA graph needs a CUDA device, and this is {codes.device}")
     replay: Any = torch.cuda.make_graphed_callables(networks, (_leaf(codes),))
@@ -68,8 +68,8 @@ def _capture(networks: Networks, codes: Tensor) -> Networks:
     return replayed
 
 
-def _compile(networks: Networks, codes: Tensor) -> Networks:
-    compiled: Networks = torch.compile(networks, dynamic=False)
+def _compile(networks: Forward, codes: Tensor) -> Forward:
+    compiled: Forward = torch.compile(networks, dynamic=False)
     leaf = _leaf(codes)
     total = torch.stack([output.sum() for output in compiled(leaf)]).sum()
     torch.autograd.grad(total, leaf)  # compiles the way back too

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from invset.core.problem import Counts, Evaluation, PullBack
 
-Networks = Callable[[Tensor], tuple[Tensor, ...]]
+Forward = Callable[[Tensor], tuple[Tensor, ...]]
 """codes (k, c) -> images, encodings, activations, differentiable: a `Pipeline`, or what makes one quicker"""
 
 
@@ -21,7 +21,7 @@ class Plain:
         differentiated: the same, for passes of which a gradient is taken; by default `networks`.
     """
 
-    def __init__(self, networks: Networks, differentiated: Networks | None = None) -> None:
+    def __init__(self, networks: Forward, differentiated: Forward | None = None) -> None:
         self.networks = networks
         self.differentiated = differentiated or networks
         self.counts = Counts()

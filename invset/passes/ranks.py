@@ -117,8 +117,8 @@ class Ranks:
         except RuntimeError as error:
             self.broken = True
             raise RanksError(
-                f"another process was lost, or did not answer ({_line(error)}). What there is was kept: go on with "
-                "resume=FOLDER, with as many processes as you like."
+                f"another process was lost, or did not answer ({_line(error)}). What there is was kept: resume "
+                "the run, with as many processes as you like."
             ) from error
         except BaseException:
             self.broken = True

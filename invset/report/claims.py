@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from invset.metrics.estimate import Estimate
-from invset.report.tables import NONE, Cell, format_cell, value_of
+from invset.report.tables import NONE, Value, format_value, number_of
 
 RELATIONS = {
     "above": (">", operator.gt), "at least": ("≥", operator.ge),
@@ -51,12 +51,12 @@ class Verdict(NamedTuple):
     `holds` is None where intervals overlap, or a number is missing.
     """
 
-    of: Cell
-    than: Cell
+    of: Value
+    than: Value
     holds: bool | None
 
 
-def judge(claim: Claim, cells: Mapping[str, Cell]) -> Verdict:
+def judge(claim: Claim, cells: Mapping[str, Value]) -> Verdict:
     """Whether the claim holds in one group, given the measure's cell of each row by its name.
 
     It holds where the relation is true of every pair of numbers from the two intervals, and does not where it is true
@@ -91,14 +91,14 @@ def claim_line(claim: Claim, title: str, rows: Mapping[str, str], verdicts: Sequ
     return [f"{claim.says}{paper}", f"{rows.get(claim.of, claim.of)}: {title}", here, wanted, _holds(verdicts)]
 
 
-def spread(cells: Sequence[Cell]) -> str:
+def spread(cells: Sequence[Value]) -> str:
     """Several groups' numbers as one, `11.2 (9.8 to 12.5)`: median, lowest and highest; of one group it alone."""
     if len(cells) == 1:
-        return format_cell(cells[0])
-    numbers = [number for number in map(value_of, cells) if not math.isnan(number)]
+        return format_value(cells[0])
+    numbers = [number for number in map(number_of, cells) if not math.isnan(number)]
     if not numbers:
         return NONE
-    median, low, high = map(format_cell, (statistics.median(numbers), min(numbers), max(numbers)))
+    median, low, high = map(format_value, (statistics.median(numbers), min(numbers), max(numbers)))
     return median if low == high else f"{median} ({low} to {high})"
 
 
@@ -111,7 +111,7 @@ def _holds(verdicts: Sequence[Verdict]) -> str:
     return ", ".join(parts)
 
 
-def _ends(cell: Cell) -> tuple[float, float]:
+def _ends(cell: Value) -> tuple[float, float]:
     if isinstance(cell, Estimate) and not math.isnan(cell.low):
         return cell.low, cell.high
-    return value_of(cell), value_of(cell)
+    return number_of(cell), number_of(cell)

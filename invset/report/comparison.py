@@ -18,12 +18,12 @@ from invset.metrics.duplicates import near_duplicates
 from invset.metrics.estimate import Estimate
 from invset.metrics.filling import uniform_distance
 from invset.metrics.pairwise import distance_ratio, mean_pairwise_estimate
-from invset.metrics.saturation import ALIKE, Found
+from invset.metrics.saturation import ALIKE, Novelty
 from invset.metrics.share import in_range, in_top, share
 from invset.metrics.vendi import cosine_kernel, gaussian_kernel, pooled_bandwidth, vendi_estimate
 from invset.report.readings import Measured
 from invset.report.runs import count_passes
-from invset.report.tables import Cell, Row
+from invset.report.tables import Row, Value
 
 TOPS = (1, 5)
 Item = TypeVar("Item")
@@ -97,10 +97,10 @@ def _variety(encodings: Sequence[Tensor], near: float, alike: float, random_seed
     first, bandwidth = encodings[0], pooled_bandwidth(encodings)
     width = "" if math.isnan(bandwidth) else f" of width {bandwidth:.3g}"
 
-    def row(key: str, title: str, measure: Callable[[Tensor], Cell]) -> Row:
+    def row(key: str, title: str, measure: Callable[[Tensor], Value]) -> Row:
         return _row(key, title, encodings, lambda own: measure(own) if len(own) else None)
 
-    def ratio(own: Tensor) -> Cell:
+    def ratio(own: Tensor) -> Value:
         return distance_ratio(first, own, random_seed) if own is not first and len(first) else None
 
     def gaussian(own: Tensor) -> Estimate:
@@ -108,7 +108,7 @@ def _variety(encodings: Sequence[Tensor], near: float, alike: float, random_seed
 
     def unlike(own: Tensor) -> float:
         """How many are farther than the radius from each earlier one that was."""
-        return math.nan if math.isnan(alike) else sum(Found.none(alike).extended(own).new)
+        return math.nan if math.isnan(alike) else sum(Novelty.none(alike).extended(own).new)
 
     def duplicates(own: Tensor) -> float:
         return math.nan if math.isnan(near) else near_duplicates(own, near).float().mean().item()
@@ -156,14 +156,14 @@ def _independent(runs: Sequence[Measured], random_seed: int) -> list[Row]:
 
     title = f"Vendi score of independent features, Gaussian of width {bandwidth:.3g}"
     rows = [_row("feature_vendi_gaussian", title, runs, vendi)]
-    rows.append(_row("seen", "the independent network most often sees", runs, lambda run: run.seen))
+    rows.append(_row("seen", "the independent network most often sees", runs, lambda run: run.top_classes))
     for k in TOPS:
         title = f"class in the top {k} of the independent network"
         rows += _of_units(f"agreement_top_{k}", title, runs, partial(agreement, k=k))
     return [row for row in rows if any(cell is not None for cell in row.cells)]
 
 
-def _of_units(key: str, title: str, runs: Sequence[Measured], measure: Callable[[Measured, int], Cell]) -> list[Row]:
+def _of_units(key: str, title: str, runs: Sequence[Measured], measure: Callable[[Measured, int], Value]) -> list[Row]:
     """A row for each unit; named by it, or by its place where runs have different ones, if some run has several."""
     rows = []
     most = max(len(one.run.units) for one in runs)
@@ -175,7 +175,7 @@ def _of_units(key: str, title: str, runs: Sequence[Measured], measure: Callable[
     return rows
 
 
-def _row(key: str, title: str, items: Sequence[Item], measure: Callable[[Item], Cell]) -> Row:
+def _row(key: str, title: str, items: Sequence[Item], measure: Callable[[Item], Value]) -> Row:
     """A measure of every run, given the runs, or what is measured of them; nothing where it is NaN."""
     cells = (measure(item) for item in items)
     return Row(key, title, tuple(None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells))

@@ -8,7 +8,7 @@ from PIL import Image
 
 from invset.report.readings import Measured
 from invset.report.runs import FinishedRun, closest_activations, spread_rows
-from invset.run.sheet import COLUMNS, Row, sheet
+from invset.run.sheet import COLUMNS, Strip, sheet
 
 
 def comparison_notes(samples: Sequence[Measured], n: int, where: str, random_seed: int) -> list[str]:
@@ -44,7 +44,7 @@ def comparison_rows(samples: Sequence[Measured]) -> Image.Image:
     rows = []
     for one in samples:
         picked = [one.rows[row] for row in spread_rows(one.activations[:, 0], COLUMNS)]
-        rows.append(Row(one.run.cells(picked), f"{one.name} ({one.run.method})\n{one.run.target}"))
+        rows.append(Strip(one.run.cells(picked), f"{one.name} ({one.run.method})\n{one.run.target}"))
     return sheet(f"{len(rows)} runs, samples in order of activation", rows)
 
 

@@ -11,9 +11,10 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from invset.metrics.clusters import CLOUDS, MOST, Clusters
+from invset.metrics.filling import evenly_spaced
 from invset.report.readings import Measured
 from invset.report.tables import csv_text
-from invset.run.sheet import COLUMNS, Cell, Row, sheet
+from invset.run.sheet import COLUMNS, Cell, Strip, sheet
 
 FEW = 20  # chains that say little of how many kinds there are
 FRAME, EDGE = "#c0392b", 4  # about a medoid, in pixels
@@ -33,7 +34,7 @@ class Group:
         silhouette: the mean of its samples, −1 to 1, or NaN.
         units: p texts.
         activations: (m, p).
-        seen: what an independent network most often ranks first, with shares of the group; None without one.
+        top_classes: what an independent network most often ranks first, with shares of the group; None without one.
     """
 
     number: int
@@ -44,7 +45,7 @@ class Group:
     silhouette: float
     units: tuple[str, ...]
     activations: Tensor
-    seen: str | None
+    top_classes: str | None
 
     @property
     def spans(self) -> dict[str, tuple[float, float, float]]:
@@ -82,7 +83,7 @@ def groups_of(
                 silhouette=float(found.group_silhouettes[index]),
                 units=samples.run.units,
                 activations=samples.activations[rows],
-                seen=None if samples.logits is None or describe is None else describe(samples.logits[rows]),
+                top_classes=None if samples.logits is None or describe is None else describe(samples.logits[rows]),
             )
         )
     return groups
@@ -102,7 +103,7 @@ def facets_notes(found: Clusters, groups: Sequence[Group], asked: int | None, ow
         "weak": "Weak groups: more apart than parts of one cloud, yet they overlap.",
         "none": "No clear groups: no more apart than parts of one cloud.",
     }[found.verdict]
-    best = f"{found.count} of 2 to {min(MOST, n)} groups stand apart best; groups=NUMBER for another number."
+    best = f"{found.count} of 2 to {min(MOST, n)} groups stand apart best; any other number can be asked for."
     lines = [
         f"{verdict} Mean silhouette {found.silhouette:.3f}, of a structureless cloud cut into as many "
         f"{found.expected:.3f}; of {CLOUDS} such clouds {round(found.chance * CLOUDS)} stand out as much.",
@@ -117,7 +118,7 @@ def facets_notes(found: Clusters, groups: Sequence[Group], asked: int | None, ow
     else:
         lines.append("Silhouettes are over samples of other chains, as samples of one chain lie close together anyway.")
         if chains < FEW:
-            lines.append(f"{chains} chains say little of how many kinds there are: sample with more, as schedule.K=50.")
+            lines.append(f"{chains} chains say little of how many kinds there are: sample with more, as 50.")
         if alone := [str(group.number) for group in groups if group.chains == 1]:
             lines.append(f"Of one chain alone, a walk and perhaps no kind of thing: group {', '.join(alone)}.")
     if len(groups) > ROWS:
@@ -136,7 +137,7 @@ def group_lines(groups: Sequence[Group], numbers: Tensor) -> list[dict[str, str 
         }  # fmt: skip
         for unit, (low, high, mean) in group.spans.items():
             line |= {f"{unit} lowest": low, f"{unit} highest": high, f"{unit} mean": mean}
-        lines.append(line | {"seen": group.seen or ""})
+        lines.append(line | {"seen": group.top_classes or ""})
     return lines
 
 
@@ -158,13 +159,12 @@ def draw_facets(samples: Measured, groups: Sequence[Group], title: str) -> Image
     """
     run, rows = samples.run, []
     for group in groups[:ROWS]:
-        places = torch.linspace(0, len(group.rows) - 1, min(COLUMNS, len(group.rows))).round().long()
-        shown = [samples.rows[row] for row in group.rows[places].tolist()]
+        shown = [samples.rows[row] for row in group.rows[evenly_spaced(len(group.rows), COLUMNS)].tolist()]
         cells: list[Cell] = []
         for row, (picture, caption) in zip(shown, run.cells(shown), strict=True):
             assert picture is not None
             medoid = "" if cells else ", medoid"
             framed = ImageOps.expand(picture, EDGE, FRAME if medoid else "white")
             cells.append(Cell(framed, f"{caption}\nchain {int(run.chains[row])}{medoid}"))
-        rows.append(Row(cells, f"{group.title}\nseen: {group.seen}" if group.seen else group.title))
+        rows.append(Strip(cells, f"{group.title}\nseen: {group.top_classes}" if group.top_classes else group.title))
     return sheet(title, rows)

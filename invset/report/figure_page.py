@@ -11,8 +11,8 @@ from invset.metrics.estimate import Estimate, ratio_over_groups
 from invset.report.claims import Claim, claim_line, judge, spread
 from invset.report.measurement import DISTANCE, Measurement, difference_text, ratio_text
 from invset.report.runs import FinishedRun, spread_rows
-from invset.report.tables import csv_line, csv_text, format_cell, markdown, markdown_table
-from invset.run.sheet import COLUMNS, TILE, Cell, Row, mosaic, sheet
+from invset.report.tables import csv_line, csv_text, format_value, markdown, markdown_table
+from invset.run.sheet import COLUMNS, TILE, Cell, Strip, mosaic, sheet
 
 
 @dataclass
@@ -54,7 +54,7 @@ def draw_figure(figure: Figure, groups: Sequence[Measurement]) -> Image.Image:
     for group in groups:
         heading = group.title
         for title, one in zip(group.titles, group.samples, strict=True):
-            rows.append(Row(_cells(figure, one.run), heading, title))
+            rows.append(Strip(_cells(figure, one.run), heading, title))
             heading = ""
     return sheet(figure.title, rows, figure.columns)
 
@@ -146,10 +146,10 @@ def _numbers(measures: Sequence[str], groups: Sequence[Measurement]) -> str:
     if any("." in measure for measure in measures):
         pairs = [measure.split(".", 1) for measure in measures]
         header = ["", *(f"{names.get(row, row)}: {titles.get(key, key)}" for row, key in pairs)]
-        lines = [[group.title, *(format_cell(group.cell(row, key)) for row, key in pairs)] for group in groups]
+        lines = [[group.title, *(format_value(group.cell(row, key)) for row, key in pairs)] for group in groups]
         if any(group.paper is not None for group in groups):
             header.append("the paper's")
-            lines = [[*line, format_cell(group.paper)] for line, group in zip(lines, groups, strict=True)]
+            lines = [[*line, format_value(group.paper)] for line, group in zip(lines, groups, strict=True)]
         return markdown_table(header, lines)
     lines = [
         [title, *(spread([group.cell(name, key) for group in groups]) for key in measures)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from invset.metrics.estimate import Estimate, mean_over_groups, ratio_over_groups
 from invset.report.readings import Measured
-from invset.report.tables import NONE, Cell, Row, format_cell, value_of
+from invset.report.tables import NONE, Row, Value, format_value, number_of
 
 DISTANCE = "mean_pairwise_distance"
 
@@ -35,7 +35,7 @@ class Measurement:
     where: str
     paper: float | None = None
 
-    def cell(self, name: str, key: str) -> Cell:
+    def cell(self, name: str, key: str) -> Value:
         """A run's measure; None if there is none."""
         found = next((row.cells for row in self.rows if row.key == key), None)
         return found[self.names.index(name)] if found and name in self.names else None
@@ -50,7 +50,7 @@ class Measurement:
             found = self.cell(name, "distance_ratio")
             return found if isinstance(found, Estimate) and 0 < found.value < math.inf else None
         ours, theirs = self.cell(self.names[0], key), self.cell(name, key)
-        above, below = value_of(ours), value_of(theirs)
+        above, below = number_of(ours), number_of(theirs)
         if not (0 < above < math.inf and 0 < below < math.inf):
             return None
         (lower, upper), (their_lower, their_upper) = _relative_errors(ours), _relative_errors(theirs)
@@ -66,12 +66,12 @@ def ratio_text(groups: Sequence[Measurement], name: str, key: str) -> str:
     if not ratios:
         return NONE
     above, below = sum(ratio > 1 for ratio in ratios), sum(ratio < 1 for ratio in ratios)
-    return f"× {format_cell(ratio_over_groups(ratios))}; {above} above, {below} below"
+    return f"× {format_value(ratio_over_groups(ratios))}; {above} above, {below} below"
 
 
 def difference_text(groups: Sequence[Measurement], name: str, key: str) -> str:
     """The mean of the groups' differences, the first row less `name`: `+0.06 [+0.01, +0.1]; 20 more, 2 less`."""
-    pairs = [(value_of(group.cell(group.names[0], key)), value_of(group.cell(name, key))) for group in groups]
+    pairs = [(number_of(group.cell(group.names[0], key)), number_of(group.cell(name, key))) for group in groups]
     found = [ours - theirs for ours, theirs in pairs if math.isfinite(ours - theirs)]
     if not found:
         return NONE
@@ -80,7 +80,7 @@ def difference_text(groups: Sequence[Measurement], name: str, key: str) -> str:
     return f"{value}{interval}; {sum(one > 0 for one in found)} more, {sum(one < 0 for one in found)} less"
 
 
-def _relative_errors(cell: Cell) -> tuple[float, float]:
+def _relative_errors(cell: Value) -> tuple[float, float]:
     """How far, in logarithms, the interval reaches below and above; NaN for an end that is 0, nothing or unknown."""
     if not isinstance(cell, Estimate):
         return math.nan, math.nan

@@ -44,12 +44,12 @@ def write_movie(path: Path, frames: Iterable[Image.Image], count: int, fps: Frac
     """
     if kind == "mp4" and not has_mp4():
         raise ConfigError(
-            "format=mp4 needs the package av with libx264, as PyPI has it: pip install 'invset[video]', or give "
-            "format=webp or format=gif, which need nothing."
+            "MP4 needs the package av with libx264, as PyPI has it: pip install 'invset[video]'. WebP and GIF need no "
+            "package."
         )
     temporary = path.with_name(temporary_name(path.name))
     try:
-        with describing(RunFolderError, path, ", or choose another place with out="):
+        with describing(RunFolderError, path, ", or choose another place"):
             if kind == "mp4":
                 _write_mp4(temporary, iter(frames), fps)
             else:

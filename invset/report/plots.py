@@ -130,11 +130,8 @@ def forest(title: str, lines: Sequence[Line], axis: str, summary: Line | None = 
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter("{x:g}")
         hollow = "; hollow: the paper's" if any(row.paper is not None for row in rows) else ""
-        grey = (
-            "; grey: the interval holds 1"
-            if any(row.ratio and row.ratio.low <= 1 <= row.ratio.high for row in rows)
-            else ""
-        )
+        undecided = any(row.ratio and row.ratio.low <= 1 <= row.ratio.high for row in rows)
+        grey = "; grey: the interval holds 1" if undecided else ""
         ax.set_xlabel(_cut(axis, 90) + hollow + grey)
         _head(figure, title)
         return _drawn(figure)

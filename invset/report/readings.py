@@ -39,8 +39,8 @@ class Observer:
         pool = next((layer for layer in POOLS if layer in network.layers), None)
         if pool is None:
             raise ConfigError(
-                f"features={network.name}: this network has no layer {', '.join(POOLS[:-1])} or {POOLS[-1]}, which "
-                "features are taken from; choose another, as efficientnet_lite0."
+                f"{network.name} has no layer {', '.join(POOLS[:-1])} or {POOLS[-1]}, which features are taken from; "
+                "choose another network, as efficientnet_lite0."
             )
         named = [layer for layer in network.layers if network.labels.get(layer) and len(network.shape(layer)) == 1]
         return cls(network, pool, named[-1] if named else None)
@@ -48,9 +48,8 @@ class Observer:
     def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (b, 3, h, w) in [0, 1] -> features (b, f), logits (b, classes) or, without classes, (b, 0)."""
         outputs = self.network.read([self.pool, *([self.classes] if self.classes else [])], images)
-        return outputs[self.pool].flatten(1), outputs[self.classes] if self.classes else images.new_empty(
-            len(images), 0
-        )
+        logits = outputs[self.classes] if self.classes else images.new_empty(len(images), 0)
+        return outputs[self.pool].flatten(1), logits
 
     def row(self, label: str | None) -> int | None:
         """Which of its classes has that name; None if none or several have."""
@@ -78,7 +77,7 @@ class Measured:
         features: (n, f) of an independent network, or None.
         logits: (n, classes) of it, or None.
         classes: for each unit its row in the logits, or None; () for none at all.
-        seen: what the independent network most often takes the samples for, or None.
+        top_classes: what the independent network most often takes the samples for, or None.
     """
 
     name: str
@@ -90,7 +89,7 @@ class Measured:
     features: Tensor | None = None
     logits: Tensor | None = None
     classes: tuple[int | None, ...] = ()
-    seen: str | None = None
+    top_classes: str | None = None
 
 
 def chosen(total: int, n: int, random_seed: int) -> list[int]:
@@ -138,7 +137,7 @@ def measure_run(
         features=_joined(features, run).float() if features else None,
         logits=whole,
         classes=() if observer is None else tuple(map(observer.row, run.labels)),
-        seen=None if observer is None or whole is None else observer.describe(whole),
+        top_classes=None if observer is None or whole is None else observer.describe(whole),
     )
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from invset.assemble.sampling import check_targets, describe_target
 from invset.errors import ConfigError, RunFolderError
+from invset.metrics.filling import evenly_spaced
 from invset.run.config import read_config
 from invset.run.files import read_json
 from invset.run.images import load_png
@@ -113,15 +114,13 @@ def read_run(root: Path) -> FinishedRun:
     except ConfigError as error:
         raise RunFolderError(f"{paths.config}: damaged: {error}") from error
     if not paths.summary.is_file():
-        raise RunFolderError(
-            f"{root}: this run has not come to its end (no summary.json). Go on with it: invset sample resume={root}"
-        )
+        raise RunFolderError(f"{root}: this run has not come to its end (no summary.json): resume it first.")
     summary = read_json(paths.summary)
     units, activations, chains = _read_activations(paths.activations)
     if summary.get("samples") != len(activations):
         raise RunFolderError(
             f"{root}: summary.json counts {summary.get('samples')} samples, activations.csv {len(activations)}: the "
-            f"run is going on, or was stopped. Let it end: invset sample resume={root}"
+            "run is going on, or was stopped. Let it end, or resume it."
         )
     codes, labels = _read_codes(paths.codes), _read_labels(paths.manifest, units)
     return FinishedRun(root, settings, units, labels, ranges, activations, chains, codes, summary)
@@ -140,9 +139,7 @@ def closest_activations(summary: Mapping[str, Any]) -> list[float]:
 
 def spread_rows(activations: Tensor, count: int) -> list[int]:
     """(n,) activations -> at most `count` of their indices, evenly spaced in order of activation, ends included."""
-    order = activations.argsort(stable=True)
-    places = torch.linspace(0, len(order) - 1, min(count, len(order))).round().long()
-    return order[places].tolist()
+    return activations.argsort(stable=True)[evenly_spaced(len(activations), count)].tolist()
 
 
 def _read_activations(path: Path) -> tuple[tuple[str, ...], Tensor, Tensor]:

@@ -11,13 +11,13 @@ from PIL import Image
 
 from invset.report.runs import closest_activations, count_passes, read_run, spread_rows
 from invset.report.tables import csv_text
-from invset.run.sheet import GAP, MARGIN, SPACE, Cell, Row, mosaic, sheet
+from invset.run.sheet import GAP, MARGIN, SPACE, Cell, Strip, mosaic, sheet
 
 WIDE = 1600  # pixels that a picture of several columns should not exceed
 SMALLEST, LARGEST = 64, 128  # pixels of an image's longer side
 EMPTY = "#e9edf1"
 EVERY = 5  # rows: then the columns' titles again, so that they are in sight
-FAILED = 120  # characters of an error in a caption
+LONGEST_REASON = 120  # characters of an error in a caption
 
 
 class Block(NamedTuple):
@@ -86,13 +86,13 @@ def draw_overview(
     lines = []
     for row, heading in enumerate(rows):
         if row % EVERY == 0 and any(columns):
-            lines.append(Row([Cell(None, text) for text in columns]))
+            lines.append(Strip([Cell(None, text) for text in columns]))
         cells = []
         for column in range(len(columns)):
             run = runs.get((row, column))
             picture = None if run is None else mosaic(run.tiles, shape.across) if run.tiles else empty
-            cells.append(Cell(picture, "" if run is None else describe_run(run)))
-        lines.append(Row(cells, heading))
+            cells.append(Cell(picture, "" if run is None else caption_of(run)))
+        lines.append(Strip(cells, heading))
     return sheet(title, lines, len(columns))
 
 
@@ -111,7 +111,7 @@ def overview_csv(runs: Sequence[Swept]) -> str:
     return csv_text(lines)
 
 
-def describe_run(run: Swept) -> str:
+def caption_of(run: Swept) -> str:
     """What stands under a run's samples: how many there are, how far apart, and what went wrong."""
     samples, distance = run.summary.get("samples"), run.summary.get("mean_pairwise_distance")
     lines = [f"{samples} of {run.summary.get('wanted')} samples"] if samples else []
@@ -124,6 +124,6 @@ def describe_run(run: Swept) -> str:
         lines.append("too seldom reached")
     elif run.status != "complete":
         error = run.error or ""
-        short = error if len(error) <= FAILED else f"{error[:FAILED].rstrip()} …"
+        short = error if len(error) <= LONGEST_REASON else f"{error[:LONGEST_REASON].rstrip()} …"
         lines.append(f"{run.status}: {short}" if short else run.status)
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from invset.metrics.estimate import Estimate
 
-Cell = str | float | Estimate | None
+Value = str | float | Estimate | None
 """A text, a number, a number with its interval, or nothing."""
 
 NONE = "-"  # where a run has no such number
@@ -30,10 +30,10 @@ class Row(NamedTuple):
 
     key: str
     title: str
-    cells: tuple[Cell, ...]
+    cells: tuple[Value, ...]
 
 
-def format_cell(cell: Cell) -> str:
+def format_value(cell: Value) -> str:
     """A cell for people: `8.379`, `8.379 [8.1, 8.6]` with an interval, or a dash."""
     if cell is None:
         return NONE
@@ -74,14 +74,14 @@ def csv_line(rows: Sequence[Row], index: int) -> dict[str, str]:
     for row in rows:
         cell = row.cells[index]
         if any(isinstance(other, Estimate) for other in row.cells):
-            numbers = cell if isinstance(cell, Estimate) else Estimate(value_of(cell))
+            numbers = cell if isinstance(cell, Estimate) else Estimate(number_of(cell))
             line |= {f"{row.key}{end}": _exact(one) for end, one in zip(("", "_low", "_high"), numbers, strict=True)}
         else:
-            line[row.key] = cell if isinstance(cell, str) else _exact(value_of(cell))
+            line[row.key] = cell if isinstance(cell, str) else _exact(number_of(cell))
     return line
 
 
-def value_of(cell: Cell) -> float:
+def number_of(cell: Value) -> float:
     """The number of a cell, without its interval; NaN of a text or nothing."""
     if isinstance(cell, Estimate):
         return cell.value

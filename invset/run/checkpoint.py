@@ -95,12 +95,12 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """On the CPU, copied where they share memory or have gaps, which safetensors refuses; n codes may be large."""
-    apart, seen = {}, set()
+    apart, storages = {}, set()
     for name, tensor in tensors.items():
         values = tensor.detach().cpu().contiguous()
         storage = values.untyped_storage()
-        if storage.data_ptr() in seen or storage.nbytes() != values.numel() * values.element_size():
+        if storage.data_ptr() in storages or storage.nbytes() != values.numel() * values.element_size():
             values = values.clone()
-        seen.add(values.untyped_storage().data_ptr())
+        storages.add(values.untyped_storage().data_ptr())
         apart[name] = values
     return apart

@@ -1,4 +1,4 @@
-"""config.yaml: the settings of a run, all of them, as it is gone on with and as its samples are measured."""
+"""config.yaml: the settings of a run, all of them, for resuming it and for measuring its samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_config(folder: Path) -> SampleSettings:
     """The settings of the run in a folder. Folders are passed on: these are data, and nothing in them is looked up.
 
     Raises:
-        RunFolderError: the file cannot be read, or is none of a run's.
+        RunFolderError: the file cannot be read, or holds no settings of a run.
     """
     path = Layout(folder).config
     try:

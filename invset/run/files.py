@@ -12,7 +12,7 @@ from typing import Any
 from invset import files
 from invset.errors import RunFolderError
 
-_ON = "; what was written before stays, so continue the run with resume=FOLDER"
+_ON = "; what was written before stays: resume the run"
 _ANEW = ", or start a new run in another folder"
 
 

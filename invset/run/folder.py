@@ -176,9 +176,7 @@ def _lock(path: Path) -> int:
 
 def _refuse_second_run(paths: Layout) -> None:
     if paths.config.exists():
-        raise RunFolderError(
-            f"{paths.root}: holds a run already. Continue it with resume={paths.root}, or choose another folder."
-        )
+        raise RunFolderError(f"{paths.root}: holds a run already. Resume it, or choose another folder.")
 
 
 def _extent_of(meta: Mapping[str, Any], checkpoint: Path) -> tuple[int, dict[str, int]]:

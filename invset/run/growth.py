@@ -1,4 +1,4 @@
-"""How a run's coverage grew with its samples: followed as they come, told in coverage.csv and summary.json."""
+"""How a run's coverage grew with its samples: followed as they come, written to coverage.csv and summary.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from invset.metrics.estimate import Estimate
-from invset.metrics.saturation import ALIKE, WINDOW, Found, coverage, plateaued
+from invset.metrics.saturation import ALIKE, WINDOW, Novelty, coverage, plateaued
 from invset.run.files import write_atomically
 from invset.run.recorder import Recorder
 
@@ -27,7 +27,7 @@ class Growth:
         self.gain = gain
         self._unrelated = unrelated
         self._unit = math.nan
-        self._found: Found | None = None
+        self._found: Novelty | None = None
 
     def follow(self, recorder: Recorder, state: Any) -> None:
         """Take in the samples that there are by now; a run that never began has none."""
@@ -35,10 +35,10 @@ class Growth:
             return
         if self._found is None:
             self._unit = self._unrelated(state)
-            self._found = Found.none(ALIKE * self._unit)
-        seen = len(self._found.new)
-        if recorder.count > seen:
-            self._found = self._found.extended(recorder.encodings_from(seen))
+            self._found = Novelty.none(ALIKE * self._unit)
+        known = len(self._found.new)
+        if recorder.count > known:
+            self._found = self._found.extended(recorder.encodings_from(known))
 
     @property
     def new(self) -> tuple[bool, ...]:

@@ -54,7 +54,7 @@ class Growing:
 
 
 class Journal(Growing):
-    """A CSV file that only grows: begun, or gone on with, and its header checked.
+    """A CSV file that only grows: begun or continued, its header checked.
 
     Raises:
         RunFolderError: the file has another header, does not end with a whole line, or cannot be written.
@@ -89,7 +89,7 @@ class Journal(Growing):
 
 
 class CodeJournal(Growing):
-    """Codes (code_size,) as raw float32, one after the other: begun, or gone on with.
+    """Codes (code_size,) as raw float32, one after the other: begun or continued.
 
     Raises:
         RunFolderError: the file does not end with a whole code, or cannot be written.
@@ -132,7 +132,7 @@ def read_codes(path: Path, code_size: int) -> Tensor:
 
 def _cut_short(path: Path, length: int) -> RunFolderError:
     return RunFolderError(
-        f"{path}: byte {length} is not the end of a whole record. Continue the run with resume=FOLDER, which goes back "
+        f"{path}: byte {length} is not the end of a whole record. Resume the run, which goes back "
         "to the last checkpoint; if that failed, the file was edited: start a new run in another folder."
     )
 

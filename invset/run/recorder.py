@@ -98,7 +98,7 @@ class Recorder:
         self.activations = Journal(paths.activations, activation_header(units))
         self.trace = Journal(paths.trace, trace_header(units))
         self.codes = CodeJournal(paths.code_journal, code_size)
-        groups = _read_together(paths.activations, self.tally.samples)
+        groups = _read_batches(paths.activations, self.tally.samples)
         self._encodings = [self._saved(numbers)[0] for numbers in groups]
         self.count = sum(map(len, groups))
 
@@ -187,7 +187,7 @@ class Recorder:
 
     def _saved(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
         read: list[tuple[Tensor, ...]] = []
-        for first in range(0, len(numbers), READ_BATCH):  # as `_read_together` has them
+        for first in range(0, len(numbers), READ_BATCH):  # as `_read_batches` has them
             images = load_pngs([self.folder.paths.image(number) for number in numbers[first : first + READ_BATCH]])
             with torch.no_grad():
                 read.append(self.read(images.to(self.device)))
@@ -224,7 +224,7 @@ def _trace_rows(step: Step) -> list[list[str | int | float]]:
     ]
 
 
-def _read_together(activations: Path, count: int) -> list[Sequence[int]]:
+def _read_batches(activations: Path, count: int) -> list[Sequence[int]]:
     """The numbers of the first `count` samples in batches: those of a step together, as they were when it was written.
 
     What a network gives for an image depends in its last bits on how many others are in the batch: so a resumed run has

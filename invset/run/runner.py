@@ -121,7 +121,7 @@ class Runner:
             yield Progress(step, tally, recorder.count, self.wanted, None if self.growth is None else self.growth.new)
 
     def _is_at_plateau(self, state: Any) -> bool:
-        """Looked at between steps alone, with every sample of the last: where a run may be killed and gone on with."""
+        """Looked at between steps alone, with every sample of the last: where a run may be killed and resumed."""
         if self.growth is None:
             return False
         self.growth.follow(self.recorder, state)

@@ -34,7 +34,7 @@ class Cell(NamedTuple):
     caption: str = ""
 
 
-class Row(NamedTuple):
+class Strip(NamedTuple):
     """Cells beside each other, under a heading and right of a label, which both may be empty."""
 
     cells: Sequence[Cell]
@@ -42,7 +42,7 @@ class Row(NamedTuple):
     label: str = ""
 
 
-def sheet(title: str, rows: Sequence[Row], columns: int = COLUMNS) -> Image.Image:
+def sheet(title: str, rows: Sequence[Strip], columns: int = COLUMNS) -> Image.Image:
     """The picture: rows under a title; a row of more cells than columns goes on below.
 
     Texts may hold line breaks, and wrap where they are wider than their place.
@@ -100,7 +100,7 @@ def save_grid(
         ValueError: there are not as many captions as images.
     """
     cells = [Cell(tile(image), caption) for image, caption in zip(images, captions, strict=True)]
-    save_picture(path, sheet(title, [Row(cells)], columns))
+    save_picture(path, sheet(title, [Strip(cells)], columns))
 
 
 def save_picture(path: Path, picture: Image.Image) -> None:

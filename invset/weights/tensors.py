@@ -21,7 +21,7 @@ COUNTS = "num_batches_tracked"  # of a BatchNorm: files from before PyTorch 0.4.
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Name -> tensor, on the CPU, each of its dtype in the file: safetensors or torch.save's, told by content.
+    """Name -> tensor, on the CPU, each of its dtype in the file: safetensors or torch.save's, by its content.
 
     A state dict under "state_dict" or "model" is taken out, and DataParallel's "module." taken off. Nothing in the
     file is run. The tensors are copies: the file may change while they are in use.

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 import torch
 
-from invset.metrics.saturation import LEAST, WINDOW, Found, coverage, plateaued
+from invset.metrics.saturation import LEAST, WINDOW, Novelty, coverage, plateaued
 
 
 def points(count: int, size: int, seed: int = 0) -> torch.Tensor:
@@ -31,7 +31,7 @@ def brute_force(encodings: torch.Tensor, radius: float) -> tuple[list[float], li
 def test_against_brute_force(radius):
     encodings = points(300, 3)
     encodings[50:60] = encodings[:10]
-    found = Found.none(radius).extended(encodings)
+    found = Novelty.none(radius).extended(encodings)
     distances, new = brute_force(encodings, radius)
     assert found.distances == pytest.approx(distances, rel=1e-5, abs=1e-6)
     assert list(found.new) == new
@@ -43,8 +43,8 @@ def test_against_brute_force(radius):
 def test_the_same_bits_in_whatever_portions(size, portion):
     encodings = points(600, size)
     radius = 0.9 * math.sqrt(2 * size) if size > 1 else 0.1
-    whole = Found.none(radius).extended(encodings)
-    found = Found.none(radius)
+    whole = Novelty.none(radius).extended(encodings)
+    found = Novelty.none(radius)
     for part in encodings.split(portion):
         found = found.extended(part)
     assert found.distances == whole.distances
@@ -55,26 +55,26 @@ def test_the_same_bits_in_whatever_portions(size, portion):
 
 def test_new_ones_are_apart_and_all_others_are_near_one():
     encodings = points(500, 4)
-    found = Found.none(2.0).extended(encodings)
+    found = Novelty.none(2.0).extended(encodings)
     assert torch.pdist(found.kept).min() > 2
     assert torch.cdist(encodings, found.kept).min(dim=1).values.max() <= 2 + 1e-5
 
 
 def test_small_steps_far_away_are_found_new():
     """Each is near the one before it; at 0, 11, 22 … it has come farther than 10 from the last new one."""
-    found = Found.none(10.0).extended(torch.arange(100.0)[:, None])
+    found = Novelty.none(10.0).extended(torch.arange(100.0)[:, None])
     assert [row for row, new in enumerate(found.new) if new] == list(range(0, 100, 11))
 
 
 def test_all_the_same_and_all_unlike():
-    same = Found.none(0.0).extended(torch.ones(5, 3))
+    same = Novelty.none(0.0).extended(torch.ones(5, 3))
     assert same.new == (True, False, False, False, False), "at radius 0 a copy is nothing new"
     assert same.distances == (math.inf, 0, 0, 0, 0)
-    assert all(Found.none(0.5).extended(torch.eye(9)).new)
+    assert all(Novelty.none(0.5).extended(torch.eye(9)).new)
 
 
 def test_no_encodings():
-    assert Found.none(1.0).extended(torch.zeros(0, 3)).new == ()
+    assert Novelty.none(1.0).extended(torch.zeros(0, 3)).new == ()
 
 
 def test_coverage_by_counting():
@@ -94,7 +94,7 @@ def test_coverage_is_the_chance_of_what_was_seen():
     shares = []
     for seed in range(runs):
         drawn = torch.randint(kinds, (count,), generator=torch.Generator().manual_seed(seed))
-        shares.append(coverage(Found.none(0.5).extended(drawn[:, None].float()).new).value)
+        shares.append(coverage(Novelty.none(0.5).extended(drawn[:, None].float()).new).value)
     expected = np.mean([1 - (1 - 1 / kinds) ** draw for draw in range(count - WINDOW, count)])
     assert np.mean(shares) == pytest.approx(expected, abs=4 * np.std(shares) / math.sqrt(runs))
     assert expected < 1 - (1 - 1 / kinds) ** count, "it tells no more than there is"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from invset.models.layers import Found, discover, read_layers
+from invset.models.layers import FoundLayer, discover, read_layers
 from invset.models.network import Network
 from tests.models.zoo import Zoo
 
@@ -106,18 +106,18 @@ def test_threads_may_read_one_network_at_once(toy: Network, images: Tensor) -> N
 def test_layers_in_the_order_in_which_they_are_done() -> None:
     found = discover(Zoo().eval(), torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
     assert found == {
-        "stem": Found((6, 8, 8)),
-        "relu": Found((6, 8, 8), runs=3),
-        "last_channels": Found((6, 8, 8)),
-        "tokens": Found((6, 65)),
-        "block.0": Found((5, 8, 8)),
-        "block.1": Found((5, 1, 1)),
-        "block.2": Found((5,)),
-        "block": Found((5,)),
-        "head.0": Found((5,)),
-        "head.1": Found((7,), final=True),
-        "head": Found((7,), final=True),
-        "": Found((7,), final=True),
+        "stem": FoundLayer((6, 8, 8)),
+        "relu": FoundLayer((6, 8, 8), runs=3),
+        "last_channels": FoundLayer((6, 8, 8)),
+        "tokens": FoundLayer((6, 65)),
+        "block.0": FoundLayer((5, 8, 8)),
+        "block.1": FoundLayer((5, 1, 1)),
+        "block.2": FoundLayer((5,)),
+        "block": FoundLayer((5,)),
+        "head.0": FoundLayer((5,)),
+        "head.1": FoundLayer((7,), final=True),
+        "head": FoundLayer((7,), final=True),
+        "": FoundLayer((7,), final=True),
     }
 
 

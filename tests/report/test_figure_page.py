@@ -158,7 +158,10 @@ def test_ratios_and_differences_of_few_groups_have_no_interval(written):
 def test_a_ratio_of_one_group_adds_up_relative_errors(written):
     """The interval of a ratio of two independent log-normal numbers."""
     group = _measurement(written, "a")
-    rows = [Row("x", "x", (Estimate(8.0, 4.0, 16.0), Estimate(2.0, 1.0, 4.0))), Row("zero", "zero", (1.0, 0.0))]
+    rows = [
+        Row("x", "x", (Estimate(8.0, 4.0, 16.0), Estimate(2.0, 1.0, 4.0))),
+        Row("zero", "zero", (1.0, 0.0)),
+    ]
     group = dataclasses.replace(group, rows=rows)
     wide = math.exp(math.sqrt(2) * math.log(2))
     assert group.ratio("r1", "x") == pytest.approx((4.0, 4 / wide, 4 * wide))

@@ -15,7 +15,7 @@ from invset.report.sweep_page import (
     Block,
     Swept,
     block,
-    describe_run,
+    caption_of,
     draw_overview,
     overview_csv,
     read_samples,
@@ -107,7 +107,7 @@ def swept(status: str, error: str | None = None, **summary: object) -> Swept:
     ],
 )
 def test_captions(run, caption):
-    assert describe_run(run) == caption
+    assert caption_of(run) == caption
 
 
 def test_the_table():

@@ -10,15 +10,15 @@ import pytest
 from markdown_it import MarkdownIt
 
 from invset.metrics.estimate import Estimate
-from invset.report.tables import Row, csv_line, csv_text, format_cell, markdown, markdown_table
+from invset.report.tables import Row, csv_line, csv_text, format_value, markdown, markdown_table
 
 
 def test_cells():
-    assert format_cell(None) == format_cell(math.nan) == "-"
-    assert format_cell(12345.6) == "12346"
-    assert format_cell(0.5) == "0.5"
-    assert format_cell(Estimate(1.0)) == "1"
-    assert format_cell(Estimate(1.41421, 1.4, 1.42)) == "1.414 [1.4, 1.42]"
+    assert format_value(None) == format_value(math.nan) == "-"
+    assert format_value(12345.6) == "12346"
+    assert format_value(0.5) == "0.5"
+    assert format_value(Estimate(1.0)) == "1"
+    assert format_value(Estimate(1.41421, 1.4, 1.42)) == "1.414 [1.4, 1.42]"
 
 
 def test_csv_has_numbers_in_full():

@@ -16,7 +16,7 @@ from invset.run.sheet import (
     NARROW,
     SPACE,
     Cell,
-    Row,
+    Strip,
     font_of,
     mosaic,
     save_grid,
@@ -59,8 +59,8 @@ def test_tiles_are_enlarged_by_integers_or_reduced(height, width, shown):
 
 def test_rows_columns_headings_and_labels():
     rows = [
-        Row([Cell(_plain(index), "1") for index in range(7)], "one", "low"),
-        Row([Cell(_plain(10 + index), "2") for index in range(3)], "", "high"),
+        Strip([Cell(_plain(index), "1") for index in range(7)], "one", "low"),
+        Strip([Cell(_plain(10 + index), "2") for index in range(3)], "", "high"),
     ]
     boxes = _boxes(sheet("Title", rows, columns=5))
     first = MARGIN + LABEL + GAP
@@ -74,7 +74,7 @@ def test_rows_columns_headings_and_labels():
 
 
 def test_small_pictures_leave_room_for_their_captions_and_stand_on_one_line():
-    boxes = _boxes(sheet("", [Row([Cell(_plain(0, 40), "44.1"), Cell(_plain(1, 20), "44.2"), Cell(None, "none")])]))
+    boxes = _boxes(sheet("", [Strip([Cell(_plain(0, 40), "44.1"), Cell(_plain(1, 20), "44.2"), Cell(None, "none")])]))
     assert boxes[200, 1, 0][0] - boxes[200, 0, 0][0] == NARROW + GAP
     assert boxes[200, 1, 0][3] == boxes[200, 0, 0][3]
 
@@ -91,14 +91,14 @@ def test_a_mosaic():
 )
 def test_nothing_is_cut_off_and_nothing_runs_into_its_neighbour(text):
     white = Image.new("RGB", (128, 128), "white")
-    both = sheet(text * 3, [Row([Cell(white, text)] * 2, text, text)])
+    both = sheet(text * 3, [Strip([Cell(white, text)] * 2, text, text)])
     ink = from_picture(both).min(dim=0).values < 1
     assert ink.any()
     assert not ink[:MARGIN].any()
     assert not ink[-MARGIN:].any()
     assert not ink[:, :MARGIN].any()
     assert not ink[:, -MARGIN:].any()
-    one = sheet(text * 3, [Row([Cell(white, text), Cell(white, "")], text, text)])
+    one = sheet(text * 3, [Strip([Cell(white, text), Cell(white, "")], text, text)])
     changed = ImageChops.difference(both, one).getbbox()
     assert changed is not None
     assert changed[0] >= MARGIN + LABEL + GAP + 128 + GAP

@@ -11,7 +11,7 @@ from invset.assemble.device import prepare_torch
 from invset.cli.figures.plan import Planned
 from invset.cli.figures.recipe import ALL, GroupRecipe, Recipe
 from invset.cli.finished import measure_runs, networks_of, observer_of, write_files
-from invset.cli.overrides import key_of, value_of
+from invset.cli.overrides import key_of, plain_value
 from invset.errors import ConfigError, RunFolderError, WeightsError
 from invset.files import describing
 from invset.report.comparison import compare
@@ -59,7 +59,7 @@ def _measure(
     recipe: Recipe, model: str, plan: Sequence[Planned], runs: Sequence[Path], extra: Sequence[str]
 ) -> tuple[list[Measurement], list[str]]:
     """The runs group by group, and what could not be measured."""
-    given = {key_of(setting): value_of(setting) for setting in extra}
+    given = {key_of(setting): plain_value(setting) for setting in extra}
     factory = next((value for key, value in given.items() if key.endswith(".factory")), None)
     device = prepare_torch(given.get("device", "auto"), None)
     networks, remarks, features = networks_of(read_config(runs[0]), device), [], recipe.models[model].features

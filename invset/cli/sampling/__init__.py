@@ -1,1 +1,1 @@
-"""What is behind `invset sample`: going on with runs, notes before one, progress, what is said at its end."""
+"""What is behind `invset sample`: resuming, notes before and after a run, progress."""

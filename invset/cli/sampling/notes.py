@@ -108,7 +108,7 @@ def _describe_steps(figures: Mapping[str, Any], sampling: Sampling) -> str:
     if not sampling.kind.seeds:
         return f"{figures['gradient_steps']} steps of {sampling.chains} chains"
     seeds = figures["seed_steps"] if figures["seed_steps"] is not None else figures["gradient_steps"]
-    if sampling.kind.together:
+    if sampling.kind.joint:
         return f"{seeds} steps"
     return (
         f"{seeds} steps for the seeds, {figures['sampling_steps']} for the samples; "

@@ -17,11 +17,11 @@ from invset.run.files import read_json
 from invset.run.layout import Layout
 from invset.settings import SampleSettings, names, value_of
 
-# What a run that goes on may change: how far it goes, and where and in what portions it is computed.
+# What may change when a run is resumed: how far it goes, and where and in what portions it is computed.
 # Files of weights may have moved: the manifest knows them by their checksums.
 NO_SETTINGS = ("resume", "batch_size", "compile", "device", "threads")  # where, and in what portions, it is computed
 MAY_DIFFER = (*goal.KEYS, *NO_SETTINGS, "network.weights", "generator.weights", "encoder.weights")
-RESULTS = ("complete", "incomplete", "unreachable")  # what a run can come to; all else can be gone on with
+FINAL = ("complete", "incomplete", "unreachable")  # what a run can come to; all others can be resumed
 
 
 def merge(folder: Path, asked: SampleSettings, given: Sequence[str] | None = None) -> SampleSettings:
@@ -64,7 +64,7 @@ def finished_status(folder: Path, settings: SampleSettings) -> str | None:
         return None
     summary = read_json(paths.summary)
     status = summary.get("status")
-    return str(status) if status in RESULTS and goal.is_reached(summary, settings) else None
+    return str(status) if status in FINAL and goal.is_reached(summary, settings) else None
 
 
 def _leaves() -> list[str]:
@@ -84,7 +84,7 @@ def _differ(saved: SampleSettings, asked: SampleSettings, name: str) -> bool:
 
 
 def _require_possible(folder: Path, saved: SampleSettings, merged: SampleSettings) -> None:
-    if method_class(saved.method.name).together and merged.n != saved.n:
+    if method_class(saved.method.name).joint and merged.n != saved.n:
         raise ConfigError(
             f"{folder} is a run of method={saved.method.name}, which optimises its n={saved.n} samples together: it "
             f"cannot be extended. Start a new run with n={merged.n}."

@@ -1,1 +1,1 @@
-"""Sweeps: which jobs they have, what became of each, going on with them, and their overview."""
+"""Sweeps: which jobs they have, what became of each, and resuming them."""

@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from invset.cli.overrides import key_of, value_of
+from invset.cli.overrides import key_of, plain_value
 from invset.cli.terminal import resume_command
 from invset.errors import RunFolderError
 from invset.run import goal
@@ -134,7 +134,7 @@ def expand(overrides: Sequence[str]) -> list[tuple[str, ...]]:
 def settings_of(overrides: Sequence[str]) -> Mapping[str, str]:
     """Overrides by their keys, in one way of writing them, without Hydra's own; of several for a key the last."""
     settings = [override for override in overrides if not key_of(override).startswith("hydra")]
-    return {key_of(override): f"{key_of(override)}={value_of(override)}" for override in settings}
+    return {key_of(override): f"{key_of(override)}={plain_value(override)}" for override in settings}
 
 
 def _read_job(folder: Path) -> Job:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from invset.cli.overrides import is_plain, key_of, quote, value_of
+from invset.cli.overrides import is_plain, key_of, plain_value, quote
 from invset.cli.sampling.resume_run import MAY_DIFFER
 from invset.cli.sweep.jobs import RECORD, holds_sweep, read_record, settings_of
 from invset.errors import ConfigError
@@ -66,7 +66,7 @@ def _check_repeated(given: Sequence[str]) -> None:
     """Refuse the command of another sweep for a folder that holds one."""
     folders = [argument for argument in given if key_of(argument) == SWEEP_DIR]
     if folders and set(FLAGS) & set(given):
-        folder = Path(value_of(folders[-1]))
+        folder = Path(plain_value(folders[-1]))
         if holds_sweep(folder) and any(folder.glob("[!.]*/config.yaml")):
             _require_same(folder, read_record(folder)[0], given)
 
