@@ -7,14 +7,14 @@ import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
@@ -29,6 +29,8 @@ from invset.errors import ConfigError, InvsetError, RunFolderError
 from invset.run.layout import Layout
 
 LONG = 300  # characters of an error that is no message of ours
+RESOLVER = "invset.unique_folder"  # in configs/sample.yaml, around the folder that has the time as its name
+ONLY_SHOW = ("-c", "--cfg", "-i", "--info")  # flags with which Hydra prints configs and does nothing
 NOT_REACHED = 3  # exit code of a run that has not all its samples
 Task = Callable[[DictConfig], int]
 """A command's work on its composed config; returns the exit code."""
@@ -37,7 +39,7 @@ Task = Callable[[DictConfig], int]
 def launch(command: str, task: Task, arguments: list[str]) -> int:
     """Compose the config of `command` from Hydra's arguments and do the work, once or for each job of a sweep."""
     register_schemas()
-    unique_folder.register(arguments)
+    _register_unique_folder(arguments)
     worst = 0
     bug: Exception | None = None  # a mistake in the program, not in the arguments
     here = os.getpid()
@@ -127,3 +129,31 @@ def _remove_empty_folder() -> None:
         if not parent.is_relative_to(Path.cwd() / "outputs") or any(parent.iterdir()):
             return
         parent.rmdir()
+
+
+def _register_unique_folder(arguments: Sequence[str]) -> None:
+    """For one launch: two runs or sweeps of one second do not share the folder that their config names."""
+    shows = any(argument.partition("=")[0] in ONLY_SHOW for argument in arguments)
+    made: dict[str, str] = {}
+
+    def unique(wanted: str) -> str:
+        if wanted not in made:
+            made[wanted] = wanted if shows else make_folder(wanted)
+        return made[wanted]
+
+    OmegaConf.register_new_resolver(RESOLVER, unique, replace=True)
+
+
+def make_folder(wanted: str, number: int = 1) -> str:
+    """Make the folder, or where there is one of that name, one with -2, -3 … behind it; returns its name.
+
+    What stands in the way of making any is left to those who write into it: they say what is wrong.
+    """
+    name = wanted if number == 1 else f"{wanted}-{number}"
+    try:
+        Path(name).mkdir(parents=True)
+    except FileExistsError:
+        return make_folder(wanted, number + 1)
+    except OSError:
+        pass
+    return name

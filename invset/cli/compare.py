@@ -47,10 +47,7 @@ def run(arguments: list[str], console: Console | None = None) -> int:
         "compare.csv": csv_text([{"run": name, **csv_line(rows, index)} for index, name in enumerate(names)]),
         "compare.md": "\n".join([markdown_table(["", *names], lines), "", *(f"- {note}" for note in notes), ""]),
     }
-    pictures = {
-        "rows.png": comparison_rows(found.samples),
-        "histograms.png": comparison_histograms(found.samples),
-    }
+    pictures = {"rows.png": comparison_rows(found.samples), "histograms.png": comparison_histograms(found.samples)}
     out = choose_folder("compare", settings.out)
     write_files(out, texts, pictures)
     say(console, f"{shorten(out)}")

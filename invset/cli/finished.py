@@ -61,7 +61,7 @@ def run_folders(words: Sequence[str]) -> list[Path]:
 
 
 def one_run(command: str, words: Sequence[str]) -> Path:
-    """The folder of the one run that a command is for. Raises ConfigError: there is none, or there are several."""
+    """The folder of the one run that a command is for. Raises ConfigError: no run is given, or several."""
     folders = run_folders(words)
     if len(folders) != 1:
         raise ConfigError(f"invset {command} takes one run: give its folder, as invset {command} outputs/DATE/TIME.")

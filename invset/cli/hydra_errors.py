@@ -27,9 +27,7 @@ def describe_error(error: Exception, command: str) -> str:
     cause = error.__cause__
     text = " ".join(f"{error}".split())
     if isinstance(error, OverrideParseException) or "See https://hydra.cc/docs/1.2/advanced/override_grammar" in text:
-        given = (
-            error.override if isinstance(error, OverrideParseException) else re.sub(r"^\w+Exception: | \^.*", "", text)
-        )
+        given = getattr(error, "override", None) or re.sub(r"^\w+Exception: | \^.*", "", text)
         return (
             f"{given}: cannot be read; write key=value, as n=100, neuron=fc8:981 or 'range=[50,60]' "
             "(in quotes, so that the shell leaves the brackets alone); a text with spaces or other signs needs quotes "

@@ -117,12 +117,8 @@ def _complete(arguments: list[str]) -> int:
         print(" ".join(COMMANDS))
         return 0
     if typed in OWN:  # not of Hydra
-        if typed == "weights":
-            from invset.cli.weights import ACTIONS
-
-            print(" ".join(ACTIONS))
-        else:
-            print(" ".join(f"{name}=" for name in names(SETTINGS[typed])))
+        own = [f"{name}=" for name in names(SETTINGS[typed])] if typed in SETTINGS else []
+        print(" ".join(own or import_module(f"invset.cli.{typed}").ACTIONS))
         return 0
     os.environ["COMP_LINE"] = line.replace(f" {typed}", "", 1) if typed else line
     return app.launch(typed or "sample", lambda _: 0, arguments)

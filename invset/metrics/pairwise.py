@@ -1,4 +1,4 @@
-"""How far samples lie from each other: the mean distance over all pairs (the paper's Table 1); of two sets, its ratio.
+"""How far samples lie apart: the mean distance over all pairs (Table 1), of two sets its ratio; near-duplicates.
 
 Intervals are those of a percentile bootstrap (Efron 1979) in which samples are drawn, not pairs: the n(n−1)/2 distances
 are not independent, and drawing them as if they were gives intervals that are far too narrow. A resample in which
@@ -27,6 +27,18 @@ from invset.metrics.estimate import FEWEST, LEVEL, Estimate
 
 RESAMPLES = 2000
 CHUNK = 512  # resamples that are weighed at once
+
+
+def near_duplicates(encodings: Tensor, threshold: float) -> Tensor:
+    """(n, d) encodings -> (n,) bool: sample i is nearer than `threshold` to some earlier sample j < i.
+
+    `threshold` is a Euclidean distance ≥ 0 in units of encoding; at 0 (or NaN) nothing is a near-duplicate.
+    Memory grows as n, time as n²d.
+    """
+    found = torch.zeros(len(encodings), dtype=torch.bool, device=encodings.device)
+    for block, distances in blocks(encodings):
+        found[block] = (distances < threshold).tril(block.start - 1).any(dim=1)
+    return found
 
 
 def mean_pairwise_distance(encodings: Tensor) -> float:

@@ -123,10 +123,7 @@ def _make(
         ConfigError: there is no such function, it fails, or it returns something else.
         WeightsError: the file cannot be read, or holds something else.
     """
-    if not factory:
-        setting = f"{ready.__name__.lower()}.factory"
-        raise ConfigError(f"{setting}=MODULE:FUNCTION is needed, as {setting}=mynets:build.")
-    made = _call(factory, arguments)
+    made = _call(ready.__name__.lower(), factory, arguments)
     if isinstance(made, ready):
         if weights is not None:
             raise ConfigError(f"{factory} returns a {ready.__name__}, which is used as it is: leave weights out.")
@@ -142,10 +139,10 @@ def _make(
     return fill(lambda: made, read_tensors(path), path, ADVICE), (path,)
 
 
-def _call(factory: str, arguments: Mapping[str, Any] | None) -> Any:
+def _call(what: str, factory: str, arguments: Mapping[str, Any] | None) -> Any:
     path, _, name = factory.partition(":")
     if not path or not name:
-        raise ConfigError(f"factory={factory}: give package.module:function, as mynets:build.")
+        raise ConfigError(f"{what}.factory=MODULE:FUNCTION is needed, as {what}.factory=mynets:build, not '{factory}'.")
     here, given = str(Path.cwd()), dict(arguments or {})
     if here not in sys.path:
         sys.path.insert(0, here)  # as by `python -m`

@@ -14,15 +14,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from invset.metrics.duplicates import near_duplicates
 from invset.metrics.estimate import Estimate
 from invset.metrics.filling import uniform_distance
-from invset.metrics.pairwise import distance_ratio, mean_pairwise_estimate
+from invset.metrics.pairwise import distance_ratio, mean_pairwise_estimate, near_duplicates
 from invset.metrics.saturation import ALIKE, Novelty
 from invset.metrics.share import in_range, in_top, share
 from invset.metrics.vendi import cosine_kernel, gaussian_kernel, pooled_bandwidth, vendi_estimate
 from invset.report.readings import Measured
-from invset.report.runs import count_passes
+from invset.report.runs import FinishedRun, count_passes
 from invset.report.tables import Row, Value
 
 TOPS = (1, 5)
@@ -45,6 +44,13 @@ def compare(runs: Sequence[Measured], unrelated_distance: float, near: float, ra
     if not runs or len(sizes) > 1 or 1 in sizes:
         raise ValueError("runs are compared at equal n, 2 or more, and there is one or more")
     budgets = [run.run for run in runs]
+
+    def passes(run: FinishedRun) -> int | None:
+        return count_passes(run.summary)
+
+    def steps_after_seeds(run: FinishedRun) -> float:
+        return run.number("gradient_steps") - run.number("seed_steps")
+
     return [
         _row("method", "method", budgets, lambda run: run.method),
         _row("samples", "samples in the folder", budgets, lambda run: run.count),
@@ -54,21 +60,11 @@ def compare(runs: Sequence[Measured], unrelated_distance: float, near: float, ra
         *_within(runs),
         *_variety([run.encodings for run in runs], near * unrelated_distance, ALIKE * unrelated_distance, random_seed),
         *_filling(runs),
-        _row(
-            "passes_per_sample",
-            "network passes per sample",
-            budgets,
-            lambda run: _over(count_passes(run.summary), run.count),
-        ),
-        _row("passes", "network passes", budgets, lambda run: count_passes(run.summary)),
+        _row("passes_per_sample", "network passes per sample", budgets, lambda run: _over(passes(run), run.count)),
+        _row("passes", "network passes", budgets, passes),
         _row("gradient_steps", "gradient steps", budgets, lambda run: run.number("gradient_steps")),
         _row("seed_steps", "gradient steps for the seeds", budgets, lambda run: run.number("seed_steps")),
-        _row(
-            "sample_steps",
-            "gradient steps after the seeds",
-            budgets,
-            lambda run: run.number("gradient_steps") - run.number("seed_steps"),
-        ),
+        _row("sample_steps", "gradient steps after the seeds", budgets, steps_after_seeds),
         _row("seconds", "seconds", budgets, lambda run: run.number("seconds")),
         _of_codes("lowest_code", "lowest entry of a code", runs, torch.min),
         _of_codes("highest_code", "highest entry of a code", runs, torch.max),

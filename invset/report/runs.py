@@ -148,9 +148,8 @@ def _read_activations(path: Path) -> tuple[tuple[str, ...], Tensor, Tensor]:
             lines = csv.DictReader(file)
             rows = [row for row in lines if row["sample"]]
         columns = [name for name in lines.fieldnames or () if name.endswith(" saved")]
-        saved = torch.tensor([[float(row[column]) for column in columns] for row in rows]).reshape(
-            len(rows), len(columns)
-        )
+        saved = torch.tensor([[float(row[column]) for column in columns] for row in rows])
+        saved = saved.reshape(len(rows), len(columns))
         chains = torch.tensor([int(row["chain"]) for row in rows], dtype=torch.int64)
         numbers = [int(row["sample"]) for row in rows]
     except OSError as error:

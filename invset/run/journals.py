@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from invset.errors import RunFolderError
+from invset.files import describing
 from invset.run.files import writing
 
 _FLOAT = 4  # bytes of a float32
@@ -117,12 +118,8 @@ def read_codes(path: Path, code_size: int) -> Tensor:
     Raises:
         RunFolderError: the file cannot be read, or does not end with a whole code.
     """
-    try:
+    with describing(RunFolderError, path, "", action="read"):
         data = path.read_bytes()
-    except OSError as error:
-        raise RunFolderError(
-            f"{path}: cannot be read ({error.strerror}). Mend the path, or put the file back."
-        ) from error
     if len(data) % (_FLOAT * code_size):
         raise _cut_short(path, len(data))
     if not data:

@@ -15,8 +15,7 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 from invset.core.method import Step
-from invset.metrics.duplicates import near_duplicates
-from invset.metrics.pairwise import mean_pairwise_distance
+from invset.metrics.pairwise import mean_pairwise_distance, near_duplicates
 from invset.run.files import write_atomically
 from invset.run.images import load_png
 from invset.run.journals import read_codes

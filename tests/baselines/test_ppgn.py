@@ -107,7 +107,7 @@ def test_without_a_fitting_encoder_it_says_what_to_do() -> None:
     read = toy.read
     toy.read = lambda images: (read(images)[0][:, :3], read(images)[1])  # type: ignore[method-assign]
     method = ppgn(toy)
-    with pytest.raises(ConfigError, match="encoder that the generator inverts, or epsilon1=0"):
+    with pytest.raises(ConfigError, match="encoder that the generator inverts, or an ε₁ of 0"):
         method.step(method.begin())
     method = ppgn(toy, epsilon1=0)
     method.step(method.begin())

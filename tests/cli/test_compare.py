@@ -117,7 +117,7 @@ def test_equal_n_is_a_random_subset_of_the_saved_images(here, linear_run, linear
     for line in result.lines:
         assert (line["samples"], line["n"]) == ("22", "9")
         assert float(line["mean_pairwise_distance"]) == expected
-    assert "A random subset (seed=4) stands for run, other" in result.text
+    assert "A random subset (random seed 4) stands for run, other" in result.text
 
 
 def test_the_smallest_run_settles_n(here, linear_run, mini_run):
@@ -133,7 +133,7 @@ def test_other_ranges_and_unfinished_runs_are_said(here, linear_run, linear_copy
     _edit(linear_copy / "config.yaml", "- 0.9", "- 0.95")
     _edit(linear_copy / "summary.json", '"complete"', '"interrupted"')
     text = _compare(linear_run, linear_copy).text
-    assert "other has another range: [0.7, 0.95] instead of [0.7, 0.9]." in text
+    assert "other has another range: output:1 in [0.7, 0.95] instead of output:1 in [0.7, 0.9]." in text
     assert "other is interrupted: 22 of 22 samples." in text
 
 
@@ -165,7 +165,7 @@ def test_the_folder_to_write_to_is_named_by_the_time(here, linear_run):
         (["nowhere"], "nowhere: there is no such run"),
         (["RUN", "runs=[x]"], "give either these or runs=, not both"),
         (["x=" + "x" * 300], "there is no setting 'x'"),
-        (["sweep"], r"holds 1 runs, and is none: give them one by one, as sweep/\*"),
+        (["sweep"], r"holds 1 runs but is not a run itself: give these, as sweep/\*"),
         (["n=5"], "compare what"),
         (["RUN", "RUN"], "the same run is given twice"),
         (["RUN", "n=23"], "run has 22 samples; give 22 or fewer"),

@@ -91,6 +91,12 @@ def test_completion_offers_settings_and_configs(invset, monkeypatch):
     assert "experiment=linear" in _offered(invset, monkeypatch, "invset sample n=3 experiment=")
     assert "schedule.K=" in _offered(invset, monkeypatch, "invset sample schedule.")
     assert {"chains=", "codes="} <= set(_offered(invset, monkeypatch, "invset probe "))
+    assert {"groups=", "features="} <= set(_offered(invset, monkeypatch, "invset facets "))
+    assert "fetch" in _offered(invset, monkeypatch, "invset weights ")
+
+
+def test_help_of_a_method_that_there_is_not(invset):
+    assert invset("sample", "method=papre", "--help") == (2, "", "invset: method=papre: did you mean paper?\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

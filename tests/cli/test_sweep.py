@@ -302,6 +302,16 @@ def test_an_overview_of_no_sweep(invset, here):
     assert "File name too long" in invset("overview", "x" * 300).err
 
 
+def test_a_record_that_does_not_say_which_jobs_there_are(invset, sweep):
+    """A glob is expanded when the sweep is launched; what cannot be read is damaged."""
+    record = sweep / "multirun.yaml"
+    text = record.read_text()
+    for task, code in (("schedule=glob(p*)", 3), ("n=[20", 1)):
+        record.write_text(text.replace("task:\n", f"task:\n    - {task}\n"))
+        result = invset("overview", "sweep")
+        assert (result.code, result.err.count("\n")) == (code, int(code == 1)), result
+
+
 def test_an_overview_that_cannot_be_written(invset, sweep):
     (sweep / "overview.png").unlink()
     (sweep / "overview.png").mkdir()

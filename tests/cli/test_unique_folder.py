@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from invset.cli.unique_folder import make_folder
+from invset.cli.app import make_folder
 
 QUICK = ("sample", "experiment=linear", "n=8", "schedule.K=4", "range=[0.6,0.7]")
 SECOND = "12-00-00"

@@ -124,7 +124,7 @@ def test_list_of_one_tells_all(toy: Weights, trusted: Weights) -> None:
         toy.sources[0].url,
         toy.sources[1].url,
         "research only; ask first",
-        "none is published: trusted on first use",
+        "none is published: the first file's SHA-256 is recorded",
         "here      no",
     ):
         assert part in text
@@ -229,7 +229,7 @@ def test_torchvisions_go_by_their_file_names(tmp_path: Path) -> None:
     [
         (("lst",), "weights lst: there is no such action: did you mean list?"),
         (("zzz",), "there are add, fetch, list, path, verify."),
-        (("fetch",), "weights fetch: of what?"),
+        (("fetch",), "weights fetch: name the weights"),
         (("fetch", "cafenet"), "no weights are called 'cafenet': did you mean caffenet"),
         (("list", "cafenet"), "did you mean caffenet"),
         (("verify", "cafenet"), "did you mean caffenet"),

@@ -11,8 +11,7 @@ import scipy.stats
 import torch
 
 from invset.metrics import distances, pairwise
-from invset.metrics.duplicates import near_duplicates
-from invset.metrics.pairwise import distance_ratio, mean_pairwise_distance, mean_pairwise_estimate
+from invset.metrics.pairwise import distance_ratio, mean_pairwise_distance, mean_pairwise_estimate, near_duplicates
 
 
 @pytest.fixture(params=[3, 256])

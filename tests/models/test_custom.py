@@ -132,7 +132,7 @@ def test_a_generator_is_measured() -> None:
 @pytest.mark.parametrize(
     ("factory", "message"),
     [
-        ("mynets", "factory=mynets: give package.module:function, as mynets:build"),
+        ("mynets", "network.factory=MODULE:FUNCTION is needed, as network.factory=mynets:build, not 'mynets'"),
         ("nomodule:net", "cannot be imported: ModuleNotFoundError: No module named 'nomodule' .*PYTHONPATH"),
         ("mynets:nothing", "cannot be imported: AttributeError: module 'mynets' has no attribute 'nothing'"),
         ("mybroken:net", r"mybroken:net: cannot be imported: ZeroDivisionError: division by zero \(.*mybroken.py:1\)"),

@@ -104,7 +104,7 @@ def test_notes(found, samples):
     first, second, *_, last = facets_notes(found, groups, None, False)
     assert first.startswith("Clear groups. Mean silhouette 0.400, of a structureless cloud cut into as many 0.100; ")
     assert first.endswith("of 100 such clouds 2 stand out as much.")
-    assert second.startswith("2 of 2 to 5 groups stand apart best; groups=NUMBER for another number.")
+    assert second.startswith("2 of 2 to 5 groups stand apart best; any other number can be asked for.")
     assert last.startswith("3 chains say little")
     assert facets_notes(found, groups, 2, False)[1].startswith("2 groups, as asked.")
     assert facets_notes(replace(found, chance=0.05), groups, None, False)[0].startswith("No clear groups")

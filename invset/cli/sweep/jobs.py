@@ -123,11 +123,9 @@ def expand(overrides: Sequence[str]) -> list[tuple[str, ...]]:
     """The overrides of each job of a sweep over values, in Hydra's order."""
     lists = []
     for override in OverridesParser.create().parse_overrides(list(overrides)):
-        if override.is_discrete_sweep():
-            key = override.get_key_element()
-            lists.append([f"{key}={value}" for value in override.sweep_string_iterator()])
-        else:
-            lists.append([f"{override.get_key_element()}={override.get_value_element_as_str()}"])
+        swept = override.is_discrete_sweep()
+        values = override.sweep_string_iterator() if swept else [override.get_value_element_as_str()]
+        lists.append([f"{override.get_key_element()}={value}" for value in values])
     return list(product(*lists))
 
 
