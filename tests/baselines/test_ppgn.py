@@ -89,7 +89,7 @@ def test_the_scale_is_that_of_the_code_s_bounds_if_it_has_any() -> None:
     assert ppgn(toy).scale == 1
     assert ppgn(toy, toy.problem(code_bounds=(0.0, 3.75))).scale == 0.125
     assert ppgn(toy, toy.problem(code_bounds=(0.0, 3.75)), scale=2.0).scale == 2
-    with pytest.raises(ConfigError, match="scale=0"):
+    with pytest.raises(ConfigError, match="a scale of 0"):
         ppgn(toy, scale=0)
 
 

@@ -119,7 +119,7 @@ def test_without_av_it_is_webp(linear_copy, without_av):
     assert last == "other/samples.webp"
     assert "pip install" not in _animate(linear_copy, "format=webp")
     for argument in ("format=mp4", "out=a.mp4"):
-        with pytest.raises(ConfigError, match=r"pip install 'invset\[video\]', or give format=webp"):
+        with pytest.raises(ConfigError, match=r"pip install 'invset\[video\]'"):
             animate.run([str(linear_copy), argument])
 
 
@@ -220,7 +220,7 @@ def test_a_place_that_cannot_be_written(here, linear_run):
     Path("file").touch()
     Path("folder.gif").mkdir()
     for place in ("file/a.gif", "folder.gif"):
-        with pytest.raises(RunFolderError, match=r"cannot be written .*choose another place with out="):
+        with pytest.raises(RunFolderError, match=r"cannot be written .*choose another place"):
             _animate(linear_run, f"out={place}")
 
 

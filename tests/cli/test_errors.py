@@ -159,9 +159,7 @@ def test_a_folder_that_holds_a_run(invset, linear_run, copied, linear):
     before = sorted(path.name for path in folder.iterdir())
     result = invset(*linear, f"hydra.run.dir={folder}")
     assert result.code == 1
-    assert result.err == (
-        f"invset: {folder}: holds a run already. Continue it with resume={folder}, or choose another folder.\n"
-    )
+    assert result.err == (f"invset: {folder}: holds a run already. Resume it, or choose another folder.\n")
     assert sorted(path.name for path in folder.iterdir()) == before
 
 

@@ -94,7 +94,7 @@ def test_the_last_of_two_settings_counts():
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_measures_are_of_the_comparison(name):
-    seen = {"features": torch.eye(5), "logits": torch.eye(5, 9), "classes": (2,), "seen": "volcano 100%"}
+    seen = {"features": torch.eye(5), "logits": torch.eye(5, 9), "classes": (2,), "top_classes": "volcano 100%"}
     activations, chains = torch.ones(5, 1), torch.arange(5)
     run = FinishedRun(Path(), SampleSettings(), ("fc8:2",), (None,), ((0.0, 2.0),), activations, chains, None, {})
     one = Measured("a", run, range(5), torch.eye(5), activations, **seen)
@@ -110,9 +110,9 @@ GOOD = "models: {mini: {rows: {a: {set: [n=3]}}}}\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- 1", "this is no recipe of a figure"),
+        ("- 1", "not a recipe of a figure"),
         ("modles: {}", "modles"),
-        ("title: [", "this is no recipe of a figure"),
+        ("title: [", "not a recipe of a figure"),
         ("models: {mini: {}}", "models.mini: has not enough rows"),
         (GOOD + "picture: pie", "picture: there are"),
         (
@@ -120,7 +120,7 @@ GOOD = "models: {mini: {rows: {a: {set: [n=3]}}}}\n"
             "models.mini has no row b",
         ),
         (GOOD + "claims: [{says: x, measure: n, of: a, relation: over, value: 1}]", "relation: over"),
-        (GOOD + "claims: [7]", "this is no recipe of a figure"),
+        (GOOD + "claims: [7]", "not a recipe of a figure"),
         (GOOD + "measures: [a.samples, passes]", "either all name their row"),
         (GOOD + "measures: [b.samples]", "models.mini has no row b"),
         (GOOD + "picture: forest", "has not enough rows"),

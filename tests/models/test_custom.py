@@ -164,7 +164,7 @@ def test_arguments_and_sizes_that_do_not_fit() -> None:
             build_generator("custom", factory="mynets:gen", code=6, **{name: value})
     with pytest.raises(ConfigError, match=r"custom cannot be built with .*arguments='width'"):
         build_generator("custom", factory="mynets:gen", code=6, arguments="width")
-    with pytest.raises(ConfigError, match=r"factory=: give package.module:function"):
+    with pytest.raises(ConfigError, match=r"generator.factory=MODULE:FUNCTION is needed"):
         build_generator("custom", factory="")
 
 

@@ -73,13 +73,13 @@ def test_groups(found, samples):
     assert first.title == (
         "group 1: 3 of 5 samples (60%), 2 of 3 chains, fc8:2 1 to 4, mean 2.667, conv5:3 10 to 40, mean 26.67"
     )
-    assert (first.seen, second.seen) == ("2 of 3", "1 of 2")
+    assert (first.top_classes, second.top_classes) == ("2 of 3", "1 of 2")
     one = replace(samples, run=replace(samples.run, units=("fc8:2",)), activations=samples.activations[:, :1])
     assert (
         groups_of(found, one, CHAINS)[1].title
         == "group 2: 2 of 5 samples (40%), 2 of 3 chains, activation 2 to 5, mean 3.5"
     )
-    assert groups_of(found, one, CHAINS, None)[0].seen is None
+    assert groups_of(found, one, CHAINS, None)[0].top_classes is None
 
 
 def test_files_read_back(found, samples):

@@ -79,7 +79,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, full_disk) -> None:
         journal.append([(1234567,)] * 123)
         with full_disk(1000):
             journal.append([(1234567,)])
-            with pytest.raises(RunFolderError, match=r"j\.csv: cannot be written \(File too large.*stays.*resume="):
+            with pytest.raises(RunFolderError, match=r"j\.csv: cannot be written \(File too large.*stays.*resume"):
                 journal.append([(1234567,)])
         assert journal.length == (tmp_path / "j.csv").stat().st_size == 2 + 8 * 124
     assert (tmp_path / "j.csv").read_text() == "x\n" + "1234567\n" * 124
