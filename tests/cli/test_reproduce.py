@@ -119,7 +119,7 @@ def test_a_run_that_fails_leaves_out_its_figure_and_no_other(invset, here, recip
     result = invset("reproduce", "wrong.yaml", recipe, "out=x")
     assert result.code == 2
     assert "output:99" in result.err
-    assert "wrong: not made, for a run failed." in result.out
+    assert "wrong: not made: a run failed." in result.out
     page = (here / "x" / "PAPER.md").read_text()
     assert "## wrong\n\nNot made: a run failed." in page
     assert "![Two ranges of a linear model](mine/figure.png)" in page
@@ -177,8 +177,8 @@ def test_without_the_independent_network_the_figure_says_so(invset, here, recipe
     [
         (["out=x"], "reproduce what? Give fig1, fig2"),
         (["fig1", "-m"], "there is no flag -m"),
-        (["fig1", "resume=x"], "resume=x: not here"),
-        (["fig1", "hydra.run.dir=x"], "hydra.run.dir=x: not here"),
+        (["fig1", "resume=x"], "resume=x: cannot be set"),
+        (["fig1", "hydra.run.dir=x"], "hydra.run.dir=x: cannot be set"),
         (["fig0"], "fig0: there is no such figure"),
         (["fig1", "elsewhere/fig1.yaml"], "two figures are called fig1"),
         (["fig1", "model=vgg"], "model=vgg: fig1 has caffenet, mini"),
