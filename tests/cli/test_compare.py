@@ -15,11 +15,13 @@ import torch
 from rich.console import Console
 
 from invset.cli import compare
+from invset.cli.finished import is_own_network
 from invset.errors import ConfigError, RunFolderError
 from invset.metrics.pairwise import mean_pairwise_distance
 from invset.models.registry import build_network
 from invset.report.readings import chosen
 from invset.run.images import load_png
+from invset.settings import NetworkSettings, SampleSettings
 
 
 class Compared(NamedTuple):
@@ -127,6 +129,14 @@ def test_the_smallest_run_settles_n(here, linear_run, mini_run):
     assert [line["run"] for line in result.lines] == ["/".join(run.parts[-2:]) for run in (mini_run, linear_run)]
     with pytest.raises(ConfigError, match="images are of another size"):
         _compare(linear_run, mini_run)
+
+
+def test_the_network_of_a_run_is_known_by_kind_and_name():
+    settings = SampleSettings(network=NetworkSettings("torchvision", "resnet50"))
+    assert is_own_network("torchvision:resnet50", settings)
+    assert not is_own_network("torchvision:resnet18", settings)
+    assert is_own_network("mini", SampleSettings())
+    assert not is_own_network(None, SampleSettings())
 
 
 def test_other_ranges_and_unfinished_runs_are_said(here, linear_run, linear_copy):

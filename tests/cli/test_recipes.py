@@ -111,6 +111,7 @@ GOOD = "models: {mini: {rows: {a: {set: [n=3]}}}}\n"
     ("text", "message"),
     [
         ("- 1", "not a recipe of a figure"),
+        ("title: Größe", "not a recipe of a figure"),  # in Latin-1
         ("modles: {}", "modles"),
         ("title: [", "not a recipe of a figure"),
         ("models: {mini: {}}", "models.mini: has not enough rows"),
@@ -129,7 +130,7 @@ GOOD = "models: {mini: {rows: {a: {set: [n=3]}}}}\n"
 )
 def test_what_is_wrong_with_a_recipe_is_said(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
-    path.write_text(text)
+    path.write_text(text, "latin-1")
     with pytest.raises(ConfigError) as raised:
         load_recipe(str(path))
     assert message in str(raised.value)
