@@ -25,7 +25,7 @@ from invset.passes.micro_batches import MicroBatches, describing_memory
 from invset.passes.plain import Plain
 from invset.report.tables import csv_text
 from invset.run.images import encode_png
-from invset.run.sheet import Cell, Row, sheet, tile
+from invset.run.sheet import Cell, Strip, sheet, tile
 from invset.settings import ProbeSettings
 
 BATCH = 64
@@ -79,7 +79,7 @@ class Survey:
         """The images that the ascents came to, each over its activation."""
         tops = self.activations["ascents"].tolist()
         cells = [Cell(tile(image), f"{top:.4g}") for image, top in zip(self.images, tops, strict=True)]
-        return sheet(f"{self.unit}\ntops of ascents", [Row(cells)])
+        return sheet(f"{self.unit}\ntops of ascents", [Strip(cells)])
 
     def save(self, folder: str | Path) -> Path:
         """Write activations.csv, activations.png and ascents.png into a folder that is not there yet.

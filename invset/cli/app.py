@@ -18,7 +18,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from invset.cli import unique_folder
 from invset.cli.compose import register_schemas, require_known
 from invset.cli.help import config_folder
 from invset.cli.hydra_errors import describe_error
