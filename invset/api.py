@@ -25,9 +25,9 @@ from invset.errors import ConfigError, RunFolderError
 from invset.files import describing
 from invset.report.runs import read_run
 from invset.run.config import write_config
-from invset.run.files import read_json
 from invset.run.folder import RunFolder
 from invset.run.images import encode_png
+from invset.run.json_files import read_json
 from invset.run.layout import Layout
 from invset.settings import EncoderSettings, ProbeSettings, SampleSettings, check, from_dict
 from invset.survey import Survey, survey

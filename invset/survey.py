@@ -18,7 +18,7 @@ from invset.assemble.sampling import code_bounds
 from invset.core import ascent, scales
 from invset.core.problem import Pipeline, Problem
 from invset.errors import RunFolderError
-from invset.models.folder import ImageFolder
+from invset.models.image_folder import ImageFolder
 from invset.models.reader import Reader
 from invset.models.starts import Starts
 from invset.passes.micro_batches import MicroBatches, describing_memory

@@ -28,7 +28,7 @@ from invset.core.problem import Problem
 from invset.core.region import Region
 from invset.core.seeding import Schedule
 from invset.errors import ConfigError
-from invset.models.folder import ImageFolder
+from invset.models.image_folder import ImageFolder
 from invset.models.network import Generator
 from invset.models.pixels import Pixels
 from invset.models.reader import Reader

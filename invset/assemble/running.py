@@ -11,9 +11,9 @@ from invset.assemble.sampling import Sampling
 from invset.core.method import Step
 from invset.passes.micro_batches import Batches, describing_memory
 from invset.run import goal, summary
-from invset.run.files import write_json
 from invset.run.folder import RunFolder
 from invset.run.growth import Growth
+from invset.run.json_files import write_json
 from invset.run.recorder import Recorder
 from invset.run.runner import Progress, Runner
 from invset.settings import SampleSettings

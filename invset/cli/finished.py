@@ -22,7 +22,7 @@ from invset.models.registry import NETWORKS, takes_option
 from invset.names import hint
 from invset.report.readings import Measured, Observer, measure_run
 from invset.report.runs import FinishedRun, read_run
-from invset.run.files import write_atomically
+from invset.run.json_files import write_atomically
 from invset.run.layout import Layout
 from invset.run.sheet import save_picture
 from invset.settings import NetworkSettings, SampleSettings

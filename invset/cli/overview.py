@@ -16,7 +16,7 @@ from invset.cli.terminal import resume_command, say, shorten
 from invset.errors import ConfigError, RunFolderError
 from invset.report.sweep_page import Block, Swept, block, draw_overview, overview_csv, read_samples
 from invset.run.config import read_config
-from invset.run.files import read_json, write_atomically
+from invset.run.json_files import read_json, write_atomically
 from invset.run.layout import Layout
 from invset.run.sheet import save_picture
 

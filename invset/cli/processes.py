@@ -60,7 +60,7 @@ def assemble(settings: SampleSettings) -> Sampling:
     """What settings assemble to; on several processes, the same on each."""
     if _ranks is None:
         return _build(settings, None)
-    from invset.run.ranks import Leading
+    from invset.run.first_rank import Leading
 
     _ranks.announce(("sample", settings))
     built = _build(settings, _ranks)
@@ -77,7 +77,7 @@ def _build(settings: SampleSettings, ranks: Ranks | None) -> Sampling:
 
 
 def _follow(ranks: Ranks) -> int:
-    from invset.run.ranks import follow
+    from invset.run.first_rank import follow
 
     message = ranks.announce()
     while message[0] == "sample":

@@ -20,7 +20,7 @@ from invset.cli.signals import Interrupted
 from invset.cli.sweep.resume_sweep import complete_arguments
 from invset.cli.terminal import say, shorten
 from invset.errors import ConfigError, InvsetError
-from invset.run.files import read_json
+from invset.run.json_files import read_json
 from invset.run.layout import Layout
 from invset.settings import ReproduceSettings, names
 

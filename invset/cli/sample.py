@@ -26,8 +26,8 @@ from invset.cli.sweep import jobs
 from invset.cli.terminal import say, shorten
 from invset.errors import InvsetError
 from invset.run.config import read_config, write_config
-from invset.run.files import read_json, write_atomically
 from invset.run.folder import RunFolder
+from invset.run.json_files import read_json, write_atomically
 from invset.run.layout import Layout
 from invset.run.sheet import save_picture
 from invset.settings import SampleSettings

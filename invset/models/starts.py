@@ -11,7 +11,7 @@ from torch import Tensor
 
 from invset.core.randomness import seeded_generator
 from invset.errors import ConfigError
-from invset.models.folder import ImageFolder
+from invset.models.image_folder import ImageFolder
 from invset.models.network import CodeStatistics, Generator
 from invset.models.pixels import Pixels
 from invset.models.reader import Encoder

@@ -19,8 +19,8 @@ from invset.assemble.sampling import check_targets, describe_target
 from invset.errors import ConfigError, RunFolderError
 from invset.metrics.filling import evenly_spaced
 from invset.run.config import read_config
-from invset.run.files import read_json
 from invset.run.images import load_png
+from invset.run.json_files import read_json
 from invset.run.layout import Layout
 from invset.run.sheet import TILE, Cell, tile
 from invset.settings import SampleSettings

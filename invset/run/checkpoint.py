@@ -15,7 +15,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from invset.errors import RunFolderError
-from invset.run.files import write_atomically
+from invset.run.json_files import write_atomically
 
 # One key: safetensors writes several in an order that changes from process to process.
 _KEY = "invset"

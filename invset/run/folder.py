@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from invset.errors import RunFolderError
 from invset.files import temporary_name
-from invset.run.files import read_json, write_atomically, write_json, writing
 from invset.run.journals import Growing
+from invset.run.json_files import read_json, write_atomically, write_json, writing
 from invset.run.layout import Layout
 
 _ANEW = "start a new run in another folder"

@@ -11,7 +11,7 @@ from typing import Any
 
 from invset.metrics.estimate import Estimate
 from invset.metrics.saturation import ALIKE, WINDOW, Novelty, coverage, plateaued
-from invset.run.files import write_atomically
+from invset.run.json_files import write_atomically
 from invset.run.recorder import Recorder
 
 

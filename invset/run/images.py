@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from invset.errors import RunFolderError
-from invset.run.files import write_atomically
+from invset.run.json_files import write_atomically
 
 THREADS = min(8, os.cpu_count() or 1)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from invset.errors import RunFolderError
 from invset.files import describing
-from invset.run.files import writing
+from invset.run.json_files import writing
 
 _FLOAT = 4  # bytes of a float32
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from invset.run.files import write_atomically
 from invset.run.images import encode_png, to_picture
+from invset.run.json_files import write_atomically
 
 TILE = 128  # pixels of an image's longer side, about
 COLUMNS = 10

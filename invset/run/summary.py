@@ -16,9 +16,9 @@ from safetensors.torch import save as to_safetensors
 
 from invset.core.method import Step
 from invset.metrics.pairwise import mean_pairwise_distance, near_duplicates
-from invset.run.files import write_atomically
 from invset.run.images import load_png
 from invset.run.journals import read_codes
+from invset.run.json_files import write_atomically
 from invset.run.recorder import Recorder, Tally
 from invset.run.sheet import save_grid
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from invset.cli.hydra_errors import LAUNCHERS
-from invset.run.files import read_json
+from invset.run.json_files import read_json
 
 NETS = """\
 import os, pathlib, signal, torch

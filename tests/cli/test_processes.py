@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from invset.run.files import read_json
+from invset.run.json_files import read_json
 
 NETS = """\
 import os, signal

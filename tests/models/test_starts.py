@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from invset.core.randomness import seeded_generator
 from invset.errors import ConfigError
-from invset.models.folder import ImageFolder
+from invset.models.image_folder import ImageFolder
 from invset.models.network import CodeStatistics, Generator, Network
 from invset.models.pixels import pixel_generator
 from invset.models.reader import Encoder

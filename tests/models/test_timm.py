@@ -93,7 +93,9 @@ def test_without_a_network_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch
         raise OSError("We couldn't connect\nand so on")
 
     monkeypatch.setattr(timm, "create_model", create_model)
-    with pytest.raises(WeightsError, match=r"takes from timm/resnet18.a1_in1k \(We couldn't connect\).*HF_HOME.*=FILE"):
+    with pytest.raises(
+        WeightsError, match=r"takes from timm/resnet18.a1_in1k \(We couldn't connect\).*HF_HOME.*path as the weights"
+    ):
         timm_network("resnet18")
 
 

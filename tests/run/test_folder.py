@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from invset.errors import RunFolderError
-from invset.run.files import write_json
 from invset.run.folder import RunFolder, extent, is_locked
 from invset.run.journals import Journal
+from invset.run.json_files import write_json
 
 
 def contents(path: Path) -> dict[str, bytes]:

@@ -17,10 +17,10 @@ from invset.baselines.rounds import describe_step
 from invset.core.problem import Evaluation
 from invset.core.region import Region
 from invset.run import summary
-from invset.run.files import write_json
 from invset.run.folder import RunFolder
 from invset.run.images import save_pngs
 from invset.run.journals import CodeJournal, Journal
+from invset.run.json_files import write_json
 from invset.run.recorder import Tally, activation_header
 
 

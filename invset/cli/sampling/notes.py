@@ -9,8 +9,8 @@ from typing import Any
 from invset.assemble.sampling import Sampling
 from invset.cli.overrides import chosen_models, job_overrides, key_of
 from invset.cli.terminal import resume_command, shorten
-from invset.run.files import read_json
 from invset.run.folder import RunFolder
+from invset.run.json_files import read_json
 from invset.settings import SampleSettings
 
 

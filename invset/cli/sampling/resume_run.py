@@ -13,7 +13,7 @@ from invset.cli.overrides import key_of
 from invset.errors import ConfigError
 from invset.run import goal
 from invset.run.config import read_config
-from invset.run.files import read_json
+from invset.run.json_files import read_json
 from invset.run.layout import Layout
 from invset.settings import SampleSettings, names, value_of
 

@@ -20,8 +20,8 @@ from invset.cli.terminal import resume_command
 from invset.errors import RunFolderError
 from invset.run import goal
 from invset.run.config import read_config
-from invset.run.files import read_json, write_atomically
 from invset.run.folder import is_locked
+from invset.run.json_files import read_json, write_atomically
 from invset.run.layout import Layout
 
 RECORD = "multirun.yaml"  # Hydra writes it before the first job

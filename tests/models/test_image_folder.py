@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from invset.errors import ConfigError
-from invset.models.folder import ImageFolder, read_image
+from invset.models.image_folder import ImageFolder, read_image
 
 
 def save(path: Path, pixels: Tensor, **options: object) -> None:
