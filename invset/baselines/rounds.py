@@ -152,11 +152,10 @@ def describe_step(region: Region, number: int, codes: Tensor, evaluation: Evalua
     """A step of a method without seeds and multipliers, all of whose codes in range are samples."""
     view = View.of(region, evaluation.activations)
     zeros = torch.zeros(len(codes), device=codes.device)
-    everyone = torch.ones_like(view.feasible)
     multipliers = Multipliers(torch.zeros_like(view.violation), zeros)
     return Step.of(
-        number, codes, evaluation, view, multipliers, samples=view.feasible.nonzero().flatten(), sampling=everyone,
-        begins=torch.full_like(everyone, number == 0),
+        number, codes, evaluation, view, multipliers, samples=view.feasible.nonzero().flatten(),
+        sampling=torch.ones_like(view.feasible),
     )  # fmt: skip
 
 
