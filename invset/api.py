@@ -82,6 +82,8 @@ class Samples:
         Raises:
             RunFolderError: there is something, or it cannot be written.
         """
+        if Path(folder).exists():
+            raise RunFolderError(f"{folder}: there is something already; choose another folder.")
         with describing(RunFolderError, Path(folder), ", or choose another folder"):
             return Path(shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".lock")))
 

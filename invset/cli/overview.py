@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from invset.cli.compose import parse
-from invset.cli.sweep.jobs import Job, read_jobs, settings_of
+from invset.cli.sweep.jobs import RECORD, Job, read_jobs, settings_of
 from invset.cli.terminal import resume_command, say, shorten
 from invset.errors import ConfigError, RunFolderError
 from invset.report.sweep_page import Block, Swept, block, draw_overview, overview_csv, read_samples
@@ -72,7 +72,7 @@ def _say_statuses(folder: Path, jobs: Sequence[Job], console: Console) -> int:
     for job in failed:
         where = shorten(job.folder) if job.folder is not None else " ".join(job.overrides)
         say(console, f"{where}: {job.status}{f': {job.reason}' if job.reason else ''}")
-    if failed:
+    if failed and (folder / RECORD).exists():
         say(console, f"to do what is missing: {resume_command(folder)}")
     say(console, f"{shorten(folder / 'overview.png')}")
     return 1 if failed else 3 if counts["incomplete"] or counts["unreachable"] else 0

@@ -31,6 +31,8 @@ def read_config(folder: Path) -> SampleSettings:
             values = yaml.safe_load(file.read(LONGEST))
         settings = from_dict(SampleSettings, values if isinstance(values, dict) else {"config": values})
         check(settings)
+    except FileNotFoundError as error:
+        raise RunFolderError(f"{folder}: there is no run here (no config.yaml); give the folder of one.") from error
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be read ({error.strerror}). Put it back as the run left it.") from error
     except (yaml.YAMLError, ConfigError, UnicodeDecodeError, ValueError, RecursionError) as error:

@@ -37,7 +37,7 @@ def test_a_damaged_file_is_an_error_of_one_line(tmp_path: Path, text: str) -> No
         RunFolderError, match=r"^.*config\.yaml: damaged: no settings of a run .*Put it back as it was\.$"
     ):
         read_config(tmp_path)
-    with pytest.raises(RunFolderError, match=r"config\.yaml: cannot be read"):
+    with pytest.raises(RunFolderError, match=r"gone: there is no run here"):
         read_config(tmp_path / "gone")
 
 

@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from PIL import Image
+from safetensors.torch import save_file
 
 from invset.cli.main import run as invset
 from invset.errors import ConfigError, WeightsError
@@ -25,6 +26,7 @@ from invset.models.labels import class_folders
 from invset.models.mini import Dimensions, load_code_statistics, load_generator, load_network
 from invset.models.network import Network
 from invset.models.registry import build_generator, build_network
+from invset.weights.tensors import read_safetensors
 from training.checkpoint import load_checkpoint
 from training.data import load_images, named_folders
 from training.distil import DistilSettings
@@ -209,6 +211,10 @@ def judge_of_one_kind(size: int = 8) -> Network:
 def test_judges_of_all_class_folders(folder, pair, tmp_path, monkeypatch):
     monkeypatch.setitem(registry.NETWORKS, "blue_judge", judge_of_one_kind)
     judges = ("~judges.efficientnet_lite2", "+judges.blue_judge={size: 8}", f"data={folder}")
+    tensors, size = read_safetensors(pair["network"])
+    tensors["fc8.bias"] += 10  # or a few steps of training may leave a unit below 0, where it has no range
+    save_file(tensors, tmp_path / "network.safetensors", size)
+    pair = pair | {"network": tmp_path / "network.safetensors"}
     stage(*SMALL, *JUDGE, *judges, *of(pair, "network", "generator"), f"out={tmp_path}")
     judged = json.loads((tmp_path / "judge.json").read_text())
     assert list(judged["units"]) == ["blues", "reds"]
