@@ -89,6 +89,8 @@ class Survey:
         """
         root = Path(folder)
         lines = [{"over": name, "activation": one} for name, many in self.activations.items() for one in many.tolist()]
+        if root.exists():
+            raise RunFolderError(f"{folder}: there is something already; choose another folder.")
         with files.describing(RunFolderError, root, ", or choose another folder"):
             root.mkdir(parents=True)
             (root / "activations.csv").write_text(csv_text(lines), encoding="utf-8")
