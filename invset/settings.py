@@ -211,12 +211,13 @@ class ModelSettings:
     position: str = setting("center", "of a unit that is a map: center, max, mean", ("center", "max", "mean"))
     starts: str = setting(
         "auto",
-        "where chains start: normal, codes, mixed (both in turn), random_images, common. auto: mixed, of other methods "
-        "than multistart normal; random_images where the generator knows no real codes",
-        ("auto", "mixed", "normal", "codes", "random_images", "common"),
+        "where chains start: near (between two real codes whose activations are near the range), normal, codes, mixed "
+        "(both in turn), random_images, common. auto: near, of other methods than multistart normal; random_images "
+        "where the generator knows no real codes",
+        ("auto", "near", "mixed", "normal", "codes", "random_images", "common"),
     )
     folder: str | None = setting(
-        None, "of images to start from, with starts=codes or mixed, or auto where that is mixed; of method=search"
+        None, "of images to start from, with starts=near, codes or mixed, or auto where that is near; of method=search"
     )
     device: str = setting("auto", "auto: a GPU if there is one; cpu, cuda, cuda:1")
     precision: str = setting(
@@ -251,9 +252,11 @@ class SampleSettings(ModelSettings):
     )
     gain: float = setting(0.05, "of until=plateau", SHARE)
     fill: str = setting(
-        "any", "of the range: any, mostly its middle half; uniform: evenly over all of it", ("any", "uniform"),
+        "auto",
+        "of the range: any, mostly its middle half; uniform: evenly over all of it; auto: uniform from near starts",
+        ("auto", "any", "uniform"),
         needs="fills",
-    )  # fmt: skip
+    )
     constraint: str = setting(
         "range", "range: z1 <= f <= z2; lower: f >= z1, the paper's equations to the letter", ("range", "lower")
     )

@@ -40,7 +40,8 @@ from invset.settings import SampleSettings, options
 class Parts:
     """What methods are made of.
 
-    `own` are the method's own settings. `problem_of` makes a problem with another reader of images than the run's own.
+    `own` are the method's own settings, `starts` the kind that chains start from. `problem_of` makes a problem with
+    another reader of images than the run's own.
     """
 
     settings: SampleSettings
@@ -51,6 +52,7 @@ class Parts:
     problem_of: Callable[[Callable[[Tensor], tuple[Tensor, Tensor]]], Problem]
     region: Region
     schedule: Schedule
+    starts: str
     draw: Draw
     references: Tensor
 
@@ -101,8 +103,10 @@ def build_method(parts: Parts) -> tuple[Method, Problem]:
 
 
 def _multistart(parts: Parts) -> Method:
-    even = parts.settings.fill == "uniform"
-    return Multistart(parts.problem, parts.region, parts.schedule, parts.draw, parts.references, even)
+    carries, even = parts.starts != "near", parts.settings.fill == "uniform"
+    if parts.settings.fill == "auto":
+        even = not carries and parts.settings.constraint == "range"
+    return Multistart(parts.problem, parts.region, parts.schedule, parts.draw, parts.references, even, carries)
 
 
 def _descent(parts: Parts) -> Method:

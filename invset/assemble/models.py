@@ -23,7 +23,7 @@ from invset.weights.fetch import fetch
 
 WORDS = ("auto", "same", "own", "none")  # for encoder.network, beside the kinds of networks
 BUILT_IN = "mini"  # whose encodings compare images of a generator that inverts nothing
-FROM_IMAGES = ("codes", "mixed")  # starts that can be codes of a folder's images
+FROM_IMAGES = ("codes", "near", "mixed")  # starts that can be codes of a folder's images
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def usual_starts(settings: ModelSettings, generator: Generator) -> str:
         return "normal"
     else:
         starts, chains = method_class(settings.method.name).starts, settings.schedule.K * settings.schedule.groups
-        if starts == "mixed" and settings.folder is None and len(generator.statistics.bank) < chains:
+        if starts in FROM_IMAGES and settings.folder is None and len(generator.statistics.bank) < chains:
             starts = "normal"
     reads = isinstance(settings, SampleSettings) and not method_class(settings.method.name).reads_folder
     if reads and settings.folder is not None and starts not in FROM_IMAGES:

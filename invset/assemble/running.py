@@ -93,6 +93,7 @@ class Run:
             status or runner.status,
             distance,
             has_seeds=sampling.kind.seeds,
+            looks=sampling.looks,
         )
         figures |= {**ended, **self.growth.figures()}
         if self.settings.until != "plateau":  # of a run that was not asked for one

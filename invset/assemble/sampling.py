@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from invset.assemble.methods import Parts, build_method, method_class, own_settings
-from invset.assemble.models import Models, build_models
+from invset.assemble.models import FROM_IMAGES, Models, build_models
 from invset.core.method import Abilities, Method
+from invset.core.near import NearStarts, find_near
 from invset.core.problem import Passes, Pipeline, Problem
 from invset.core.region import Region
 from invset.core.scales import measure
@@ -30,6 +31,7 @@ from invset.passes.shared import Shared
 from invset.settings import SampleSettings, check, check_method, is_number, is_pair
 from invset.weights.fetch import fetch
 
+LEAST_LOOKS = 512  # at natural codes, for starts near the ranges; as many as samples, if there are more
 REFERENCES = 64  # unrelated codes on which distances are measured
 MICRO_BATCH, LARGE_MICRO_BATCH = 64, 1024  # of a method that optimises all n codes together: on a CPU, on a GPU
 
@@ -61,6 +63,7 @@ class Sampling:
         unused: names of settings that were given and that the method passes over.
         objective: what distances are between, as `objective.between` has it.
         eight_bit: whether images are rounded to what a PNG can hold.
+        looks: at how many natural codes, for starts near the ranges.
     """
 
     targets: Targets
@@ -78,6 +81,7 @@ class Sampling:
     unused: tuple[str, ...]
     objective: str
     eight_bit: bool
+    looks: int
 
     def unrelated_distance(self, state: Any) -> float:
         """The median distance between encodings of unrelated codes, whatever the objective compares."""
@@ -162,17 +166,27 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
         settings.folder,
     )
 
+    looks = 0
+    first: Callable[[int, int], Tensor] = starts.draw
+    if models.starts == "near":
+        natural = starts.natural_codes()
+        looks = min(len(natural), max(LEAST_LOOKS, settings.n))
+        nearest = find_near(problem, region, natural, looks, settings.seed)
+        first = NearStarts(nearest, settings.seed, chains).draw
+
     def draw(chain: int, attempt: int) -> Tensor:
-        return problem.bound(starts.draw(chain, attempt).to(models.device))
+        return problem.bound(first(chain, attempt).to(models.device))
 
     references = starts.reference_codes(REFERENCES).to(models.device)
-    parts = Parts(settings, own, models.generator, reader, problem, problem_of, region, schedule, draw, references)
+    parts = Parts(
+        settings, own, models.generator, reader, problem, problem_of, region, schedule, models.starts, draw, references
+    )
     method, problem = build_method(parts)
     through, fused = built[-1]
     title = describe_target((unit.describe() for unit in models.units), targets.ranges, settings.constraint)
     return Sampling(
         targets, title, models, reader, region, problem, method, kind, through.batches, fused, references, chains,
-        tuple(unused), settings.objective.between, settings.pixels == "eight_bit",
+        tuple(unused), settings.objective.between, settings.pixels == "eight_bit", looks,
     )  # fmt: skip
 
 
@@ -230,12 +244,12 @@ def check_fit(settings: SampleSettings, kind: type[Abilities]) -> list[str]:
         raise ConfigError(
             f"n={settings.n}: a plateau can be told from {LEAST} samples on, and n is the most; give n={LEAST} or more."
         )
-    images = settings.starts in ("codes", "mixed") or (settings.starts == "auto" and kind.starts == "mixed")
+    images = settings.starts in FROM_IMAGES or (settings.starts == "auto" and kind.starts in FROM_IMAGES)
     if settings.folder is not None and not (images or kind.reads_folder):
         auto = f"; starts=auto is neither with method={name}" if settings.starts == "auto" else ""
         raise ConfigError(
-            f"{settings.folder}: images are only used with starts=codes or mixed{auto}: add one of them, or leave them "
-            "out."
+            f"{settings.folder}: images are only used with starts=near, codes or mixed{auto}: add one of them, or "
+            "leave them out."
         )
     return unused
 

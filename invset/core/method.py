@@ -27,8 +27,7 @@ class View(NamedTuple):
     @classmethod
     def of(cls, region: Region, activations: Tensor) -> View:
         """The codes that gave these activations (k, p)."""
-        violation = region.violation(activations)
-        return cls(region.contains(activations), violation, (violation / region.half_width).sum(dim=1))
+        return cls(region.contains(activations), region.violation(activations), region.distance(activations))
 
 
 class Step(NamedTuple):

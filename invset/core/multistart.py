@@ -89,21 +89,32 @@ class Multistart(Descent):
     """Samples of the inverse set, each from its own start.
 
     Args:
-        even: fill the ranges evenly; only for ranges with two ends. All else is as for every `Descent`; of the schedule
-            K, μ₀, the steps after which a chain that has given no sample starts anew, and the objective's weight count.
+        even: fill the ranges evenly; only for ranges with two ends.
+        carries: chains take some of their way along to their next start; else γ = 0, for starts near the ranges.
+
+    All else is as for every `Descent`; of the schedule K, μ₀, the steps after which a chain that has given no sample
+    starts anew, and the objective's weight count.
     """
 
     State: ClassVar[type] = MultistartState
     groups: ClassVar[bool] = True
     fills: ClassVar[bool] = True
-    starts: ClassVar[str] = "mixed"
+    starts: ClassVar[str] = "near"
     own_starts: ClassVar[bool] = True
 
     def __init__(
-        self, problem: Problem, region: Region, schedule: Schedule, draw: Draw, references: Tensor, even: bool = False
+        self,
+        problem: Problem,
+        region: Region,
+        schedule: Schedule,
+        draw: Draw,
+        references: Tensor,
+        even: bool = False,
+        carries: bool = True,
     ) -> None:
         super().__init__(problem, region, schedule, draw, references)
         self.even = even
+        self.carries = carries
 
     def begin(self) -> MultistartState:
         """The state before the first step: start codes, λ = 0, μ = μ₀, scales measured."""
@@ -197,7 +208,9 @@ class Multistart(Descent):
         codes, attempts = state.chains.codes.clone(), state.chains.attempts + renewed
         for number in renewed.nonzero().flatten().tolist():
             late = (int(state.age[number]) - STEPS) / STEPS if arrived[number] else 1.0
-            if way[number].any():  # else there was nothing to take along
+            if not self.carries:
+                carry[number] = 0.0
+            elif way[number].any():  # else there was nothing to take along
                 factor = math.exp(ADAPTATION * max(-1.0, min(1.0, late)))
                 carry[number] = max(LEAST_CARRY, min(MOST_CARRY, float(carry[number]) * factor))
             if arrived[number]:

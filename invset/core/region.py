@@ -58,6 +58,10 @@ class Region:
         """(k, p) activations -> (k, p): how far outside the range each lies; 0 inside; in units of activation."""
         return (activations - activations.clamp(self.lower, self.upper)).abs()
 
+    def distance(self, activations: Tensor) -> Tensor:
+        """(k, p) activations -> (k,): violations in half widths of their ranges, summed; 0 inside."""
+        return (self.violation(activations) / self.half_width).sum(dim=1)
+
     def project(self, values: Tensor) -> Tensor:
         """(k, p) values -> (k, p): the nearest point of the slack's interval."""
         return values.clamp(self.aim_lower, self.aim_upper)

@@ -6,7 +6,7 @@ The shipped fc8 is four times the trained logits, which brings it near the range
 most of the generator's classes reach 28 to 48, of the best 58 to 67. Softmax is of fc8 / 4.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -171,7 +171,8 @@ def mini_generator(weights: str | Path | None = None) -> Generator:
     module = load_generator(weights)
     shape, files = (3, module.dimensions.size, module.dimensions.size), (_file(weights, "generator"),)
     code = module.dimensions.code
-    return Generator("mini", module, code, shape, statistics, bounds, files, inverts=("mini", "fc6"))
+    natural = load_natural_codes if weights is None else None
+    return Generator("mini", module, code, shape, statistics, bounds, files, inverts=("mini", "fc6"), natural=natural)
 
 
 def load_network(path: str | Path | None = None) -> MiniNetwork:
@@ -206,7 +207,18 @@ def load_code_statistics(path: str | Path | None = None) -> CodeStatistics:
     mean, deviation, bank = (state.get(f"codes.{field}") for field in CodeStatistics._fields)
     if mean is None or deviation is None or bank is None or not mean.shape == deviation.shape == bank.shape[1:]:
         raise WeightsError(f"{file}: carries no mean, deviation and bank of real codes. {ADVICE}")
-    return CodeStatistics(mean, deviation, bank)
+    return CodeStatistics(mean, deviation, _from_eight_bits(bank, state))
+
+
+def load_natural_codes() -> Tensor:
+    """The shipped codes of the images that the generator was trained on (m, c). Raises WeightsError: damaged."""
+    state, _ = _read(DATA / "codes.safetensors")
+    return _from_eight_bits(state["codes.bank"], state)
+
+
+def _from_eight_bits(bank: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+    """Codes, which may be in 255ths of the highest entries."""
+    return bank / 255 * state["codes.highest"] if "codes.highest" in state else bank
 
 
 class _Residual(nn.Module):

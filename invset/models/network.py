@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -152,6 +152,7 @@ class Generator(_Placed):
         code_size: c.
         image_shape: (3, h, w), pixels: the middle of what the module gives.
         statistics: of real codes, where known.
+        natural: reads more real codes (m, c) than those of the statistics.
         code_bounds: (lowest, highest) entry that codes may sensibly have, where known.
         files: of its weights, if it has any.
         colours: what the module makes instead of RGB in [0, 1].
@@ -167,6 +168,7 @@ class Generator(_Placed):
     files: tuple[Path, ...] = ()
     colours: Colours = field(default_factory=Colours)
     inverts: tuple[str, str] | None = None
+    natural: Callable[[], Tensor] | None = None
 
     def __post_init__(self) -> None:
         self.module.eval().requires_grad_(False)

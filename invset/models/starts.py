@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -17,9 +19,12 @@ from invset.models.pixels import Pixels
 from invset.models.reader import Encoder
 from invset.names import hint
 
+BATCH = 64  # images encoded at once
 SHAKEN = 1e-3  # of the way to its own code
 
-Kind = Literal["random_images", "normal", "codes", "mixed", "common"]
+Kind = Literal["random_images", "normal", "codes", "near", "mixed", "common"]
+
+MOST = 20_000  # images of a folder whose codes are taken for `near`, drawn at random from more
 
 
 class Starts:
@@ -28,9 +33,9 @@ class Starts:
     Kinds: `random_images`, E of an image of uniform noise (the paper's; for pixels, that image itself);
     `normal`, a code with the mean and deviation of real ones, per dimension, within the generator's bounds if
     it has any; `codes`, a real code from the generator's bank, or E of an image of `folder` if one is given,
-    no two chains the same; `mixed`, `normal` and `codes` in turn; `common`, for Fig. 8, one code for all chains,
-    `normal` or else of a random image, each moved by a thousandth towards a code of its own: the sum of distances has
-    no gradient where all are 0.
+    no two chains the same; `near`, the same codes, to be chosen from by their activations (`core/near.py`); `mixed`,
+    `normal` and `codes` in turn; `common`, for Fig. 8, one code for all chains, `normal` or else of a random image,
+    each moved by a thousandth towards a code of its own: the sum of distances has no gradient where all are 0.
 
     Args:
         kind: as above.
@@ -39,7 +44,7 @@ class Starts:
         generator: what the codes are for.
         encoder: E; None stands for the images themselves. `random_images`, and `codes` with a folder, need
             one that gives as many numbers as a code has; pixels do without.
-        folder: of images, for `codes` and `mixed`.
+        folder: of images, for `codes`, `near` and `mixed`.
 
     Raises:
         ConfigError: the generator or the encoder cannot give codes of that kind, or too few for the chains.
@@ -65,9 +70,9 @@ class Starts:
         self._gallery: _Gallery | None = None
         if kind in ("normal", "mixed"):
             self._statistics()
-        if self._starts_at_noise() or (kind in ("codes", "mixed") and folder is not None):
+        if self._starts_at_noise() or (kind in ("codes", "near", "mixed") and folder is not None):
             self._require_fitting_encoder()
-        if kind in ("codes", "mixed"):
+        if kind in ("codes", "near", "mixed"):
             if folder is None:
                 self._require_enough(len(self._bank()), f"generator {generator.name} carries", "real codes")
             else:
@@ -78,11 +83,12 @@ class Starts:
     def draw(self, chain: int, attempt: int = 0) -> Tensor:
         """The code (c,) at which a chain starts an attempt, float32, on the CPU wherever the models are.
 
-        For `codes` and `mixed`, attempts go on through one permutation of all real codes, and round again when it ends.
+        For `codes`, `near` and `mixed`, attempts go on through one permutation of all real codes, and round again when
+        it ends.
         """
         own = seeded_generator(self.random_seed, chain, attempt)
         number = chain + attempt * self.chains
-        if self.kind == "codes":
+        if self.kind in ("codes", "near"):
             return self._real(number)
         if self.kind == "mixed" and (chain + attempt) % 2:
             return self._real(number // 2)
@@ -91,6 +97,16 @@ class Starts:
             shared = draw(seeded_generator(self.random_seed, "common", attempt))
             return shared.lerp(draw(own), SHAKEN)
         return draw(own)
+
+    def natural_codes(self) -> Tensor:
+        """Codes of real images (m, c), float32, on the CPU: E of the folder's, if one is given, or else the bank."""
+        if self._gallery is None:
+            return _cpu(self._bank() if self.generator.natural is None else self.generator.natural())
+        images = self._gallery.batches(BATCH, MOST)
+        if self.encoder is None:
+            return torch.cat([batch.flatten(1) for batch in images])
+        with torch.no_grad():
+            return torch.cat([_cpu(self.encoder(batch.to(self.encoder.network.device))) for batch in images])
 
     def reference_codes(self, count: int) -> Tensor:
         """Unrelated codes (count, c), float32, on the CPU: what distances and sizes are compared with.
@@ -182,6 +198,13 @@ class _Gallery:
         self.images = images
         self._unopened = [images.files[i] for i in reversed(_permutation(len(images.files), randomness))]
         self._readable: list[Path] = []
+
+    def batches(self, batch_size: int, most: int) -> Iterator[Tensor]:
+        """All readable images (b, 3, h, w), `most` of them, `batch_size` at a time."""
+        readable = (image for path in self._unopened[::-1] if (image := self.images.read(path)) is not None)
+        while images := list(islice(readable, min(batch_size, most))):
+            yield torch.stack(images)
+            most -= len(images)
 
     def get(self, index: int) -> Tensor:
         """The image (3, h, w), round again beyond the last."""

@@ -34,11 +34,13 @@ def summarise(
     status: str,
     encoding_distance: float,
     has_seeds: bool = True,
+    looks: int = 0,
 ) -> dict[str, Any]:
     """The figures of a run of so many chains, as summary.json holds them.
 
     `encoding_distance` is the median distance between the encodings of unrelated codes; distances are between the
-    encodings of the samples as saved. Steps for seeds and after them are those of a method that `has_seeds`.
+    encodings of the samples as saved. Steps for seeds and after them are those of a method that `has_seeds`;
+    `looks` are passes that found its starts.
     """
     encodings = recorder.encodings
     duplicates = int(near_duplicates(encodings, NEAR * encoding_distance).sum()) if len(encodings) else 0
@@ -59,7 +61,7 @@ def summarise(
     summary |= {
         "gradient_steps": tally.steps,
         "passes": {
-            "forward": tally.forward,
+            "forward": tally.forward + looks,
             "backward": tally.backward,
             "forward_of_saved_images": tally.checked,
         },

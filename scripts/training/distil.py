@@ -82,7 +82,9 @@ class DistilTraining:
     ):
         require_pair(network, generator)
         if not len(statistics.bank):
-            raise ConfigError("the generator carries no real codes for chains to start from: export it with bank=1000.")
+            raise ConfigError(
+                "the generator carries no real codes for chains to start from: export it with bank=20000."
+            )
         self.settings, self.data, self.table, self.device = settings, data, table, device
         self.first, self.generator, self.teacher, self.statistics = network, generator, teacher, statistics
         self.network = copy.deepcopy(network).eval().requires_grad_(True)

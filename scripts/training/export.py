@@ -57,18 +57,24 @@ def export_generator(
 ) -> None:
     """Write generator.safetensors, with the mean and deviation of the codes that `network` gives the images.
 
-    bank: how many of the codes go with them, spread evenly over the classes.
+    bank: how many of the codes go with them, spread evenly over the classes, in 8 bits.
     """
     codes = encode(network, data.images)
     shuffled = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))
     by_class = shuffled[data.labels[shuffled].argsort(stable=True)]
     kept = by_class[torch.linspace(0, len(codes) - 1, min(bank, len(codes))).long()]
-    statistics = {"codes.mean": codes.mean(0), "codes.deviation": codes.std(0), "codes.bank": codes[kept]}
+    scale = codes.amax(0).half().float().clamp_min(1e-6) / 255  # as `codes.highest` is saved
+    in_eight_bits = (codes[kept] / scale).round().clamp(0, 255).byte()  # most of them zeros
+    statistics = {"codes.mean": codes.mean(0), "codes.deviation": codes.std(0)}
+    statistics |= {"codes.bank": in_eight_bits, "codes.highest": codes.amax(0)}
     write_weights(fold(generator).state_dict() | statistics, generator.dimensions.size, out / "generator.safetensors")
 
 
 def write_weights(tensors: dict[str, Tensor], size: int, path: Path) -> None:
-    """Save in half precision, with the size of the images in pixels a side."""
+    """Save in half precision, bytes as they are, with the size of the images in pixels a side."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    halves = {name: value.detach().half().contiguous().cpu() for name, value in tensors.items()}
+    halves = {
+        name: (value if value.dtype == torch.uint8 else value.detach().half()).contiguous().cpu()
+        for name, value in tensors.items()
+    }
     write_atomically(path, save(halves, {"size": str(size)}))

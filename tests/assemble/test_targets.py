@@ -105,8 +105,11 @@ def test_a_neuron_twice():
         ({"position": "centre"}, "position=centre: did you mean center"),
         ({"starts": "real"}, "starts=real: "),
         ({"pixels": "row"}, "pixels=row: did you mean raw"),
-        ({"folder": "x"}, "only used with starts=codes or mixed; starts=auto is neither with method=paper: add one"),
-        ({"folder": "x", "starts": "normal"}, "only used with starts=codes or mixed: add one"),
+        (
+            {"folder": "x"},
+            "only used with starts=near, codes or mixed; starts=auto is neither with method=paper: add one",
+        ),
+        ({"folder": "x", "starts": "normal"}, "only used with starts=near, codes or mixed: add one"),
         ({"schedule": ScheduleSettings(K=0)}, "schedule.K=0: give 1 or more"),
         ({"schedule": ScheduleSettings(inner_steps=0)}, "schedule.inner_steps=0"),
         ({"schedule": ScheduleSettings(outer_iterations=0)}, "schedule.outer_iterations=0"),

@@ -18,11 +18,11 @@ PAPER = SampleSettings(method=MethodSettings("paper"))
 @pytest.mark.parametrize(
     ("config", "mini", "pixels", "unknown"),
     [
-        (MANY, "mixed", "normal", "random_images"),
+        (MANY, "near", "normal", "random_images"),
         (replace(MANY, schedule=ScheduleSettings(K=10**6)), "normal", "normal", "random_images"),
         (PAPER, "normal", "normal", "random_images"),
         (ProbeSettings(folder="x"), "normal", "normal", "random_images"),
-        (replace(MANY, folder="x"), "mixed", "mixed", None),
+        (replace(MANY, folder="x"), "near", "near", None),
     ],
 )
 def test_auto(config, mini, pixels, unknown):

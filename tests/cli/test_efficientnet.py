@@ -40,8 +40,8 @@ def test_auto_is_written_down_as_what_it_was(run, linear_run, mini_run):
         found = yaml.safe_load((folder / "config.yaml").read_text())
         return found["encoder"]["network"], found["encoder"]["layer"], found["starts"]
 
-    assert encoder(run) == ("mini", "fc6", "mixed")
-    assert encoder(mini_run) == ("same", "fc6", "mixed")
+    assert encoder(run) == ("mini", "fc6", "near")
+    assert encoder(mini_run) == ("same", "fc6", "near")
     assert encoder(linear_run) == ("none", None, "normal")
     weights = [entry["file"] for entry in json.loads((run / "manifest.json").read_text())["weights"]]
     assert len(weights) == 3

@@ -355,17 +355,17 @@ def test_steps_for_seeds_and_after_them(invset, here, linear, rows):
 
 
 def test_images_of_a_folder_to_start_from(invset, here, mini, mini_run):
-    """starts=auto is mixed, which takes them for every other start: as if it had been said."""
+    """starts=auto is near, which starts between two of their codes: as if it had been said."""
     (here / "pictures").mkdir()
     for number in range(1, 7):
         (here / "pictures" / f"{number}.png").write_bytes((mini_run / "images" / f"{number:04d}.png").read_bytes())
-    for name, starts in (("auto", ()), ("mixed", ("starts=mixed",))):
-        result = invset(*mini, "folder=pictures", *starts, f"hydra.run.dir={name}")
+    for name, starts in (("auto", ()), ("near", ("starts=near",))):
+        result = invset(*mini, "n=6", "range=[30,40]", "folder=pictures", *starts, f"hydra.run.dir={name}")
         assert (result.code, result.err) == (0, "")
-    configs = [yaml.safe_load((here / name / "config.yaml").read_text()) for name in ("auto", "mixed")]
+    configs = [yaml.safe_load((here / name / "config.yaml").read_text()) for name in ("auto", "near")]
     assert configs[0] == configs[1]
-    assert configs[0]["starts"] == "mixed"
-    codes = [(here / name / "codes.safetensors").read_bytes() for name in ("auto", "mixed")]
+    assert configs[0]["starts"] == "near"
+    codes = [(here / name / "codes.safetensors").read_bytes() for name in ("auto", "near")]
     assert codes[0] == codes[1] != (mini_run / "codes.safetensors").read_bytes()
 
 

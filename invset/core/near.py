@@ -1,0 +1,75 @@
+"""Starts where natural codes already lie near the ranges.
+
+From any code, the nearest one in range holds a trace of what the unit likes, and is nothing a photograph would be. What
+photographs in the range are like is where natural codes lie near it. So natural codes are looked at first: some at
+random, then, in rounds, those of which a ridge regression of activations on codes expects that they are nearest to the
+ranges. A chain starts between two of the nearest.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from invset.core.problem import Problem
+from invset.core.randomness import seeded_generator
+from invset.core.region import Region
+
+ROUNDS = 3  # of looking where the regression points
+RIDGE = 0.05  # of the mean square of codes
+NEAREST = 0.3  # of the codes looked at: those to start between
+SHARE = (0.3, 0.5)  # of the second code in a start; less would give near-copies of the first
+BATCH = 64  # codes evaluated at once, whatever the batches of the run: so that the order does not depend on them
+
+
+def find_near(problem: Problem, region: Region, codes: Tensor, count: int, random_seed: int) -> Tensor:
+    """Of natural codes (m, c), the nearest to the ranges of `count` that are looked at, nearest first (q, c).
+
+    Raises:
+        NonFiniteError: an activation is NaN or infinite.
+    """
+    count, device, region = min(count, len(codes)), region.lower.device, region.to("cpu")
+    order = torch.randperm(len(codes), generator=seeded_generator(random_seed, "near"))
+    rows = order[: max(1, count // 2)]
+    activations = _evaluate(problem, codes[rows], device)
+    for left in range(ROUNDS, 0, -1):
+        away = region.distance(_predict(codes[rows], activations, codes))
+        away[rows] = torch.inf
+        new = away.argsort(stable=True)[: (count - len(rows)) // left]
+        rows = torch.cat([rows, new])
+        activations = torch.cat([activations, _evaluate(problem, codes[new], device)])
+    away = region.distance(activations)
+    return codes[rows[away.argsort(stable=True)[: max(1, round(NEAREST * count))]]]
+
+
+class NearStarts:
+    """Starts between two of some codes (q, c) near the ranges, drawn by random seed, chain and attempt."""
+
+    def __init__(self, codes: Tensor, random_seed: int, chains: int) -> None:
+        self.codes = codes
+        self.random_seed = random_seed
+        self.chains = chains
+        self._order = torch.randperm(len(codes), generator=seeded_generator(random_seed, "near starts"))
+
+    def draw(self, chain: int, attempt: int) -> Tensor:
+        """The start (c,) of a chain's attempt: attempts go through all of the codes, each beside another at random."""
+        randomness = seeded_generator(self.random_seed, "near", chain, attempt)
+        first = self._order[(chain + attempt * self.chains) % len(self.codes)]
+        second = torch.randint(len(self.codes), (), generator=randomness)
+        low, high = SHARE
+        share = low + (high - low) * float(torch.rand((), generator=randomness))
+        return self.codes[first].lerp(self.codes[second], share)
+
+
+def _evaluate(problem: Problem, codes: Tensor, device: torch.device) -> Tensor:
+    return torch.cat([problem.evaluate(batch.to(device)).activations.cpu() for batch in codes.split(BATCH)])
+
+
+def _predict(known: Tensor, activations: Tensor, codes: Tensor) -> Tensor:
+    """Activations (m, p) of codes (m, c) by ridge regression on the known ones (n, c), (n, p)."""
+    mean, usual = known.mean(dim=0), activations.mean(dim=0)
+    x = (known - mean).double()
+    kernel = x @ x.T
+    ridge = RIDGE * kernel.diagonal().mean().clamp_min(torch.finfo(kernel.dtype).tiny)
+    weights = torch.linalg.solve(kernel + ridge * torch.eye(len(x), dtype=x.dtype), (activations - usual).double())
+    return (codes - mean) @ (x.T @ weights).float() + usual

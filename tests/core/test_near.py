@@ -1,0 +1,88 @@
+"""Starts near the ranges: which codes they are between, on activations that every code gives by itself."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from invset.core.near import NearStarts, find_near
+from invset.core.problem import Problem
+from invset.core.region import Region
+from tests.toys import as_images, problem_of
+
+SIZE = 8
+WAY = torch.linspace(-1, 1, SIZE)
+CODES = torch.randn(4000, SIZE, generator=torch.Generator().manual_seed(0)).relu()
+REGION = Region.two_sided([(2.0, 3.0)])  # where one code in thirty or forty lies
+
+
+def problem(bend: float = 0.0, size: int | None = None) -> Problem:
+    """f = w·c, or bent: f = w·c + bend·sin(3 c₀)."""
+
+    def read(images: Tensor) -> tuple[Tensor, Tensor]:
+        c = images.flatten(1)
+        return c, (c @ WAY + bend * (3 * c[:, 0]).sin())[:, None]
+
+    return problem_of(as_images, read, size)
+
+
+def away(codes: Tensor, bend: float = 0.0) -> Tensor:
+    return REGION.distance(problem(bend).evaluate(codes).activations)
+
+
+def test_all_codes_looked_at_the_nearest_are_found() -> None:
+    near = find_near(problem(), REGION, CODES[:200], 200, 0)
+    assert torch.equal(away(near), away(CODES[:200]).sort().values[:60])
+
+
+@pytest.mark.parametrize("bend", [0.0, 1.0])
+def test_few_looked_at_nearly_all_in_range_are_found(bend: float) -> None:
+    """256 of 4000 at random would hold one in sixteen of those in range; the regression leads to as many as fit."""
+    near = find_near(problem(bend), REGION, CODES, 256, 0)
+    inside = int((away(CODES, bend) == 0).sum())
+    assert 77 < inside < 400
+    assert len(near) == 77
+    assert (away(near, bend) == 0).sum() > 60
+
+
+def test_several_ranges() -> None:
+    both = Region.two_sided([(0.5, 1.0), (2.0, 2.5)])
+
+    def read(images: Tensor) -> tuple[Tensor, Tensor]:
+        c = images.flatten(1)
+        return c, torch.stack([c @ WAY, c.sum(dim=1) / 2], dim=1)
+
+    near = find_near(problem_of(as_images, read), both, CODES, 400, 0)
+    f = read(as_images(near))[1]
+    assert both.contains(f).float().mean() > 0.5 > 3 * both.contains(read(as_images(CODES))[1]).float().mean()
+
+
+def test_the_order_depends_on_the_random_seed_alone() -> None:
+    torch.manual_seed(0)
+    one = find_near(problem(), REGION, CODES, 256, 0)
+    torch.manual_seed(1)
+    assert torch.equal(one, find_near(problem(), REGION, CODES, 256, 0))
+    bent = [find_near(problem(3.0), REGION, CODES, 256, seed) for seed in (0, 1)]
+    assert not torch.equal(*bent)
+
+
+def test_a_start_lies_between_two_codes_nearer_to_the_first() -> None:
+    codes = torch.eye(6)
+    starts = NearStarts(codes, 0, chains=2)
+    drawn = [starts.draw(chain, attempt) for attempt in range(60) for chain in (0, 1)]
+    firsts = [int(start.argmax()) for start in drawn]
+    for round_ in range(20):  # each code once, then again beside others
+        assert sorted(firsts[6 * round_ : 6 * round_ + 6]) == list(range(6))
+    shares = torch.stack([start.sort().values[-2] for start in drawn if start.count_nonzero() == 2])
+    assert 80 < len(shares) < 120, "the second is any of the codes, the first too"
+    assert 0.3 <= shares.min() < 0.33
+    assert 0.47 < shares.max() <= 0.5
+    torch.testing.assert_close(torch.stack(drawn).sum(dim=1), torch.ones(120))
+    assert torch.equal(starts.draw(1, 7), drawn[15])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_single_code_is_its_own_start(count: int) -> None:
+    near = find_near(problem(), REGION, CODES[:count], 512, 0)
+    assert torch.equal(NearStarts(near, 0, 4).draw(3, 5), near[0]) or count == 2
