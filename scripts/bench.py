@@ -192,11 +192,16 @@ def _print_ppgn(arguments: argparse.Namespace) -> None:
         "", "in range as saved", "of images looked at", "samples/s", "passes a sample", "s a sample / ours",
         "CPU / ours",
     )  # fmt: skip
-    rows: dict[str, list[Turn]] = {"paper": [], "multistart": [], "ppgn": []}
+    own = {
+        "paper": [f"n={arguments.n}"],
+        "multistart": [f"n={arguments.n}"],
+        "multistart, starts=mixed": [f"n={arguments.n}", "starts=mixed", "fill=any"],
+        "ppgn": ["n=1000000"],
+    }
+    rows: dict[str, list[Turn]] = {title: [] for title in own}
     for _ in range(arguments.runs):
-        for method, turns in rows.items():
-            n = arguments.n if method != "ppgn" else 1_000_000
-            turns.append(_run(*set_up(arguments, f"method={method}", f"n={n}")))
+        for title, turns in rows.items():
+            turns.append(_run(*set_up(arguments, f"method={title.partition(',')[0]}", *own[title])))
     for method, turns in rows.items():
         outcome, wall = turns[0].outcome, _median(turns).seconds
         samples, passes = outcome["samples"], sum(outcome["passes"].values())
