@@ -134,8 +134,8 @@ def read(images: ImageFolder, files: Sequence[Path]) -> Tensor:
 
 
 def middle(outputs: Tensor) -> Tensor:
-    """(b, c, h, w) -> (b, c), where units are read by default."""
-    return outputs[:, :, outputs.shape[2] // 2, outputs.shape[3] // 2] if outputs.ndim == 4 else outputs
+    """(b, c, h, w) -> (b, c), where units are read by default; a copy, for the maps to go."""
+    return outputs[:, :, outputs.shape[2] // 2, outputs.shape[3] // 2].clone() if outputs.ndim == 4 else outputs
 
 
 def judge_images(judge: Network, images: Tensor) -> tuple[Tensor, Tensor]:
