@@ -31,7 +31,7 @@ from invset.passes.shared import Shared
 from invset.settings import SampleSettings, check, check_method, is_number, is_pair
 from invset.weights.fetch import fetch
 
-LEAST_LOOKS = 512  # at natural codes, for starts near the ranges; as many as samples, if there are more
+LOOKS = 1024  # at natural codes, for starts near the ranges: whatever n, for a run that is extended has the same
 REFERENCES = 64  # unrelated codes on which distances are measured
 MICRO_BATCH, LARGE_MICRO_BATCH = 64, 1024  # of a method that optimises all n codes together: on a CPU, on a GPU
 
@@ -170,7 +170,7 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     first: Callable[[int, int], Tensor] = starts.draw
     if models.starts == "near":
         natural = starts.natural_codes()
-        looks = min(len(natural), max(LEAST_LOOKS, settings.n))
+        looks = min(len(natural), LOOKS)
         nearest = find_near(problem, region, natural, looks, settings.seed)
         first = NearStarts(nearest, settings.seed, chains).draw
 
