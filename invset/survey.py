@@ -141,13 +141,21 @@ def survey(
         codes = torch.stack([starts.draw(chain) for chain in range(count)]).to(device)
         distance = scales.measure(problem, codes[:BATCH]).codes
         over = {"random codes": _over(problem, codes[: settings.codes])}
+        known = codes[: settings.codes]
         if generator.statistics is not None and len(generator.statistics.bank):
-            over["real codes"] = _over(problem, generator.statistics.bank.to(device))
+            real = generator.statistics.bank.to(device)
+            over["real codes"] = _over(problem, real)
+            known = torch.cat([known, real])
         if images is not None:
             with torch.no_grad():
                 over["images"] = torch.cat([read(batch.to(device))[1].cpu() for batch in images.batches(BATCH)])
         for index, unit in enumerate(models.units):
-            tops, highest = ascent.ascend(problem, codes[: settings.chains], index, distance, settings.steps)
+            # From where the unit is awake: behind a ReLU that is off no step leads up.
+            order = torch.cat(
+                [over[name][:, index] for name in ("random codes", "real codes") if name in over]
+            ).argsort()
+            first = known[order[-settings.chains :].to(device)]
+            tops, highest = ascent.ascend(problem, first, index, distance, settings.steps)
             made = torch.cat([problem.evaluate(batch).images for batch in highest.split(BATCH)])
             activations = {name: values[:, index] for name, values in over.items()} | {"ascents": tops.cpu()}
             yield Survey(unit.describe(), activations, highest.cpu(), made.cpu())

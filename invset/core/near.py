@@ -17,7 +17,7 @@ from invset.core.region import Region
 
 ROUNDS = 3  # of looking where the regression points
 RIDGE = 0.05  # of the mean square of codes
-NEAREST = 0.3  # of the codes looked at: those to start between
+NEAREST = 0.2  # of the codes looked at: those to start between
 SHARE = (0.3, 0.5)  # of the second code in a start; less would give near-copies of the first
 BATCH = 64  # codes evaluated at once, whatever the batches of the run: so that the order does not depend on them
 

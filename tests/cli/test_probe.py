@@ -132,3 +132,13 @@ def test_memory_that_runs_out_halves_batches(invset, here, mini_run, monkeypatch
     failed = invset("probe", "folder=pictures", *FEW)
     assert failed.code == 1
     assert failed.err.startswith("invset: out of memory, and halving batches did not help")
+
+
+def test_a_unit_that_is_off_for_most_codes(invset, here):
+    """Of fc6:351 half of the real codes have nothing, and no step leads up from those."""
+    result = invset("probe", "neuron=fc6:351", "codes=16", "chains=4", "steps=6")
+
+    assert result.code == 0
+    ascents = next(line.split() for line in result.out.splitlines() if " ascents " in line)
+    assert float(ascents[2]) > 1, "the lowest, where half of the real codes have 0"
+    assert "invset sample neuron=fc6:351 'range=[" in result.out

@@ -33,7 +33,7 @@ def away(codes: Tensor, bend: float = 0.0) -> Tensor:
 
 def test_all_codes_looked_at_the_nearest_are_found() -> None:
     near = find_near(problem(), REGION, CODES[:200], 200, 0)
-    assert torch.equal(away(near), away(CODES[:200]).sort().values[:60])
+    assert torch.equal(away(near), away(CODES[:200]).sort().values[:40])
 
 
 @pytest.mark.parametrize("bend", [0.0, 1.0])
@@ -41,9 +41,9 @@ def test_few_looked_at_nearly_all_in_range_are_found(bend: float) -> None:
     """256 of 4000 at random would hold one in sixteen of those in range; the regression leads to as many as fit."""
     near = find_near(problem(bend), REGION, CODES, 256, 0)
     inside = int((away(CODES, bend) == 0).sum())
-    assert 77 < inside < 400
-    assert len(near) == 77
-    assert (away(near, bend) == 0).sum() > 60
+    assert 51 < inside < 400
+    assert len(near) == 51
+    assert (away(near, bend) == 0).sum() > 45
 
 
 def test_several_ranges() -> None:
