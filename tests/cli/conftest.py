@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from invset.assemble import sampling
 from invset.cli.main import run
 from invset.models import mini as built_in
 from invset.models.network import CodeStatistics
@@ -55,6 +56,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root.handlers[:] = handlers
     assert sys.argv == argv
     assert Path.cwd() == tmp_path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_looks() -> Iterator[None]:
+    """At natural codes, for starts near the ranges: a thousand would take longer than the runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "LOOKS", 96)
+        yield
 
 
 @pytest.fixture

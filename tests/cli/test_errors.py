@@ -51,7 +51,7 @@ CASES = [
     ("precision=tf32 device=cpu", "precision=tf32 is for GPUs, and the device is cpu"),
     ("experiment=linaer", "experiment=linaer: did you mean linear?"),
     ("schedule=foo", "schedule=foo: there is paper"),
-    ("starts=foo", "starts=foo: there are auto, codes, common, mixed, normal, random_images"),
+    ("starts=foo", "starts=foo: there are auto, codes, common, mixed, near, normal, random_images"),
     # numbers
     ("n=abc", "n=abc: give a whole number."),
     ("n=1.5", "n=1.5: give a whole number."),
@@ -76,8 +76,8 @@ CASES = [
     ("range", "range: cannot be read; write key=value"),
     ("n==4", "n==4: cannot be read"),
     # what does not fit
-    ("folder=pictures method=paper", "only used with starts=codes or mixed; starts=auto is neither with method=paper"),
-    ("folder=pictures starts=normal", "pictures: images are only used with starts=codes or mixed: add"),
+    ("folder=pictures method=paper", "only used with starts=near, codes or mixed; starts=auto is neither with method=paper"),
+    ("folder=pictures starts=normal", "pictures: images are only used with starts=near, codes or mixed: add"),
     ("folder=pictures", "there is no such folder of images"),
     ("starts=codes folder=pictures", "there is no such folder of images"),
     ("experiment=linear neuron=fc8:1", "network linear has no layer 'fc8'"),

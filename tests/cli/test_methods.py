@@ -99,7 +99,7 @@ def test_pixel_ascent(invset, here):
         ("method=pixel_ascent", "method=pixel_ascent works on images as they are: add generator=pixels"),
         ("method=search generator=pixels", "give folder=DIR"),
         ("method=mfv generator=pixels encoder=none", "give starts=codes folder=DIR"),
-        ("method=dgn_am folder=pictures", "only used with starts=codes"),
+        ("method=dgn_am folder=pictures", "only used with starts=near, codes"),
     ],
 )
 def test_what_does_not_fit_is_one_line(invset, here, arguments, told):
