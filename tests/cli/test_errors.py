@@ -76,7 +76,7 @@ CASES = [
     ("range", "range: cannot be read; write key=value"),
     ("n==4", "n==4: cannot be read"),
     # what does not fit
-    ("folder=pictures method=paper", "only used with starts=near, codes or mixed; starts=auto is neither with method=paper"),
+    ("folder=pictures method=paper", "near, codes or mixed; starts=auto is neither with method=paper"),
     ("folder=pictures starts=normal", "pictures: images are only used with starts=near, codes or mixed: add"),
     ("folder=pictures", "there is no such folder of images"),
     ("starts=codes folder=pictures", "there is no such folder of images"),
