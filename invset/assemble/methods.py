@@ -22,7 +22,7 @@ from invset.baselines.search import Search
 from invset.core.chains import Draw
 from invset.core.full import Full
 from invset.core.method import Abilities, Method
-from invset.core.multistart import Multistart
+from invset.core.multistart import FIRST_CARRY, FIRST_CARRY_NEAR, Multistart
 from invset.core.paper import Paper
 from invset.core.problem import Problem
 from invset.core.region import Region
@@ -103,10 +103,12 @@ def build_method(parts: Parts) -> tuple[Method, Problem]:
 
 
 def _multistart(parts: Parts) -> Method:
-    carries, even = parts.starts != "near", parts.settings.fill == "uniform"
-    if parts.settings.fill == "auto":
-        even = not carries and parts.settings.constraint == "range"
-    return Multistart(parts.problem, parts.region, parts.schedule, parts.draw, parts.references, even, carries)
+    near, settings = parts.starts == "near", parts.settings
+    even = settings.fill == "uniform"
+    if settings.fill == "auto":  # corners of several ranges are much farther from natural codes than their middles
+        even = near and settings.constraint == "range" and len(parts.region.lower) == 1
+    carry = FIRST_CARRY_NEAR if near else FIRST_CARRY
+    return Multistart(parts.problem, parts.region, parts.schedule, parts.draw, parts.references, even, carry)
 
 
 def _descent(parts: Parts) -> Method:

@@ -36,7 +36,7 @@ from invset.core.seeding import Descent, Schedule
 from invset.core.steps import Pulls
 
 STEPS = 4.5  # that a sample is to take: with them a run makes about three times the passes of the paper's
-FIRST_CARRY = 0.5
+FIRST_CARRY, FIRST_CARRY_NEAR = 0.5, 0.1  # γ at first: from starts near the ranges there is less of a way
 LEAST_CARRY, MOST_CARRY = 0.01, 0.9  # all of it would go on from start to start
 ADAPTATION = 0.1  # how fast log γ follows the steps that samples take
 RELAXED = steps.Aim(steps.SAMPLING.staying, steps.SAMPLING.smallest, relaxation=1.5)
@@ -90,7 +90,7 @@ class Multistart(Descent):
 
     Args:
         even: fill the ranges evenly; only for ranges with two ends.
-        carries: chains take some of their way along to their next start; else γ = 0, for starts near the ranges.
+        first_carry: γ at first.
 
     All else is as for every `Descent`; of the schedule K, μ₀, the steps after which a chain that has given no sample
     starts anew, and the objective's weight count.
@@ -110,11 +110,11 @@ class Multistart(Descent):
         draw: Draw,
         references: Tensor,
         even: bool = False,
-        carries: bool = True,
+        first_carry: float = FIRST_CARRY,
     ) -> None:
         super().__init__(problem, region, schedule, draw, references)
         self.even = even
-        self.carries = carries
+        self.first_carry = first_carry
 
     def begin(self) -> MultistartState:
         """The state before the first step: start codes, λ = 0, μ = μ₀, scales measured."""
@@ -128,7 +128,7 @@ class Multistart(Descent):
             chains=chains,
             samples=Moments.none(schedule.groups, self._encoding_size(codes), codes.device),
             age=torch.zeros_like(chains.attempts),
-            carry=torch.full_like(chains.radius, FIRST_CARRY, dtype=torch.float64),
+            carry=torch.full_like(chains.radius, self.first_carry, dtype=torch.float64),
             way=torch.zeros_like(codes),
             before=torch.full((len(codes), constraints), torch.nan).to(codes),
             filled=Filled.none(codes, constraints, schedule.groups),
@@ -208,9 +208,7 @@ class Multistart(Descent):
         codes, attempts = state.chains.codes.clone(), state.chains.attempts + renewed
         for number in renewed.nonzero().flatten().tolist():
             late = (int(state.age[number]) - STEPS) / STEPS if arrived[number] else 1.0
-            if not self.carries:
-                carry[number] = 0.0
-            elif way[number].any():  # else there was nothing to take along
+            if way[number].any():  # else there was nothing to take along
                 factor = math.exp(ADAPTATION * max(-1.0, min(1.0, late)))
                 carry[number] = max(LEAST_CARRY, min(MOST_CARRY, float(carry[number]) * factor))
             if arrived[number]:

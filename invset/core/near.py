@@ -19,11 +19,13 @@ ROUNDS = 3  # of looking where the regression points
 RIDGE = 0.05  # of the mean square of codes
 NEAREST = 0.2  # of the codes looked at: those to start between
 SHARE = (0.3, 0.5)  # of the second code in a start; less would give near-copies of the first
-BATCH = 64  # codes evaluated at once, whatever the batches of the run: so that the order does not depend on them
+BATCH = 64  # codes evaluated at once
 
 
 def find_near(problem: Problem, region: Region, codes: Tensor, count: int, random_seed: int) -> Tensor:
-    """Of natural codes (m, c), the nearest to the ranges of `count` that are looked at, nearest first (q, c).
+    """Of natural codes (m, c), the nearest to the ranges of `count` that are looked at (q, c), in the order of `codes`.
+
+    That order, for activations round differently in other batches: it would change if it went by them.
 
     Raises:
         NonFiniteError: an activation is NaN or infinite.
@@ -38,8 +40,8 @@ def find_near(problem: Problem, region: Region, codes: Tensor, count: int, rando
         new = away.argsort(stable=True)[: (count - len(rows)) // left]
         rows = torch.cat([rows, new])
         activations = torch.cat([activations, _evaluate(problem, codes[new], device)])
-    away = region.distance(activations)
-    return codes[rows[away.argsort(stable=True)[: max(1, round(NEAREST * count))]]]
+    nearest = region.distance(activations).argsort(stable=True)[: max(1, round(NEAREST * count))]
+    return codes[rows[nearest].sort().values]
 
 
 class NearStarts:

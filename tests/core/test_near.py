@@ -33,7 +33,7 @@ def away(codes: Tensor, bend: float = 0.0) -> Tensor:
 
 def test_all_codes_looked_at_the_nearest_are_found() -> None:
     near = find_near(problem(), REGION, CODES[:200], 200, 0)
-    assert torch.equal(away(near), away(CODES[:200]).sort().values[:40])
+    assert torch.equal(away(near).sort().values, away(CODES[:200]).sort().values[:40])
 
 
 @pytest.mark.parametrize("bend", [0.0, 1.0])
@@ -82,7 +82,13 @@ def test_a_start_lies_between_two_codes_nearer_to_the_first() -> None:
     assert torch.equal(starts.draw(1, 7), drawn[15])
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_single_code_is_its_own_start(count: int) -> None:
-    near = find_near(problem(), REGION, CODES[:count], 512, 0)
-    assert torch.equal(NearStarts(near, 0, 4).draw(3, 5), near[0]) or count == 2
+def test_a_single_code_is_its_own_start() -> None:
+    near = find_near(problem(), REGION, CODES[:1], 512, 0)
+    assert torch.equal(NearStarts(near, 0, 4).draw(3, 5), CODES[0])
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_the_codes_do_not_depend_on_batches(size: int) -> None:
+    assert torch.equal(
+        find_near(problem(1.0, size), REGION, CODES, 256, 0), find_near(problem(1.0), REGION, CODES, 256, 0)
+    )
