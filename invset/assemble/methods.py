@@ -162,7 +162,7 @@ def _mfv(parts: Parts) -> Method:
 
 def _real_codes(parts: Parts) -> Tensor:
     """Of the folder's images, if one is given, or the generator's bank."""
-    if parts.settings.folder is not None and parts.settings.starts == "codes":
+    if parts.settings.folder is not None and parts.starts == "codes":
         count = len(ImageFolder(parts.settings.folder, (1, 1)).files)
         return torch.stack([parts.draw(number, 0) for number in range(count)])
     statistics = parts.generator.statistics

@@ -193,7 +193,7 @@ def usual_starts(settings: ModelSettings, generator: Generator) -> str:
     reads = isinstance(settings, SampleSettings) and not method_class(settings.method.name).reads_folder
     if reads and settings.folder is not None and starts not in FROM_IMAGES:
         raise ConfigError(
-            f"{settings.folder}: images are not used with starts=auto, which is {starts} here: add starts=codes or "
-            "mixed, or leave them out."
+            f"{settings.folder}: images are not used with starts=auto, which is {starts} here: add starts=near, "
+            "codes or mixed, or leave them out."
         )
     return starts

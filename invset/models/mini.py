@@ -9,6 +9,7 @@ most of the generator's classes reach 28 to 48, of the best 58 to 67. Softmax is
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -161,17 +162,20 @@ def mini_network(weights: str | Path | None = None, labels: str | Path | None = 
 def mini_generator(weights: str | Path | None = None) -> Generator:
     """The built-in generator, which inverts fc6 of the built-in network; None for the shipped weights.
 
-    Its bounds, [0, the largest entry of a real code], are an offer: codes need not keep to them.
+    Its bounds, [0, the largest entry of a real code], are an offer: codes need not keep to them. A file
+    codes.safetensors beside the weights holds more real codes than they carry themselves.
 
     Raises:
         WeightsError: the file is missing, damaged or holds something else.
     """
-    statistics = load_code_statistics(weights)
+    file = _file(weights, "generator")
+    statistics, beside = load_code_statistics(weights), file.with_name("codes.safetensors")
     bounds = (0.0, float(statistics.bank.max())) if len(statistics.bank) else None
     module = load_generator(weights)
-    shape, files = (3, module.dimensions.size, module.dimensions.size), (_file(weights, "generator"),)
-    code = module.dimensions.code
-    natural = load_natural_codes if weights is None else None
+    shape, code, files = (3, module.dimensions.size, module.dimensions.size), module.dimensions.code, (file,)
+    natural = None
+    if beside.is_file():
+        files, natural = (file, beside), partial(load_natural_codes, beside, code)
     return Generator("mini", module, code, shape, statistics, bounds, files, inverts=("mini", "fc6"), natural=natural)
 
 
@@ -210,10 +214,17 @@ def load_code_statistics(path: str | Path | None = None) -> CodeStatistics:
     return CodeStatistics(mean, deviation, _from_eight_bits(bank, state))
 
 
-def load_natural_codes() -> Tensor:
-    """The shipped codes of the images that the generator was trained on (m, c). Raises WeightsError: damaged."""
-    state, _ = _read(DATA / "codes.safetensors")
-    return _from_eight_bits(state["codes.bank"], state)
+def load_natural_codes(file: Path, size: int) -> Tensor:
+    """Codes of the images that a generator was trained on (m, size).
+
+    Raises:
+        WeightsError: the file is damaged, or its codes have another size.
+    """
+    state, _ = _read(file)
+    bank = state.get("codes.bank")
+    if bank is None or bank.ndim != 2 or bank.shape[1] != size:
+        raise WeightsError(f"{file}: holds no real codes of {size} numbers, as the generator beside it takes. {ADVICE}")
+    return _from_eight_bits(bank, state)
 
 
 def _from_eight_bits(bank: Tensor, state: Mapping[str, Tensor]) -> Tensor:

@@ -15,6 +15,8 @@ from training.data import ImageSet
 from training.evaluate import encode
 from training.folding import fold
 
+SMALL_BANK = 1000  # real codes that the generator's own file carries
+
 
 def trained_network(checkpoint: str, classes: int) -> MiniNetwork:
     """From a checkpoint.pt of stage=network.
@@ -55,19 +57,27 @@ def export_network(network: MiniNetwork, units: Sequence[str], out: Path) -> Non
 def export_generator(
     generator: MiniGenerator, network: MiniNetwork, data: ImageSet, out: Path, bank: int, seed: int
 ) -> None:
-    """Write generator.safetensors, with the mean and deviation of the codes that `network` gives the images.
+    """Write generator.safetensors, and codes.safetensors with codes that `network` gives the images.
 
-    bank: how many of the codes go with them, spread evenly over the classes, in 8 bits.
+    The first holds the codes' mean and deviation, and a thousand of them; the second `bank` of them; both spread
+    evenly over the classes, in 8 bits.
     """
     codes = encode(network, data.images)
     shuffled = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))
-    by_class = shuffled[data.labels[shuffled].argsort(stable=True)]
-    kept = by_class[torch.linspace(0, len(codes) - 1, min(bank, len(codes))).long()]
-    scale = codes.amax(0).half().float().clamp_min(1e-6) / 255  # as `codes.highest` is saved
-    in_eight_bits = (codes[kept] / scale).round().clamp(0, 255).byte()  # most of them zeros
+    by_class = codes[shuffled[data.labels[shuffled].argsort(stable=True)]]
+    size = generator.dimensions.size
     statistics = {"codes.mean": codes.mean(0), "codes.deviation": codes.std(0)}
-    statistics |= {"codes.bank": in_eight_bits, "codes.highest": codes.amax(0)}
-    write_weights(fold(generator).state_dict() | statistics, generator.dimensions.size, out / "generator.safetensors")
+    small = fold(generator).state_dict() | statistics | in_eight_bits(by_class, SMALL_BANK)
+    write_weights(small, size, out / "generator.safetensors")
+    write_weights(in_eight_bits(by_class, bank), size, out / "codes.safetensors")
+
+
+def in_eight_bits(codes: Tensor, count: int) -> dict[str, Tensor]:
+    """So many of the codes (m, c), evenly spaced, in 255ths of the highest of each entry; most are zeros."""
+    kept = codes[torch.linspace(0, len(codes) - 1, min(count, len(codes))).long()]
+    highest = codes.amax(0)
+    scale = highest.half().float().clamp_min(1e-6) / 255  # as it is saved
+    return {"codes.bank": (kept / scale).round().clamp(0, 255).byte(), "codes.highest": highest}
 
 
 def write_weights(tensors: dict[str, Tensor], size: int, path: Path) -> None:

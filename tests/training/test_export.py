@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from invset.errors import WeightsError
 from invset.models.labels import class_folders
 from invset.models.mini import (
+    DATA,
     LOGIT_SCALE,
     Dimensions,
     MiniGenerator,
@@ -12,6 +14,7 @@ from invset.models.mini import (
     load_code_statistics,
     load_generator,
     load_network,
+    mini_generator,
 )
 from training.data import load_images
 from training.evaluate import encode, reconstruction
@@ -38,7 +41,13 @@ def test_export(folder, dimensions, tmp_path):
     codes = encode(loaded, images.images)
     torch.testing.assert_close(statistics.mean, codes.mean(0), rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(statistics.deviation, codes.std(0), rtol=1e-3, atol=1e-3)
-    assert torch.cdist(statistics.bank, codes).argmin(1).unique().numel() == 7
+    assert torch.cdist(statistics.bank, codes).argmin(1).unique().numel() == len(codes)
+    natural = mini_generator(tmp_path / "generator.safetensors").natural()
+    assert torch.cdist(natural, codes).argmin(1).unique().numel() == len(natural) == 7
+    (tmp_path / "codes.safetensors").write_bytes((DATA / "codes.safetensors").read_bytes())
+    if dimensions.code != 512:
+        with pytest.raises(WeightsError, match="holds no real codes of 24 numbers"):
+            mini_generator(tmp_path / "generator.safetensors").natural()
 
 
 def test_reconstruction_of_a_perfect_generator(images, small):
