@@ -253,8 +253,8 @@ class SampleSettings(ModelSettings):
     gain: float = setting(0.05, "of until=plateau", SHARE)
     fill: str = setting(
         "auto",
-        "of the range: any, mostly its middle half; uniform: evenly over all of it; auto: uniform from near starts, of one "
-        "unit",
+        "of the range: any, mostly its middle half; uniform: evenly over all of it; auto: uniform from near starts of "
+        "one unit",
         ("auto", "any", "uniform"),
         needs="fills",
     )

@@ -172,10 +172,9 @@ def mini_generator(weights: str | Path | None = None) -> Generator:
     statistics, beside = load_code_statistics(weights), file.with_name("codes.safetensors")
     bounds = (0.0, float(statistics.bank.max())) if len(statistics.bank) else None
     module = load_generator(weights)
-    shape, code, files = (3, module.dimensions.size, module.dimensions.size), module.dimensions.code, (file,)
-    natural = None
-    if beside.is_file():
-        files, natural = (file, beside), partial(load_natural_codes, beside, code)
+    shape, code = (3, module.dimensions.size, module.dimensions.size), module.dimensions.code
+    natural = partial(load_natural_codes, beside, code) if beside.is_file() else None
+    files = (file, beside) if natural else (file,)
     return Generator("mini", module, code, shape, statistics, bounds, files, inverts=("mini", "fc6"), natural=natural)
 
 

@@ -108,7 +108,7 @@ def run_distil(config: DictConfig) -> bool:
 
 
 def run_export(config: DictConfig) -> None:
-    """Checkpoints -> network.safetensors, generator.safetensors and codes.safetensors, as `invset.models.mini` has them."""
+    """Checkpoints -> network.safetensors, generator.safetensors and codes.safetensors, for `invset.models.mini`."""
     units = unit_folders(config.data)
     out = Path(config.out)
     if config.network_checkpoint:
