@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -54,13 +54,13 @@ class ImageFolder:
             raise ConfigError(f"{self.folder}: none of its {len(self.files)} images can be read.")
         return image
 
-    def batches(self, batch_size: int) -> Iterator[Tensor]:
-        """All readable images (b, 3, h, w), `batch_size` at a time, the last batch smaller.
+    def batches(self, batch_size: int, files: Iterable[Path] | None = None) -> Iterator[Tensor]:
+        """All readable images (b, 3, h, w), or those of `files`, `batch_size` at a time, the last batch smaller.
 
         Raises:
             ConfigError: none of the files can be read.
         """
-        readable = (image for path in self.files if (image := self.read(path)) is not None)
+        readable = (image for path in files or self.files if (image := self.read(path)) is not None)
         while images := list(islice(readable, batch_size)):
             yield torch.stack(images)
 

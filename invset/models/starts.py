@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,6 +12,7 @@ from torch import Tensor
 from invset.core.randomness import seeded_generator
 from invset.errors import ConfigError
 from invset.models.image_folder import ImageFolder
+from invset.models.kept_codes import encode_once
 from invset.models.network import CodeStatistics, Generator
 from invset.models.pixels import Pixels
 from invset.models.reader import Encoder
@@ -102,11 +101,14 @@ class Starts:
         """Codes of real images (m, c), float32, on the CPU: E of the folder's, if one is given, or else the bank."""
         if self._gallery is None:
             return _cpu(self._bank() if self.generator.natural is None else self.generator.natural())
-        images = self._gallery.batches(BATCH, MOST)
-        if self.encoder is None:
-            return torch.cat([batch.flatten(1) for batch in images])
+        images, encoder = self._gallery.images, self.encoder
+        chosen = _permutation(len(images.files), seeded_generator("natural"))[:MOST]  # the same whatever the seed
+        files = [images.files[i] for i in sorted(chosen)]
+        batches = images.batches(BATCH, files)
+        if encoder is None:
+            return torch.cat([batch.flatten(1) for batch in batches])
         with torch.no_grad():
-            return torch.cat([_cpu(self.encoder(batch.to(self.encoder.network.device))) for batch in images])
+            return encode_once(files, batches, lambda some: _cpu(encoder(some.to(encoder.network.device))))
 
     def reference_codes(self, count: int) -> Tensor:
         """Unrelated codes (count, c), float32, on the CPU: what distances and sizes are compared with.
@@ -198,13 +200,6 @@ class _Gallery:
         self.images = images
         self._unopened = [images.files[i] for i in reversed(_permutation(len(images.files), randomness))]
         self._readable: list[Path] = []
-
-    def batches(self, batch_size: int, most: int) -> Iterator[Tensor]:
-        """All readable images (b, 3, h, w), `most` of them, `batch_size` at a time."""
-        readable = (image for path in self._unopened[::-1] if (image := self.images.read(path)) is not None)
-        while images := list(islice(readable, min(batch_size, most))):
-            yield torch.stack(images)
-            most -= len(images)
 
     def get(self, index: int) -> Tensor:
         """The image (3, h, w), round again beyond the last."""

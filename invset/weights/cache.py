@@ -44,7 +44,7 @@ class Record(NamedTuple):
 
 def folder() -> Path:
     """The folder of weights: `weights` in $INVSET_CACHE, else in $XDG_CACHE_HOME/invset, else in ~/.cache/invset."""
-    return _user_folder("INVSET_CACHE", "invset") / "weights"
+    return user_folder("INVSET_CACHE", "invset") / "weights"
 
 
 def offline() -> bool:
@@ -61,7 +61,7 @@ def find_file(weights: Weights) -> Path | None:
     """The file of that name that is here, right or wrong: in the cache or, of torchvision's, in torch hub's folder."""
     paths = [place(weights)]
     if PREFIX in weights.checksums:
-        paths.append(_user_folder("TORCH_HOME", "torch") / "hub" / "checkpoints" / weights.file)
+        paths.append(user_folder("TORCH_HOME", "torch") / "hub" / "checkpoints" / weights.file)
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -236,7 +236,7 @@ def _record_path(weights: Weights) -> Path:
     return folder() / f"{weights.file}.json"
 
 
-def _user_folder(variable: str, name: str) -> Path:
+def user_folder(variable: str, name: str) -> Path:
     """$VARIABLE, else the folder of that name in $XDG_CACHE_HOME, else in ~/.cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get(variable) or f"{cache}/{name}").expanduser().absolute()
