@@ -24,7 +24,8 @@ from tests.toys import PIXEL_SHAPE, TWO_RANGES, UNITS, Flat, Linear, Tiny
 def ppgn(toy: Tiny, problem: Problem | None = None, chains: int = 3, **settings: Any) -> Ppgn:
     """`toy` is to be wide."""
     count = len(toy.units)
-    softmaxes = [Softmax(count + UNITS * number, UNITS, unit) for number, unit in enumerate(toy.units)]
+    firsts, scale = range(count, count + UNITS * count, UNITS), toy.activation_scale
+    softmaxes = [Softmax(first, UNITS, unit, scale) for first, unit in zip(firsts, toy.units, strict=True)]
     parts = (problem or toy.problem(), toy.region, toy.draw, toy.references, PpgnSettings(**settings), softmaxes)
     return Ppgn(*parts, chains=chains, random_seed=4)
 
@@ -87,7 +88,8 @@ class Maker:
         if isinstance(self.toy, Linear):
             scales = {"code_scale": code, "encoding_scale": encoding, "activation_scale": activation}
             return self.make(replace(self.toy, **scales))
-        return self.make(replace(self.toy, code_scale=code), **dict.fromkeys(self.units or (), code))
+        toy = replace(self.toy, code_scale=code, activation_scale=activation)
+        return self.make(toy, **dict.fromkeys(self.units or (), code))
 
 
 def _paper(toy: Linear, problem: Problem | None = None, **schedule: Any) -> Method:

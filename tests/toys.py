@@ -31,6 +31,11 @@ def exact(region: Region) -> Region:
     return Region(*(getattr(region, name).double() for name in region.__dataclass_fields__))
 
 
+def in_units(region: Region, scale: float) -> Region:
+    """The region where activations are so many times as large."""
+    return Region(*(getattr(region, name) * scale for name in region.__dataclass_fields__))
+
+
 def problem_of(
     generate: Callable[[Tensor], Tensor],
     read: Callable[[Tensor], tuple[Tensor, Tensor]],
@@ -116,8 +121,7 @@ class Linear(Toy):
     @property
     def region(self) -> Region:
         kind = Region.lower_only if self.lower_only else Region.two_sided
-        region = exact(kind(self.ranges))
-        return Region(*(getattr(region, name) * self.activation_scale for name in region.__dataclass_fields__))
+        return in_units(exact(kind(self.ranges)), self.activation_scale)
 
     # The same in NumPy, for one code.
 
@@ -138,14 +142,15 @@ CODE, PIXELS, HIDDEN, UNITS = 7, 12, 9, 4
 class Tiny(Toy):
     """x = (tanh(A c + a) + 1) / 2, E(x) = relu(B x + b), f(x) = W relu(V x + v) + w; images 3x2x2, in float64.
 
-    `code_scale` puts codes in other units. `units` of the four are constraints; with `wide`, the activations hold the
-    whole layer after them, once for each unit, as PPGN's softmaxes ask.
+    `code_scale` and `activation_scale` put codes and activations in other units. `units` of the four are constraints;
+    with `wide`, the activations hold the whole layer after them, once for each unit, as PPGN's softmaxes ask.
     """
 
     units: tuple[int, ...] = (2,)
     ranges: tuple[tuple[float, float], ...] = ((0.875, 1.5),)
     wide: bool = False
     code_scale: float = 1.0
+    activation_scale: float = 1.0
     lower_only: bool = False
 
     def __post_init__(self) -> None:
@@ -153,7 +158,7 @@ class Tiny(Toy):
         sizes = [(PIXELS, CODE), (PIXELS,), (CODE, PIXELS), (CODE,)]
         sizes += [(HIDDEN, PIXELS), (HIDDEN,), (UNITS, HIDDEN), (UNITS,)]
         self.matrices = [randomness.normal(size=size) / (2 if len(size) == 2 else 4) for size in sizes]
-        self.region = exact(Region.two_sided(self.ranges))
+        self.region = in_units(exact(Region.two_sided(self.ranges)), self.activation_scale)
 
     def generate(self, codes: Tensor) -> Tensor:
         A, a, *_ = map(torch.as_tensor, self.matrices)
@@ -162,7 +167,7 @@ class Tiny(Toy):
     def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
         _, _, B, b, V, v, W, w = map(torch.as_tensor, self.matrices)
         x = images.flatten(1)
-        layer = torch.relu(x @ V.T + v) @ W.T + w
+        layer = (torch.relu(x @ V.T + v) @ W.T + w) * self.activation_scale
         activations = layer[:, list(self.units)]
         if self.wide:
             activations = torch.cat([activations, *[layer] * len(self.units)], dim=1)

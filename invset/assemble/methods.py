@@ -122,13 +122,13 @@ def _ppgn(parts: Parts) -> tuple[Method, Problem]:
     between = parts.settings.objective.between
     if parts.own.epsilon1 and between not in ("encodings", "none"):
         raise ConfigError(f"method=ppgn with objective.between={between}: it needs E(G(h)); use encodings or none.")
-    reader = parts.reader
+    reader, network = parts.reader, parts.reader.network
     units, first, softmaxes = reader.units, len(reader.units), []
     for unit in units:
         if unit.position in ("max", "mean"):
             raise ConfigError(f"method=ppgn takes a softmax over the units at one position, and {unit} is at none.")
-        size = reader.network.units(unit.layer)
-        softmaxes.append(Softmax(first, size, unit.index))
+        size = network.units(unit.layer)
+        softmaxes.append(Softmax(first, size, unit.index, network.logit_scales.get(unit.layer, 1.0)))
         first += size
 
     def wide(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,8 +4,8 @@
     h ← clip(h + step / mean|d| · d, 0, 30)
 
 The first term pulls to codes that E gives back, the second to a high softmax of the unit among its layer, at its
-position if that is a map. Rule, settings and starts as in Evolving-AI-Lab/ppgn:sampler.py, sampling_class.py and
-1_class_conditional_sampling.sh.
+position if that is a map; where the layer's outputs are multiples of logits, the softmax is of the logits. Rule,
+settings and starts as in Evolving-AI-Lab/ppgn:sampler.py, sampling_class.py and 1_class_conditional_sampling.sh.
 """
 
 from __future__ import annotations
@@ -37,11 +37,15 @@ from invset.settings import at_least, setting
 
 
 class Softmax(NamedTuple):
-    """Where a unit's layer is among the problem's activations: `size` columns from `first` on, the unit `unit`-th."""
+    """Where a unit's layer is among the problem's activations: `size` columns from `first` on, the unit `unit`-th.
+
+    The softmax is of these columns / `scale`.
+    """
 
     first: int
     size: int
     unit: int
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -117,11 +121,11 @@ class Ppgn(Rounds):
         return torch.stack(rows).to(like.device)
 
     def _log_softmax_gradient(self, evaluation: Evaluation) -> Tensor:
-        """∂/∂f of each unit's log-softmax, taken as 1 − p at the unit alone and 0 at the others: (k, p + q)."""
+        """∂/∂f of the log-softmax of f / s at each unit, taken as (1 − p) / s at the unit alone: (k, p + q)."""
         gradient = torch.zeros_like(evaluation.activations)
-        for column, (first, size, unit) in enumerate(self.softmaxes):
-            probabilities = evaluation.activations[:, first : first + size].softmax(dim=1)
-            gradient[:, column] = 1 - probabilities[:, unit]
+        for column, (first, size, unit, scale) in enumerate(self.softmaxes):
+            probabilities = (evaluation.activations[:, first : first + size] / scale).softmax(dim=1)
+            gradient[:, column] = (1 - probabilities[:, unit]) / scale
         return gradient
 
     def _encodings(self, evaluation: Evaluation, codes: Tensor) -> Tensor:

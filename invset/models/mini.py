@@ -2,8 +2,8 @@
 
 The shipped one is for 64x64 images; others of 32 to 256 pixels, wider or with other codes, can be trained. Both are
 trained with BatchNorm (`norm`) and used without it: the export merges each normalisation into the layer before.
-The shipped fc8 is four times the trained logits, which brings it near the ranges of the paper: optimised images of
-most of the generator's classes reach 28 to 48, of the best 58 to 67. Softmax is of fc8 / 4.
+The shipped fc8 is `logit_scale` times the trained logits, which brings it near the ranges of the paper; softmax is of
+fc8 / logit_scale.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -28,7 +28,7 @@ SIZES = (32, 64, 128, 256)  # pixels a side
 WIDTHS = (1 / 8, 8)
 CODES = (8, 8192)
 ADVICE = "These are not the folded weights of such a model; export them with scripts/train_mini.py stage=export."
-LOGIT_SCALE = 4.0  # shipped fc8 / trained logits
+UNSAID = {"size": "64", "logit_scale": "4"}  # what files are whose metadata do not say it: they are older
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,10 @@ class MiniNetwork(nn.Module):
     """Five convolutions and three linear layers; each child's output is after its ReLU, fc8's is raw.
 
     The names and groups are CaffeNet's, the widths are not. With `norm`, each layer but fc8 has a BatchNorm.
+    `logit_scale`: fc8 / the logits that softmax is of; 1 while it is trained, then what its file says.
     """
+
+    logit_scale: float = 1.0
 
     def __init__(self, classes: int = 1000, norm: bool = False, dimensions: Dimensions = SHIPPED):
         super().__init__()
@@ -156,7 +159,8 @@ def mini_network(weights: str | Path | None = None, labels: str | Path | None = 
     size = module.dimensions.size
     layers = {name: name for name, _ in module.named_children()}
     named = labels_for({"fc8": module.fc8.out_features}, labels)
-    return Network("mini", module, layers, (3, size, size), named, (_file(weights, "network"),))
+    files, scales = (_file(weights, "network"),), {"fc8": module.logit_scale}
+    return Network("mini", module, layers, (3, size, size), named, files, logit_scales=scales)
 
 
 def mini_generator(weights: str | Path | None = None) -> Generator:
@@ -185,21 +189,24 @@ def load_network(path: str | Path | None = None) -> MiniNetwork:
         WeightsError: the file is missing, damaged or holds other tensors.
     """
     file = _file(path, "network")
-    state, size = _read(file)
+    state, metadata = _read(file)
     with _measuring(file):
-        dimensions = Dimensions(int(size), len(state["conv1.0.weight"]) / 32, len(state["fc6.0.weight"]))
-        classes = len(state["fc8.weight"])
-    return fill(lambda: MiniNetwork(classes, dimensions=dimensions), state, file, ADVICE)
+        size, code = int(metadata["size"]), len(state["fc6.0.weight"])
+        dimensions = Dimensions(size, len(state["conv1.0.weight"]) / 32, code)
+        classes, logit_scale = len(state["fc8.weight"]), float(metadata["logit_scale"])
+    network = fill(lambda: MiniNetwork(classes, dimensions=dimensions), state, file, ADVICE)
+    network.logit_scale = logit_scale
+    return network
 
 
 def load_generator(path: str | Path | None = None) -> MiniGenerator:
     """The folded generator, as `load_network` gives the network."""
     file = _file(path, "generator")
-    state, size = _read(file)
+    state, metadata = _read(file)
     state = {name: value for name, value in state.items() if not name.startswith("codes.")}
     with _measuring(file):
         maps, code = state["fc.0.weight"].shape
-        dimensions = Dimensions(int(size), maps / (256 * 16), code)
+        dimensions = Dimensions(int(metadata["size"]), maps / (256 * 16), code)
     return fill(lambda: MiniGenerator(dimensions=dimensions), state, file, ADVICE)
 
 
@@ -280,11 +287,10 @@ def _file(path: str | Path | None, name: str) -> Path:
     return DATA / f"{name}.safetensors" if path is None else user_path(path)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], str]:
-    """The tensors, and the size that the metadata give: no tensor's shape depends on the network's."""
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors, and from the metadata what they do not tell: the network's size and the scale of its fc8."""
     tensors, metadata = read_safetensors(path)
-    size = metadata.get("size", "64")  # the shipped files are older than other sizes
-    return {name: value.float() for name, value in tensors.items()}, size
+    return {name: value.float() for name, value in tensors.items()}, UNSAID | metadata
 
 
 @contextmanager

@@ -62,6 +62,7 @@ class Network(_Placed):
         files: of its weights, if it has any.
         colours: what the module makes of RGB in [0, 1].
         shapes: layer -> (channels,), (channels, tokens) or (channels, h, w); measured by a forward pass if not given.
+        logit_scales: layer -> s, where its outputs / s are what softmax turns into probabilities; 1 where left out.
 
     Raises:
         ConfigError: a layer does not exist or is no vector, sequence or map, or has too few or many labels.
@@ -75,6 +76,7 @@ class Network(_Placed):
     files: tuple[Path, ...] = ()
     colours: Colours = field(default_factory=Colours)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    logit_scales: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.module.eval().requires_grad_(False)

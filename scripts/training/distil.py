@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from invset.errors import ConfigError
-from invset.models.mini import LOGIT_SCALE, MiniGenerator, MiniNetwork
+from invset.models.mini import MiniGenerator, MiniNetwork
 from invset.models.network import CodeStatistics, Network
 from training.checkpoint import require_dimensions, require_pair
 from training.compute import autocast
 from training.data import ImageSet, draw_rows, read_batch
 from training.evaluate import accuracy, relative_error
-from training.network import Teacher
+from training.network import Teacher, read_logits
 
 
 @dataclass(frozen=True)
@@ -146,11 +146,11 @@ class DistilTraining:
         real, labels = read_batch(self.data, rows, s.shift, self.rng, self.device)
         images = torch.cat([made, real]).contiguous(memory_format=torch.channels_last)
         with torch.no_grad(), autocast(self.device, s.bf16):
-            answers = self.teacher.read(["fc8"], made)["fc8"].float()
+            answers = read_logits(self.teacher, made)
             before = self.first.layers(images, ["fc6"])["fc6"].float()
         with autocast(self.device, s.bf16):
             layers = self.network.layers(images, ["fc6", "fc8"])
-        logits = layers["fc8"].float() / LOGIT_SCALE
+        logits = layers["fc8"].float() / self.network.logit_scale
         of_made, of_real = logits[: len(made)], logits[len(made) :]
         losses = {
             "made": F.cross_entropy(of_made, answers.softmax(1)),

@@ -1,5 +1,6 @@
 """Trained weights -> the folded, half-precision files that `invset.models.mini` loads."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,13 @@ from torch import Tensor
 
 from invset.files import write_atomically
 from invset.models.labels import class_folders
-from invset.models.mini import LOGIT_SCALE, MiniGenerator, MiniNetwork
+from invset.models.mini import MiniGenerator, MiniNetwork
 from training.checkpoint import initialise, trained_dimensions
 from training.data import ImageSet
 from training.evaluate import encode
 from training.folding import fold
 
+LOGIT_SCALE = 4.0  # fc8 as exported / the trained logits
 SMALL_BANK = 1000  # real codes that the generator's own file carries
 
 
@@ -44,14 +46,21 @@ def trained_generator(checkpoint: str) -> MiniGenerator:
 def export_network(network: MiniNetwork, units: Sequence[str], out: Path) -> None:
     """Write network.safetensors, and classes.txt with the names of its units if they are not ImageNet's.
 
-    fc8 is written at four times the trained logits.
+    fc8 is written at LOGIT_SCALE times the trained logits.
     """
     folded = fold(network)
     folded.fc8.weight.mul_(LOGIT_SCALE)
     folded.fc8.bias.mul_(LOGIT_SCALE)
-    write_weights(folded.state_dict(), network.dimensions.size, out / "network.safetensors")
+    folded.logit_scale = LOGIT_SCALE
+    write_network(folded, out / "network.safetensors")
     if tuple(units) != class_folders():
         (out / "classes.txt").write_text("".join(f"{name}\n" for name in units), encoding="utf-8")
+
+
+def write_network(folded: MiniNetwork, path: Path) -> None:
+    """Save a folded network as it is, and how many times the logits its fc8 is."""
+    metadata = {"size": str(folded.dimensions.size), "logit_scale": str(folded.logit_scale)}
+    write_weights(folded.state_dict(), metadata, path)
 
 
 def export_generator(
@@ -65,11 +74,11 @@ def export_generator(
     codes = encode(network, data.images)
     shuffled = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))
     by_class = codes[shuffled[data.labels[shuffled].argsort(stable=True)]]
-    size = generator.dimensions.size
+    metadata = {"size": str(generator.dimensions.size)}
     statistics = {"codes.mean": codes.mean(0), "codes.deviation": codes.std(0)}
     small = fold(generator).state_dict() | statistics | in_eight_bits(by_class, SMALL_BANK)
-    write_weights(small, size, out / "generator.safetensors")
-    write_weights(in_eight_bits(by_class, bank), size, out / "codes.safetensors")
+    write_weights(small, metadata, out / "generator.safetensors")
+    write_weights(in_eight_bits(by_class, bank), metadata, out / "codes.safetensors")
 
 
 def in_eight_bits(codes: Tensor, count: int) -> dict[str, Tensor]:
@@ -80,11 +89,20 @@ def in_eight_bits(codes: Tensor, count: int) -> dict[str, Tensor]:
     return {"codes.bank": (kept / scale).round().clamp(0, 255).byte(), "codes.highest": highest}
 
 
-def write_weights(tensors: dict[str, Tensor], size: int, path: Path) -> None:
-    """Save in half precision, bytes as they are, with the size of the images in pixels a side."""
+def write_weights(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
+    """Save in half precision, bytes as they are."""
     path.parent.mkdir(parents=True, exist_ok=True)
     halves = {
         name: (value if value.dtype == torch.uint8 else value.detach().half()).contiguous().cpu()
         for name, value in tensors.items()
     }
-    write_atomically(path, save(halves, {"size": str(size)}))
+    write_atomically(path, _in_order(save(halves, metadata)))
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its metadata sorted: they are saved in another order every time."""
+    length = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    sorted_header = json.dumps(header, separators=(",", ":")).encode().ljust(length)
+    return file[:8] + sorted_header + file[8 + length :]

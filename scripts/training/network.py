@@ -13,7 +13,7 @@ from torch import Tensor
 
 from invset.errors import ConfigError, WeightsError
 from invset.files import write_atomically
-from invset.models.mini import LOGIT_SCALE, SHIPPED, Dimensions, MiniNetwork, load_network
+from invset.models.mini import SHIPPED, Dimensions, MiniNetwork, load_network
 from invset.models.network import Network
 from training.checkpoint import require_dimensions
 from training.compute import autocast, compile_if, send
@@ -76,12 +76,17 @@ class Teacher:
         return (loss * known).sum() / known.sum().clamp_min(1)
 
 
+def read_logits(network: Network, images: Tensor) -> Tensor:
+    """The logits (b, classes) that softmax is of, of images (b, 3, h, w): its fc8, at the scale of training."""
+    return network.read(["fc8"], images)["fc8"].float() / network.logit_scales.get("fc8", 1.0)
+
+
 @torch.no_grad()
 def write_table(teacher: Network, data: ImageSet, path: Path, top: int = 32, batch: int = 128) -> None:
     """Write what a `Teacher` reads: another network's `top` largest fc8 units for each image."""
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for part in data.images.split(batch):
-        logits = teacher.read(["fc8"], to_float(part.to(teacher.device)))["fc8"].float().cpu()
+        logits = read_logits(teacher, to_float(part.to(teacher.device))).cpu()
         largest = logits.topk(min(top, logits.shape[1] - 1), 1)  # one at least is the rest
         others = logits.scatter(1, largest.indices, -torch.inf).logsumexp(1)
         parts.append((largest.indices.int(), largest.values, others))
@@ -180,7 +185,7 @@ class NetworkTraining:
         """Folded weights, on the scale of training."""
         network = load_network(path)
         for tensor in (network.fc8.weight, network.fc8.bias):
-            tensor.div_(LOGIT_SCALE)
+            tensor.div_(network.logit_scale)
         if network.fc8.out_features != self.network.fc8.out_features:
             network.fc8 = copy.deepcopy(self.network.fc8)
         return network

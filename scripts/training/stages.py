@@ -20,7 +20,7 @@ from training.critic import Critic
 from training.data import ImageSet, join, load_images, named_folders, require_size, to_float, unit_folders
 from training.distil import DistilSettings, DistilTraining
 from training.evaluate import accuracy, encode, grid_of, reconstruction
-from training.export import export_generator, export_network, trained_generator, trained_network, write_weights
+from training.export import export_generator, export_network, trained_generator, trained_network, write_network
 from training.generator import GeneratorSettings, GeneratorTraining
 from training.judge import JudgeSettings, judge, mean_shares, sample_units
 from training.loop import Evaluate, Training, save_png, train
@@ -103,7 +103,7 @@ def run_distil(config: DictConfig) -> bool:
         network, generator, statistics, labeller, images, table, settings, config.seed, device, climbed
     )
     done = run(config, training, (lambda: (training.evaluate(held_out), None)) if held_out else None)
-    write_weights(training.network.state_dict(), config.size, Path(config.out) / "network.safetensors")
+    write_network(training.network, Path(config.out) / "network.safetensors")
     return done
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from invset.assemble.methods import METHODS
 from invset.cli.help import config_folder, describe_command
+from invset.models.mini import DATA
 from invset.models.registry import build_generator, build_network
 
 CODES = ("ppgn", "dgn_am", "mfv", "penalty")
@@ -41,21 +43,41 @@ def test_a_run_and_more_of_it(invset, here, results, method, few_codes):
     assert summary["passes"]["forward"] >= 10
 
 
-def test_ppgns_first_step_by_hand(invset, here, rows):
-    """h' = clip(h + scale · d / mean|d|), d the gradient of the log-softmax at the unit, taken as 1 − p there."""
-    run = invset("sample", "method=ppgn", "method.options.epsilon1=0", "neuron=fc8:goldfish", *WIDE, "n=4",
-                 "pixels=raw", "hydra.run.dir=run")  # fmt: skip
+def ppgn_codes(invset, folder: Path, *options: str) -> torch.Tensor:
+    """Codes (4, c): two steps of two chains, the pull to E(G(h)) as strong as that to the class."""
+    run = invset("sample", "method=ppgn", "method.options.epsilon1=0.01", "neuron=fc8:goldfish", *WIDE, "n=4",
+                 "pixels=raw", f"hydra.run.dir={folder}", *options)  # fmt: skip
     assert run.code == 0, run.err
-    from safetensors.torch import load_file
+    return load_file(folder / "codes.safetensors")["codes"]
 
-    codes = load_file(here / "run" / "codes.safetensors")["codes"]
+
+def test_ppgns_first_step_by_hand(invset, here):
+    """h' = clip(h + step), along the log-softmax's gradient, taken as 1 − p at the unit, and 0.01 (E(G(h)) − h)."""
+    codes = ppgn_codes(invset, here / "run")
     network, generator = build_network("mini"), build_generator("mini")
     first = codes[:2].clone().requires_grad_(True)
-    logits = network.read(["fc8"], generator(first))["fc8"]
+    outputs = network.read(["fc6", "fc8"], generator(first))
+    logits = outputs["fc8"] / network.logit_scales["fc8"]
     (gradient,) = torch.autograd.grad(((1 - logits.softmax(1)[:, 1]).detach() * logits[:, 1]).sum(), first)
     highest = generator.code_bounds[1]
-    step = highest / 30 * gradient / gradient.abs().mean(dim=1, keepdim=True)
-    torch.testing.assert_close(codes[2:4], (first.detach() + step).clamp(0, highest), rtol=1e-3, atol=1e-4)
+    unit = highest / 30
+    direction = unit * gradient + 0.01 * (outputs["fc6"].detach() - codes[:2]) / unit
+    step = unit * direction / direction.abs().mean(dim=1, keepdim=True)
+    torch.testing.assert_close(codes[2:4], (codes[:2] + step).clamp(0, highest), rtol=1e-3, atol=1e-4)
+
+
+def test_ppgn_does_not_know_how_many_times_logits_fc8_is(invset, here):
+    tensors, scale = load_file(DATA / "network.safetensors"), build_network("mini").logit_scales["fc8"]
+    for name in ("fc8.weight", "fc8.bias"):
+        tensors[name] *= 2  # exact
+    save_file(tensors, here / "twice.safetensors", {"logit_scale": str(2 * scale)})
+    save_file(tensors, here / "other.safetensors", {"logit_scale": str(scale)})
+    shipped = ppgn_codes(invset, here / "shipped")
+    twice, other = (
+        ppgn_codes(invset, here / name, f"network.weights={name}.safetensors") for name in ("twice", "other")
+    )
+    torch.testing.assert_close(twice, shipped)
+    assert not torch.allclose(other, shipped, atol=1e-2)
 
 
 @pytest.fixture

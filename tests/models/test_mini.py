@@ -15,6 +15,7 @@ from invset.models.mini import (
     load_code_statistics,
     load_generator,
     load_network,
+    mini_network,
 )
 
 
@@ -63,7 +64,7 @@ def test_shipped_generator_inverts_real_codes():
 
 
 def test_shipped_activations_are_on_the_documented_scale():
-    """Softmax is of fc8 / 4: the codes of training images reach tens, not units."""
+    """fc8 is a multiple of logits: the codes of training images reach tens, not units."""
     network, codes = load_network(), load_code_statistics().bank
     top = network.fc8(network.fc7(codes)).max(1).values
     assert 15 < top.quantile(0.5) < 80
@@ -126,6 +127,16 @@ def test_network_of_other_classes(tmp_path):
     path = tmp_path / "own.safetensors"
     save_file(MiniNetwork(3).state_dict(), path)
     assert load_network(path)(torch.rand(1, 3, 64, 64)).shape == (1, 3)
+
+
+def test_a_file_says_how_many_times_logits_its_fc8_is(tmp_path):
+    """It is 4 times in files from before they said it."""
+    path = tmp_path / "own.safetensors"
+    for metadata, scale in (({"logit_scale": "2.5"}, 2.5), (None, 4)):
+        save_file(
+            MiniNetwork(3, dimensions=Dimensions(32, 0.125, 8)).state_dict(), path, {"size": "32", **(metadata or {})}
+        )
+        assert mini_network(path).logit_scales == {"fc8": scale}
 
 
 def test_a_generator_is_no_network():

@@ -79,6 +79,7 @@ def distil_training(small, reddish):
             for _ in range(20):  # until its norms know their means and deviations
                 network(torch.rand(16, 3, 32, 32) * torch.rand(16, 3, 1, 1))
             network = fold(network).requires_grad_(False)
+            network.logit_scale = 4.0
             generator = fold(MiniGenerator(True, small)).requires_grad_(False)
             red = torch.randn(small.code)
             red = (red - red.mean()) / 3
@@ -94,12 +95,13 @@ def distil_training(small, reddish):
 
 @pytest.fixture(scope="session")
 def reddish() -> Network:
-    """Knows "blues" and "reds" of any images: fc8 is ten times mean blue less red, and the reverse."""
+    """Knows "blues" and "reds" of any images: logits, fc8 / 2, are ten times mean blue less red, and the reverse."""
     module = nn.Sequential(OrderedDict(map=nn.Conv2d(3, 2, 1), pool=nn.AdaptiveAvgPool2d(1), fc8=nn.Flatten()))
     with torch.no_grad():
-        module[0].weight.copy_(torch.tensor([[-10.0, 0, 10], [10, 0, -10]])[:, :, None, None])
+        module[0].weight.copy_(torch.tensor([[-20.0, 0, 20], [20, 0, -20]])[:, :, None, None])
         module[0].bias.zero_()
-    return Network("reddish", module, {"map": "map", "fc8": "fc8"}, (3, 8, 8), {"fc8": ("blues", "reds")})
+    layers, labels = {"map": "map", "fc8": "fc8"}, {"fc8": ("blues", "reds")}
+    return Network("reddish", module, layers, (3, 8, 8), labels, logit_scales={"fc8": 2.0})
 
 
 @pytest.fixture(params=["network_training", "generator_training", "distil_training"])

@@ -7,7 +7,6 @@ from invset.errors import WeightsError
 from invset.models.labels import class_folders
 from invset.models.mini import (
     DATA,
-    LOGIT_SCALE,
     Dimensions,
     MiniGenerator,
     MiniNetwork,
@@ -15,10 +14,11 @@ from invset.models.mini import (
     load_generator,
     load_network,
     mini_generator,
+    mini_network,
 )
 from training.data import load_images
 from training.evaluate import encode, reconstruction
-from training.export import export_generator, export_network
+from training.export import LOGIT_SCALE, export_generator, export_network
 from training.folding import fold
 
 
@@ -33,6 +33,7 @@ def test_export(folder, dimensions, tmp_path):
 
     x, code = torch.rand(2, *images.images.shape[1:]), torch.rand(2, dimensions.code)
     assert loaded.dimensions == dimensions
+    assert mini_network(tmp_path / "network.safetensors").logit_scales == {"fc8": LOGIT_SCALE}
     torch.testing.assert_close(loaded(x), LOGIT_SCALE * network(x), rtol=0.02, atol=0.02)
     written = load_generator(tmp_path / "generator.safetensors")
     assert written.dimensions == dimensions

@@ -23,12 +23,12 @@ class Spread(nn.Module):
 
 
 def test_the_loss_by_the_table_is_the_cross_entropy_with_the_teacher(tmp_path):
-    teacher = Network("spread", Spread(), {"fc8": "fc8"}, (3, 4, 4))
+    teacher = Network("spread", Spread(), {"fc8": "fc8"}, (3, 4, 4), logit_scales={"fc8": 2.0})
     images = torch.randint(256, (5, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     names = tuple(f"class/{i}.png" for i in range(5))
     path = tmp_path / "new" / "teacher.npz"
     write_table(teacher, ImageSet(images, torch.zeros(5, dtype=torch.long), names), path, top=12, batch=2)
-    said = 20 * images[:, :, 0].flatten(1).float() / 255
+    said = 10 * images[:, :, 0].flatten(1).float() / 255
     student = torch.randn(5, 12, generator=torch.Generator().manual_seed(1))
     expected = -(said.softmax(1) * student.log_softmax(1)).sum(1).mean()
     rows = torch.tensor([3, 0, 4, 1, 2])
