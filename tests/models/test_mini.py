@@ -131,11 +131,9 @@ def test_network_of_other_classes(tmp_path):
 
 def test_a_file_says_how_many_times_logits_its_fc8_is(tmp_path):
     """It is 4 times in files from before they said it."""
-    path = tmp_path / "own.safetensors"
-    for metadata, scale in (({"logit_scale": "2.5"}, 2.5), (None, 4)):
-        save_file(
-            MiniNetwork(3, dimensions=Dimensions(32, 0.125, 8)).state_dict(), path, {"size": "32", **(metadata or {})}
-        )
+    path, state = tmp_path / "own.safetensors", MiniNetwork(3, dimensions=Dimensions(32, 0.125, 8)).state_dict()
+    for said, scale in (({"logit_scale": "2.5"}, 2.5), ({}, 4)):
+        save_file(state, path, {"size": "32"} | said)
         assert mini_network(path).logit_scales == {"fc8": scale}
 
 

@@ -86,6 +86,7 @@ def test_layers_and_random_weights(name: str, size: int, expected: dict[str, tup
     assert outputs.abs().max() < 1e4
     assert outputs.std(dim=0).mean() > 0.01 * outputs.std(dim=1).mean()  # varies between images
     assert len(network.labels["logits"]) == 1000
+    assert network.logit_scales == {}
     assert parse_unit("logits:volcano", network).describe() == "logits:981 volcano"
 
 
