@@ -1,10 +1,11 @@
 r"""Are samples as natural and as varied as photographs whose activation lies in the same range?
 
     python scripts/natural.py data=FOLDER classes=20 hidden=20 n=500
-    python scripts/natural.py data=FOLDER classes=8 hidden=0 n=60 sample.starts=mixed sample.fill=any
+    python scripts/natural.py data=FOLDER classes=8 hidden=0 n=60 top=true sample.method=paper
 
 FOLDER has a subfolder of photographs for each class, named as a row of fc8 (n01443537). A class unit's range goes from
-the median to the 95% quantile of its own photographs, a hidden unit's from the 75% to the 97% quantile of all. Another
+the median to the 95% quantile of its own photographs, a hidden unit's from the 75% to the 97% quantile of all; with
+`top` it is the highest that `invset probe` offers, and samples stand beside all of the class's photographs. Another
 network, the judge, looks at samples and at photographs in the range: the share of which it has the class among its
 first five, the Vendi score of its features at equal n (Gaussian, half the median distance of the photographs as
 bandwidth), and density and coverage (Naeem et al. 2020, k = 5) against one half of the photographs, beside what the
@@ -50,12 +51,16 @@ COLUMNS = (
 
 @dataclass
 class Settings:
-    """data: their folder, photographs: at most so many of it. classes, hidden: units. sample: settings of a run."""
+    """data: their folder, photographs: at most so many of it. classes, hidden: units. sample: settings of a run.
+
+    top: at the highest range of each class unit; there are no hidden ones then.
+    """
 
     data: str = ""
     photographs: int = 20000
     classes: int = 20
     hidden: int = 20
+    top: bool = False
     n: int = 500
     judge: str = "efficientnet_lite2"
     seed: int = 0
@@ -85,7 +90,7 @@ def main() -> None:
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
         for unit, rows, low, high in units(settings, network, photographs):
-            line = measure(settings, judge, photographs, codes, unit, rows, (low, high))
+            line = measure(settings, judge, photographs, rows, codes, unit, (low, high))
             lines.append(line)
             table.writerow(line)
             file.flush()
@@ -146,16 +151,21 @@ def judge_images(judge: Network, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def units(settings: Settings, network: Network, photographs: Photographs) -> Iterator[tuple[str, Tensor, float, float]]:
-    """Units drawn by the random seed: name, the photographs' activations (m,), range."""
+    """Units drawn by the random seed: name, rows of the photographs to stand beside the samples (m,), range."""
     drawn = random.Random(settings.seed)
     trained = OmegaConf.load(Path(__file__).parent / "training" / "configs" / "experiment" / "shipped.yaml").classes
     generated = [row for row, name in enumerate(class_names()) if name in trained]
     shown = [row for row in generated if (photographs.rows == row).any()]
     for row in drawn.sample(shown, min(settings.classes, len(shown))):
         activations = photographs.layers["fc8"][:, row]
-        own = activations[photographs.rows == row]
-        yield f"fc8:{row + 1}", activations, float(own.median()), float(own.quantile(0.95))
-    for number in range(settings.hidden):
+        own = (photographs.rows == row).nonzero().flatten()
+        low, high = float(activations[own].median()), float(activations[own].quantile(0.95))
+        if settings.top:
+            survey = invset.probe(f"fc8:{row + 1}", seed=settings.seed)
+            assert isinstance(survey, invset.Survey)
+            low, high = survey.ranges[-1]
+        yield f"fc8:{row + 1}", own if settings.top else between(activations, low, high), low, high
+    for number in range(0 if settings.top else settings.hidden):
         layer = HIDDEN[number % len(HIDDEN)]
         while True:
             unit = drawn.randrange(network.units(layer))
@@ -163,20 +173,24 @@ def units(settings: Settings, network: Network, photographs: Photographs) -> Ite
             low, high = (float(activations.sort().values[int(share * len(activations))]) for share in (0.75, 0.97))
             if high > low > 0:
                 break
-        yield f"{layer}:{unit + 1}", activations, low, high
+        yield f"{layer}:{unit + 1}", between(activations, low, high), low, high
+
+
+def between(activations: Tensor, low: float, high: float) -> Tensor:
+    """The rows of activations (m,) in a range (k,)."""
+    return ((activations >= low) & (activations <= high)).nonzero().flatten()
 
 
 def measure(
     settings: Settings,
     judge: Network,
     photographs: Photographs,
+    natural: Tensor,
     codes: Tensor,
     unit: str,
-    activations: Tensor,
     ends: tuple[float, float],
 ) -> dict[str, Any]:
     """A line of the table."""
-    natural = ((activations >= ends[0]) & (activations <= ends[1])).nonzero().flatten()
     natural = natural[torch.randperm(len(natural), generator=torch.Generator().manual_seed(settings.seed))]
     samples = invset.sample(unit, ends, n=settings.n, seed=settings.seed, **settings.sample)
     line: dict[str, Any] = dict.fromkeys(COLUMNS, float("nan"))
