@@ -6,6 +6,7 @@ The shipped fc8 is `logit_scale` times the trained logits, which brings it near 
 fc8 / logit_scale.
 """
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -194,6 +195,8 @@ def load_network(path: str | Path | None = None) -> MiniNetwork:
         size, code = int(metadata["size"]), len(state["fc6.0.weight"])
         dimensions = Dimensions(size, len(state["conv1.0.weight"]) / 32, code)
         classes, logit_scale = len(state["fc8.weight"]), float(metadata["logit_scale"])
+        if not 0 < logit_scale < math.inf:
+            raise ValueError(f"a logit_scale of {logit_scale:g}")
     network = fill(lambda: MiniNetwork(classes, dimensions=dimensions), state, file, ADVICE)
     network.logit_scale = logit_scale
     return network
