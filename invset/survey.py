@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from invset import files
 from invset.assemble.models import Models
+from invset.assemble.reach import suggest_ranges
 from invset.assemble.sampling import code_bounds
 from invset.core import ascent, scales
 from invset.core.problem import Pipeline, Problem
@@ -29,9 +28,6 @@ from invset.run.sheet import Cell, Strip, sheet, tile
 from invset.settings import ProbeSettings
 
 BATCH = 64
-USUAL = 0.95  # the quantile of activations over real codes from where ranges are suggested
-SUGGESTED = 4  # ranges, one above the other
-REACHABLE = 0.8  # of the way from usual activations to the highest that half of the ascents reach
 QUANTILES = {"lowest": 0.0, "5%": 0.05, "half": 0.5, "95%": 0.95, "highest": 1.0}
 
 
@@ -100,22 +96,9 @@ class Survey:
 
     @property
     def ranges(self) -> list[tuple[float, float]]:
-        """Ranges side by side, of round numbers, from what real codes seldom exceed to what ascents reach reliably.
-
-        Reliable is what half of the ascents reach, less a margin, without ascents that never moved (a ReLU that is
-        off). Empty if that is no more than usual.
-        """
-        codes, tops = self.activations.get("real codes", self.activations["random codes"]), self.activations["ascents"]
-        moved = tops[tops > tops.min()]
-        low, high = float(codes.quantile(USUAL)), float((moved if len(moved) else tops).median())
-        high = low + REACHABLE * (high - low)
-        if not (math.isfinite(low) and math.isfinite(high) and high > low):
-            return []
-        step = _round_down((high - low) / SUGGESTED)
-        first = math.ceil(low / step) * step
-        edges = [first + step * index for index in range(SUGGESTED + 1)]
-        edges = [edge for edge in edges if edge <= high] or [first]
-        return [(float(f"{a:.6g}"), float(f"{b:.6g}")) for a, b in pairwise(edges)]
+        """Ranges side by side, of round numbers, from what real codes seldom exceed to what ascents reach."""
+        codes = self.activations.get("real codes", self.activations["random codes"])
+        return suggest_ranges(codes, self.activations["ascents"])
 
 
 def survey(
@@ -163,9 +146,3 @@ def survey(
 
 def _over(problem: Problem, codes: Tensor) -> Tensor:
     return torch.cat([problem.evaluate(batch).activations for batch in codes.split(BATCH)]).cpu()
-
-
-def _round_down(value: float) -> float:
-    """The largest of 1, 2 and 5 times a power of ten that is no more than `value` > 0."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return max(factor * power for factor in (1, 2, 5) if factor * power <= value * (1 + 1e-9))

@@ -46,6 +46,38 @@ NEARER = 0.9  # a step that leaves more than this of the way to go has brought a
 LONG = 2 * STEPS  # after which a chain in range, but not where it is to go, gives its sample if it gets no nearer
 LONG_EVEN = 2 * LONG  # the same with the range to be filled evenly: parts are narrow, and those far in slow to reach
 STARTS = 4  # of each chain, one after the other, without a sample, after which a group is at its end
+WINDOWS = 4  # of a start's steps: in each a chain's way is judged by what it brought
+TRIED = 10  # starts of a group, at least, before it can be out of reach
+
+
+class Approach(NamedTuple):
+    """How near k chains have come to their ranges.
+
+    Attributes:
+        nearest: (k,), the least violation since each chain's start, in half widths.
+        before: (k,), that a window of steps ago.
+        hopeless: (k,) bool, as the last window had it: if each that is left to the group brought as much as it did, the
+            chain would still not arrive. Ways into a range get slower, so that this is more than it can hope for.
+    """
+
+    nearest: Tensor
+    before: Tensor
+    hopeless: Tensor
+
+    @classmethod
+    def none(cls, chains: int, device: torch.device) -> Approach:
+        """Before the first step."""
+        far = torch.full((chains,), torch.inf, device=device)
+        return cls(far, far, torch.zeros_like(far, dtype=torch.bool))
+
+    def note(self, violation: Tensor, age: Tensor, window: int, left: Tensor) -> Approach:
+        """With violations (k,) of chains at an age (k,), to whose groups so many steps are `left` (k,)."""
+        first, judged = age == 0, (age + 1) % window == 0
+        nearest = torch.where(first, violation, torch.minimum(self.nearest, violation))
+        before = torch.where(first, violation, self.before)
+        too_slow = nearest > (before - nearest) * left / window
+        hopeless = torch.where(judged, too_slow, self.hopeless & ~first)
+        return Approach(nearest, torch.where(judged, nearest, before), hopeless)
 
 
 class MultistartState(NamedTuple):
@@ -61,6 +93,7 @@ class MultistartState(NamedTuple):
         before: (k, p), the activations before each chain's last step; NaN at a new start.
         filled: which parts of the ranges have samples, and where chains are to go, if they are filled evenly.
         idle: (g,), steps since the last sample.
+        approach: how near chains have come to their ranges, and which of them are too slow to reach them.
         weight: w of the objective (g,) float64.
         distances: between unrelated codes; measured once.
         step: gradient steps taken.
@@ -75,6 +108,7 @@ class MultistartState(NamedTuple):
     before: Tensor
     filled: Filled
     idle: Tensor
+    approach: Approach
     weight: Tensor
     distances: Distances
     step: int
@@ -133,6 +167,7 @@ class Multistart(Descent):
             before=torch.full((len(codes), constraints), torch.nan).to(codes),
             filled=Filled.none(codes, constraints, schedule.groups),
             idle=torch.zeros(schedule.groups, dtype=torch.int64, device=codes.device),
+            approach=Approach.none(len(codes), codes.device),
             weight=torch.tensor(weights, dtype=torch.float64, device=codes.device),
             distances=distances,
             step=0,
@@ -186,14 +221,19 @@ class Multistart(Descent):
             sampling=sampling[group], begins=(sampling & ~had_samples)[group],
         )  # fmt: skip
         idle = (state.idle + 1).masked_fill(taken.size > 0, 0)
+        window, left = max(1, schedule.inner_steps // WINDOWS), STARTS * schedule.inner_steps - idle
+        approach = state.approach.note(view.total, state.age, window, left[group])
+        starts, hopeless = (each.view(-1, schedule.chains) for each in (chains.attempts + 1, approach.hopeless))
+        lost = hopeless.all(dim=1) & (starts.sum(dim=1) >= TRIED)
         state = state._replace(
-            phases=self._phases(state.phases, sampling, idle),
+            phases=self._phases(state.phases, sampling, idle, lost),
             chains=chains._replace(codes=moved),
             samples=samples,
             age=state.age + 1,
             before=activations,
             filled=filled,
             idle=idle,
+            approach=approach,
             step=state.step + 1,
         )
         return self._renew(state, codes, arrived, active[group] & (arrived | asleep | overdue)), step.only(
@@ -224,13 +264,15 @@ class Multistart(Descent):
             filled=state.filled._replace(goal=state.filled.goal.masked_fill(renewed[:, None], torch.nan)),
         )
 
-    def _phases(self, phases: tuple[Phase, ...], sampling: Tensor, idle: Tensor) -> tuple[Phase, ...]:
-        """A group that has had no sample for long is at its end."""
+    def _phases(self, phases: tuple[Phase, ...], sampling: Tensor, idle: Tensor, lost: Tensor) -> tuple[Phase, ...]:
+        """A group that has had no sample for long is at its end; so is one that has had none and is `lost` (g,)."""
         following: list[Phase] = []
-        for phase, draws, waits in zip(phases, sampling.tolist(), idle.tolist(), strict=True):
-            if phase in ACTIVE:
-                given_up = waits >= STARTS * self.schedule.inner_steps
-                phase = ("stalled" if given_up else "sampling") if draws else ("unreachable" if given_up else "seeding")
+        columns = (values.tolist() for values in (sampling, idle >= STARTS * self.schedule.inner_steps, lost))
+        for phase, draws, too_long, hopeless in zip(phases, *columns, strict=True):
+            if phase in ACTIVE and draws:
+                phase = "stalled" if too_long else "sampling"
+            elif phase in ACTIVE:
+                phase = "unreachable" if too_long or hopeless else "seeding"
             following.append(phase)
         return tuple(following)
 

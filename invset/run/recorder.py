@@ -45,6 +45,7 @@ class Tally(NamedTuple):
         at_once: how many codes at once memory was found to suffice for; 0 as long as it never ran out.
         closest: the activations of the code that came closest to the ranges; none before the first step.
         violation: how close, in half widths.
+        first: the median activations of the codes of the first step.
         seconds: time spent stepping and writing.
     """
 
@@ -62,6 +63,7 @@ class Tally(NamedTuple):
     at_once: int = 0
     closest: tuple[float, ...] = ()
     violation: float = math.inf
+    first: tuple[float, ...] = ()
     seconds: float = 0.0
 
 

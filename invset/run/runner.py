@@ -143,6 +143,8 @@ def _count(tally: Tally, step: Step, steps: int, region: Region, taken: int, sam
     if float(away[nearest]) < tally.violation:
         closest = tuple(step.evaluation.activations[nearest].tolist())
         tally = tally._replace(closest=closest, violation=float(away[nearest]))
+    if not tally.first:
+        tally = tally._replace(first=tuple(step.evaluation.activations.median(dim=0).values.tolist()))
     return tally._replace(
         samples=samples,
         candidates=tally.candidates + taken,

@@ -76,6 +76,7 @@ def summarise(
     if tally.closest:
         summary["acceptance"] = tally.accepted / tally.tried if tally.tried else math.nan
         summary["closest"] = {"activations": list(tally.closest), "violation": tally.violation}
+        summary["first"] = {"activations": list(tally.first)}
         summary["codes"] = _code_range(recorder)
     return summary
 

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import math
+import shlex
 import sys
 from pathlib import Path
 
@@ -263,6 +264,9 @@ def test_a_range_that_cannot_be_reached(invset, here, linear):
     assert result.err == ""
     assert "the range was not reached: the closest code gave output:1 1 (wanted [1.5, 2])" in result.out
     assert "invset probe 'neuron=[output:1]'" in result.out
+    (instead,) = [line for line in result.out.splitlines() if line.startswith("what it came past on its way: ")]
+    again = invset(*shlex.split(instead.partition(": ")[2])[1:], "hydra.run.dir=again")
+    assert again.code == 0, instead
     summary = json.loads((here / "run" / "summary.json").read_text())
     assert (summary["status"], summary["samples"]) == ("unreachable", 0)
     assert summary["closest"]["activations"] == pytest.approx([1], abs=0.01)

@@ -45,7 +45,7 @@ def test_an_even_range_is_filled_evenly(random_seed: int) -> None:
     assert uniform_distance(sampled(False), 20, 24) > 0.25
 
 
-def tanh(activation_range: tuple[float, float], even: bool = False) -> Multistart:
+def tanh(activation_range: tuple[float, float], even: bool = False, chains: int = 3) -> Multistart:
     """f = 3 tanh(c₁)."""
 
     def read(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,19 +56,35 @@ def tanh(activation_range: tuple[float, float], even: bool = False) -> Multistar
         return torch.randn(3, generator=torch.Generator().manual_seed(100 * chain + attempt)) / 4
 
     references = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
-    schedule = Schedule(chains=3, inner_steps=20)
+    schedule = Schedule(chains=chains, inner_steps=20)
     return Multistart(
         problem_of(as_images, read), Region.two_sided([activation_range]), schedule, draw, references, even
     )
 
 
-def test_an_unreachable_range_is_a_result() -> None:
-    """Each chain has four starts of 20 steps."""
-    state, taken = walk(tanh((4.0, 5.0)), 5000)
-    assert (state.phase, len(taken)) == ("unreachable", 80)
+@pytest.mark.parametrize(("chains", "starts"), [(1, 4), (3, 4), (5, 2), (10, 1)])
+def test_an_unreachable_range_is_a_result(chains: int, starts: int) -> None:
+    """After ten starts that get no nearer, or four of each chain, of at most 20 steps."""
+    state, taken = walk(tanh((4.0, 5.0), chains=chains), 5000)
+    assert state.phase == "unreachable"
+    assert 20 * (starts - 1) < len(taken) <= 20 * starts
     assert not any(is_sampling(step) or len(step.samples) for step in taken)
-    assert state.chains.attempts.tolist() == [4, 4, 4]
     assert 2.9 < max(float(step.evaluation.activations.max()) for step in taken) <= 3
+
+
+def test_chains_that_still_get_nearer_are_waited_for() -> None:
+    """Of f = |c|² only the square root grows by even steps: none is near after its first start, and all come nearer."""
+
+    def read(images: Tensor) -> tuple[Tensor, Tensor]:
+        c = images.flatten(1)
+        return c, c.square().sum(dim=1, keepdim=True)
+
+    near = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    region, schedule = Region.two_sided([(200.0, 210.0)]), Schedule(chains=10, inner_steps=40)
+    method = Multistart(problem_of(as_images, read), region, schedule, lambda chain, _: near[chain % 8] / 4, near)
+    _, taken = walk(method, 300, until=is_sampling)
+    assert is_sampling(taken[-1])
+    assert len(taken) > 20, "two windows have passed"
 
 
 def test_what_is_never_reached_in_an_even_range_does_not_stop_it() -> None:

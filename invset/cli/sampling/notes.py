@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from invset.assemble.reach import suggest_instead
 from invset.assemble.sampling import Sampling
 from invset.cli.overrides import chosen_models, job_overrides, key_of
 from invset.cli.terminal import resume_command, shorten
@@ -52,7 +53,7 @@ def describe_outcome(
             f"(gain={figures['gain']:g}); to go on: {resume_command(folder.paths.root, more)}"
         )
     if figures["status"] in ("unreachable", "incomplete"):
-        lines += _describe_shortfall(figures, sampling)
+        lines += _describe_shortfall(figures, sampling, folder)
     if figures["status"] in ("interrupted", "failed") and alone:
         lines.append(f"to go on: {resume_command(folder.paths.root)}")
     picture = folder.paths.samples if figures["samples"] else folder.paths.seeds
@@ -81,7 +82,7 @@ def _describe_coverage(figures: Mapping[str, Any]) -> str:
     )
 
 
-def _describe_shortfall(figures: Mapping[str, Any], sampling: Sampling) -> list[str]:
+def _describe_shortfall(figures: Mapping[str, Any], sampling: Sampling, folder: RunFolder) -> list[str]:
     what = "not reached" if figures["status"] == "unreachable" else "too seldom reached"
     units, ranges = sampling.models.units, sampling.targets.ranges
     activations = figures.get("closest", {}).get("activations", [])
@@ -90,10 +91,28 @@ def _describe_shortfall(figures: Mapping[str, Any], sampling: Sampling) -> list[
         for unit, value, (low, high) in zip(units, activations, ranges, strict=False)
     )
     names = ",".join(map(str, units))
-    return [
-        f"the range was {what}: the closest code gave {closest}",
-        f"to see what can be reached: invset probe 'neuron=[{names}]'{chosen_models()}",
-    ]
+    lines = [f"the range was {what}: the closest code gave {closest}"]
+    if figures["status"] == "unreachable" and (instead := _suggest_instead(figures, sampling, folder)):
+        lines.append(f"what it came past on its way: {instead}")
+    return [*lines, f"to see what can be reached: invset probe 'neuron=[{names}]'{chosen_models()}"]
+
+
+def _suggest_instead(figures: Mapping[str, Any], sampling: Sampling, folder: RunFolder) -> str | None:
+    """The run's own command with ranges that its chains came past."""
+    ranges: list[tuple[float, float]] = []
+    activations = [figures.get(name, {}).get("activations", []) for name in ("first", "closest")]
+    for first, closest, wanted in zip(*activations, sampling.targets.ranges, strict=False):
+        found = wanted if wanted[0] <= closest <= wanted[1] else suggest_instead(first, closest)
+        if found is None:
+            return None
+        ranges.append(found)
+    texts = [f"[{low:g},{high:g}]" for low, high in ranges]
+    units = [str(unit) for unit in sampling.models.units]
+    neuron, its_range = (f"[{','.join(many)}]" if len(many) > 1 else many[0] for many in (units, texts))
+    given = [word for word in folder.manifest["overrides"] if key_of(word) not in ("neuron", "range", "position")]
+    kept = [word for word in given if not key_of(word).startswith(("resume", "hydra"))]
+    words = [f"neuron={neuron}", f"range={its_range}", *(word.removeprefix("++") for word in kept)]
+    return f"invset sample {' '.join(map(shlex.quote, words))}"
 
 
 def _describe_encoder(sampling: Sampling) -> str:
