@@ -8,9 +8,9 @@ import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from PIL import Image
@@ -88,12 +88,14 @@ class Samples:
             return Path(shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".lock")))
 
 
-def sample(unit: Units, range: Range, *, folder: str | Path | None = None, **settings: Any) -> Samples:
+def sample(
+    unit: Units, range: Range | Literal["auto"] | None = None, *, folder: str | Path | None = None, **settings: Any
+) -> Samples:
     """Sample the inverse set of a unit: images whose activation of it lies in a range.
 
     Args:
         unit: layer:unit, or several.
-        range: (z1, z2), or a range for each unit.
+        range: (z1, z2), or a range for each unit; None or "auto": one that it reaches, which the result's `ranges` say.
         folder: where the run is kept; None: nowhere.
         settings: those of `invset sample`, as n=50, seed=1, network="mini", method="paper", schedule={"K": 20}; the
             images to start from are `images`.
@@ -108,9 +110,9 @@ def sample(unit: Units, range: Range, *, folder: str | Path | None = None, **set
     """
     if settings.get("resume") is not None:
         raise ConfigError("resume is of the command line (invset sample resume=FOLDER); invset.load reads a folder.")
-    asked = _settings(SampleSettings, settings, neuron=unit, range=range)
+    asked = _settings(SampleSettings, settings, neuron=unit, range="auto" if range is None else range)
     sampling = assemble(asked)
-    asked = replace(settle(asked), encoder=sampling.models.settled, starts=sampling.models.starts)
+    asked = sampling.settle(settle(asked))
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="invset-"))) / "run"

@@ -241,7 +241,9 @@ class SampleSettings(ModelSettings):
     )
     schedule: ScheduleSettings = section(ScheduleSettings)
     objective: ObjectiveSettings = section(ObjectiveSettings)
-    range: Any = setting([40, 50], "[z1,z2], or a list of ranges, one for each neuron")
+    range: Any = setting(
+        "auto", "[z1,z2], or a list of ranges, one for each neuron; auto: one that it reaches, as invset probe offers"
+    )
     n: int = setting(500, "how many samples; with until=plateau at most", at_least(1))
     until: str = setting(
         "n",

@@ -12,22 +12,20 @@ from torch import Tensor
 
 from invset import files
 from invset.assemble.models import Models
-from invset.assemble.reach import suggest_ranges
+from invset.assemble.reach import build_reading, climb, evaluate, suggest_ranges
 from invset.assemble.sampling import code_bounds
-from invset.core import ascent, scales
-from invset.core.problem import Pipeline, Problem
+from invset.core import scales
 from invset.errors import RunFolderError
 from invset.models.image_folder import ImageFolder
 from invset.models.reader import Reader
 from invset.models.starts import Starts
-from invset.passes.micro_batches import MicroBatches, describing_memory
-from invset.passes.plain import Plain
+from invset.passes.micro_batches import describing_memory
 from invset.report.tables import csv_text
 from invset.run.images import encode_png
 from invset.run.sheet import Cell, Strip, sheet, tile
 from invset.settings import ProbeSettings
 
-BATCH = 64
+BATCH = 64  # images
 QUANTILES = {"lowest": 0.0, "5%": 0.05, "half": 0.5, "95%": 0.95, "highest": 1.0}
 
 
@@ -37,7 +35,7 @@ class Survey:
 
     Attributes:
         unit: with its label.
-        activations: (m,) each, over "random codes", "real codes", "images" and at the tops of "ascents", as far as
+        activations: (m,) each, over "random codes", "natural codes", "images" and at the tops of "ascents", as far as
             there are any.
         codes, images: of the ascents' tops, (m, c) and (m, 3, h, w) in [0, 1].
     """
@@ -96,9 +94,18 @@ class Survey:
 
     @property
     def ranges(self) -> list[tuple[float, float]]:
-        """Ranges side by side, of round numbers, from what real codes seldom exceed to what ascents reach."""
-        codes = self.activations.get("real codes", self.activations["random codes"])
-        return suggest_ranges(codes, self.activations["ascents"])
+        """Ranges side by side, of round numbers, from what natural codes seldom exceed to what ascents reach."""
+        return suggest_ranges(self.activations[self._usual], self.activations["ascents"])
+
+    def standing(self, lowest: float) -> str:
+        """How codes stand to a range that begins there."""
+        codes = self.activations[self._usual]
+        count = int((codes >= lowest).sum())
+        return f"{count} of {len(codes)} {self._usual} {'is' if count == 1 else 'are'} in it or above"
+
+    @property
+    def _usual(self) -> str:
+        return "natural codes" if "natural codes" in self.activations else "random codes"
 
 
 def survey(
@@ -114,35 +121,25 @@ def survey(
         generator, device = models.generator, models.device
         reader = Reader(models.network, models.units)
         images = None if settings.folder is None else ImageFolder(settings.folder, models.network.input_shape[1:])
-        passes = MicroBatches(Plain(Pipeline(generator, reader, objective="codes")))
-        passes.batches.on_smaller = on_smaller
-        problem = Problem(passes, code_bounds(settings.code.bounds, generator))
-        read = passes.batches.over(reader)
+        problem, batches = build_reading(generator, reader, code_bounds(settings.code.bounds, generator))
+        batches.on_smaller = on_smaller
+        read = batches.over(reader)
         count = max(settings.codes, settings.chains)
         where = settings.folder if models.starts == "codes" else None
         starts = Starts(models.starts, settings.seed, count, generator, models.inverse, where)  # type: ignore[arg-type]
         codes = torch.stack([starts.draw(chain) for chain in range(count)]).to(device)
         distance = scales.measure(problem, codes[:BATCH]).codes
-        over = {"random codes": _over(problem, codes[: settings.codes])}
-        known = codes[: settings.codes]
+        drawn = known = evaluate(problem, codes)
+        over = {"random codes": drawn[: settings.codes]}
         if generator.statistics is not None and len(generator.statistics.bank):
-            real = generator.statistics.bank.to(device)
-            over["real codes"] = _over(problem, real)
-            known = torch.cat([known, real])
+            natural = generator.statistics.bank.to(device)
+            over["natural codes"] = evaluate(problem, natural)
+            codes, known = torch.cat([codes, natural]), torch.cat([drawn, over["natural codes"]])
         if images is not None:
             with torch.no_grad():
                 over["images"] = torch.cat([read(batch.to(device))[1].cpu() for batch in images.batches(BATCH)])
         for index, unit in enumerate(models.units):
-            # From where the unit is awake: behind a ReLU that is off no step leads up.
-            order = torch.cat(
-                [over[name][:, index] for name in ("random codes", "real codes") if name in over]
-            ).argsort()
-            first = known[order[-settings.chains :].to(device)]
-            tops, highest = ascent.ascend(problem, first, index, distance, settings.steps)
+            tops, highest = climb(problem, codes, known, index, distance, settings.chains, settings.steps)
             made = torch.cat([problem.evaluate(batch).images for batch in highest.split(BATCH)])
             activations = {name: values[:, index] for name, values in over.items()} | {"ascents": tops.cpu()}
             yield Survey(unit.describe(), activations, highest.cpu(), made.cpu())
-
-
-def _over(problem: Problem, codes: Tensor) -> Tensor:
-    return torch.cat([problem.evaluate(batch).activations for batch in codes.split(BATCH)]).cpu()

@@ -3,13 +3,88 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from invset.core import ascent
+from invset.core.problem import Pipeline, Problem
+from invset.core.randomness import seeded_generator
+from invset.errors import ConfigError
+from invset.models.network import Generator
+from invset.models.reader import Reader
+from invset.models.unit import Unit
+from invset.passes.micro_batches import Batches, MicroBatches
+from invset.passes.plain import Plain
+
+BATCH = 64  # codes evaluated at once
+LOOKS, ASCENTS, STEPS = 256, 6, 25  # with which a run finds a range itself: codes, and gradient steps of each ascent
+THIRD = 2  # of the ranges, counted from 0: what a run takes of one unit; of several the first, for they are to meet
 USUAL = 0.95  # the quantile of activations over real codes from where ranges are suggested
 SUGGESTED = 4  # ranges, one above the other
 SAFE = 0.8  # of the way that chains came from their starts
+
+
+class Choice(NamedTuple):
+    """Ranges that a run has found itself, and a line that says how they stand."""
+
+    ranges: tuple[tuple[float, float], ...]
+    line: str
+
+
+def build_reading(generator: Generator, reader: Reader, bounds: tuple[float, float] | None) -> tuple[Problem, Batches]:
+    """Codes to the activations that are read of their images, without encodings; and what is halved for memory."""
+    passes = MicroBatches(Plain(Pipeline(generator, reader, objective="codes")))
+    return Problem(passes, bounds), passes.batches
+
+
+def evaluate(problem: Problem, codes: Tensor) -> Tensor:
+    """The activations (m, p) of codes (m, c), on the CPU."""
+    return torch.cat([problem.evaluate(batch).activations for batch in codes.split(BATCH)]).cpu()
+
+
+def climb(
+    problem: Problem, codes: Tensor, activations: Tensor, constraint: int, distance: float, ascents: int, steps: int
+) -> ascent.Reach:
+    """Ascend from the codes (m, c) whose activations (m, p) are highest: behind a ReLU that is off no step leads up."""
+    highest = activations[:, constraint].argsort(stable=True)[-ascents:]
+    return ascent.ascend(problem, codes[highest.to(codes.device)], constraint, distance, steps)
+
+
+def choose_ranges(problem: Problem, codes: Tensor, units: Sequence[Unit], distance: float, random_seed: int) -> Choice:
+    """For each unit a range that its ascents pass through, above what most codes (m, c) give.
+
+    Raises:
+        ConfigError: no step leads a unit above that.
+    """
+    order = torch.randperm(len(codes), generator=seeded_generator(random_seed, "range"))
+    codes = codes[order[:LOOKS].to(codes.device)]
+    activations = evaluate(problem, codes)
+    ranges, words = [], []
+    for constraint, unit in enumerate(units):
+        usual = activations[:, constraint]
+        tops = climb(problem, codes, activations, constraint, distance, ASCENTS, STEPS).activations.cpu()
+        found = suggest_ranges(usual, tops)
+        if not found:
+            raise ConfigError(
+                f"range=auto: no gradient step leads {unit.describe()} above {float(usual.max()):.4g}, the highest of "
+                f"{len(usual)} codes: give a range, or another unit."
+            )
+        ranges.append(found[0] if len(units) > 1 else found[min(THIRD, len(found) - 1)])
+        words.append(
+            f"{unit.describe()} reaches about {float(tops.median()):.2g}, and {round(100 * USUAL)} of 100 natural "
+            f"codes stay below {float(usual.quantile(USUAL)):.2g}"
+        )
+    return Choice(tuple(ranges), f"range={write_ranges(ranges)}: {'; '.join(words)}")
+
+
+def write_ranges(ranges: Sequence[tuple[float, float]]) -> str:
+    """Ranges as the command line takes them: `[40,50]`, or of several units `[[2,3],[40,50]]`."""
+    texts = [f"[{low:g},{high:g}]" for low, high in ranges]
+    return texts[0] if len(texts) == 1 else f"[{','.join(texts)}]"
 
 
 def suggest_ranges(usual: Tensor, tops: Tensor) -> list[tuple[float, float]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from invset.assemble import reach
 from invset.assemble.methods import Parts, build_method, method_class, own_settings
 from invset.assemble.models import FROM_IMAGES, Models, build_models
+from invset.assemble.reach import Choice
 from invset.core.method import Abilities, Method
 from invset.core.near import NearStarts, find_near
 from invset.core.problem import Passes, Pipeline, Problem
@@ -24,7 +26,7 @@ from invset.models.reader import Reader
 from invset.models.registry import Find
 from invset.models.starts import Starts
 from invset.passes.fused import Fused
-from invset.passes.micro_batches import Batches, MicroBatches
+from invset.passes.micro_batches import Batches, MicroBatches, describing_memory
 from invset.passes.plain import Plain
 from invset.passes.ranks import Ranks
 from invset.passes.shared import Shared
@@ -37,7 +39,7 @@ MICRO_BATCH, LARGE_MICRO_BATCH = 64, 1024  # of a method that optimises all n co
 
 
 class Targets(NamedTuple):
-    """Units as texts, and a range for each."""
+    """Units as texts, and a range for each; none where they are to be found."""
 
     neurons: tuple[str, ...]
     ranges: tuple[tuple[float, float], ...]
@@ -64,6 +66,7 @@ class Sampling:
         objective: what distances are between, as `objective.between` has it.
         eight_bit: whether images are rounded to what a PNG can hold.
         looks: at how many natural codes, for starts near the ranges.
+        found: a line on ranges that were found; '' of those that were given.
     """
 
     targets: Targets
@@ -82,6 +85,13 @@ class Sampling:
     objective: str
     eight_bit: bool
     looks: int
+    found: str
+
+    def settle(self, settings: SampleSettings) -> SampleSettings:
+        """The settings with what `auto` became, for config.yaml: so that resuming does not depend on it."""
+        ranges: list[Any] = [list(one) for one in self.targets.ranges]
+        found = (ranges[0] if len(ranges) == 1 else ranges) if self.found else settings.range
+        return replace(settings, encoder=self.models.settled, starts=self.models.starts, range=found)
 
     def unrelated_distance(self, state: Any) -> float:
         """The median distance between encodings of unrelated codes, whatever the objective compares."""
@@ -124,8 +134,6 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     own = own_settings(settings)
     models = build_models(settings, targets.neurons, find)
     reader = Reader(models.network, models.units, models.encoder)
-    region_of = Region.two_sided if settings.constraint == "range" else Region.lower_only
-    region = region_of(targets.ranges).to(models.device)
     schedule = Schedule(
         chains=settings.n if kind.joint else settings.schedule.K,
         groups=settings.schedule.groups,
@@ -137,6 +145,25 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
         objective_scale=None if settings.objective.scale == "auto" else float(settings.objective.scale),
     )
     chains = schedule.chains * schedule.groups
+    bounds = code_bounds(settings.code.bounds, models.generator)
+    starts = Starts(
+        models.starts,  # type: ignore[arg-type]
+        settings.seed,
+        chains,
+        models.generator,
+        models.inverse,
+        settings.folder,
+    )
+    references = starts.reference_codes(REFERENCES).to(models.device)
+    natural = starts.natural_codes() if models.starts == "near" else None
+    found = ""
+    if not targets.ranges:
+        if kind.reads_folder:
+            raise ConfigError(f"range=auto: method={settings.method.name} takes images as they are; give a range.")
+        ranges, found = _choose_ranges(models, starts, natural, references, bounds, settings.seed)
+        targets = targets._replace(ranges=ranges)
+    region_of = Region.two_sided if settings.constraint == "range" else Region.lower_only
+    region = region_of(targets.ranges).to(models.device)
     size = choose_batch_size(settings.batch_size, kind, models.device)
     built: list[tuple[MicroBatches, Fused | None]] = []
 
@@ -154,22 +181,12 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
         parts = MicroBatches(Plain(pipeline, fused), size)
         built.append((parts, fused))
         passes: Passes = parts if ranks is None else Shared(parts, ranks)
-        return Problem(passes, code_bounds(settings.code.bounds, models.generator))
+        return Problem(passes, bounds)
 
     problem = problem_of(reader)
-    starts = Starts(
-        models.starts,  # type: ignore[arg-type]
-        settings.seed,
-        chains,
-        models.generator,
-        models.inverse,
-        settings.folder,
-    )
-
     looks = 0
     first: Callable[[int, int], Tensor] = starts.draw
-    if models.starts == "near":
-        natural = starts.natural_codes()
+    if natural is not None:
         looks = min(len(natural), LOOKS)
         nearest = find_near(problem, region, natural, looks, settings.seed)
         first = NearStarts(nearest, settings.seed, chains).draw
@@ -177,7 +194,6 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     def draw(chain: int, attempt: int) -> Tensor:
         return problem.bound(first(chain, attempt).to(models.device))
 
-    references = starts.reference_codes(REFERENCES).to(models.device)
     parts = Parts(
         settings, own, models.generator, reader, problem, problem_of, region, schedule, models.starts, draw, references
     )
@@ -186,8 +202,29 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     title = describe_target((unit.describe() for unit in models.units), targets.ranges, settings.constraint)
     return Sampling(
         targets, title, models, reader, region, problem, method, kind, through.batches, fused, references, chains,
-        tuple(unused), settings.objective.between, settings.pixels == "eight_bit", looks,
+        tuple(unused), settings.objective.between, settings.pixels == "eight_bit", looks, found,
     )  # fmt: skip
+
+
+def _choose_ranges(
+    models: Models,
+    starts: Starts,
+    natural: Tensor | None,
+    references: Tensor,
+    bounds: tuple[float, float] | None,
+    random_seed: int,
+) -> Choice:
+    """Ranges for units, found from natural codes, or where chains start if none are known."""
+    statistics = models.generator.statistics
+    if natural is None and statistics is not None and len(statistics.bank):
+        natural = statistics.bank
+    if natural is None:
+        numbers = range(reach.LOOKS)
+        natural = torch.stack([starts.draw(number % starts.chains, number // starts.chains) for number in numbers])
+    with describing_memory("give a range, or try device=cpu"):
+        problem, _ = reach.build_reading(models.generator, Reader(models.network, models.units), bounds)
+        distance = measure(problem, references).codes
+        return reach.choose_ranges(problem, natural.to(models.device), models.units, distance, random_seed)
 
 
 def code_bounds(bounds: Any, generator: Generator) -> tuple[float, float] | None:
@@ -210,16 +247,17 @@ def parse_neurons(neuron: Any) -> tuple[str, ...]:
 
 
 def parse_ranges(value: Any, count: int) -> tuple[tuple[float, float], ...]:
-    """One range or a list of them, as many as there are units. Raises ConfigError."""
-    if value is None:
-        raise ConfigError("range=null: give two numbers, as 'range=[50,60]'; invset probe tells what a neuron reaches.")
+    """One range or a list of them, as many as there are units; none of `auto`. Raises ConfigError."""
+    if value == "auto":
+        return ()
     if count > 1 and isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value)):
         raise ConfigError(
-            f"range={value} is one range (without range= the default one), and there are {count} neurons: each needs "
-            "one of its own, in their order, as 'range=[[5,9],[40,50]]'."
+            f"range={value} is one range, and there are {count} neurons: each needs one of its own, in their order, as "
+            "'range=[[5,9],[40,50]]'; or leave it out."
         )
     ranges = [value] if count == 1 and not _is_nested(value) else value
     wanted = "two finite numbers in order, as '[50,60]'" if count == 1 else f"{count} ranges, as '[[5,9],[40,50]]'"
+    wanted += ", or auto"
     if not _is_nested(ranges) or len(ranges) != count or not all(map(is_pair, ranges)):
         raise ConfigError(f"range={value}: give {wanted}.")
     return tuple((float(low), float(high)) for low, high in ranges)

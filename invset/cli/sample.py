@@ -49,7 +49,7 @@ def task(composed: DictConfig) -> int:
     settings = settle(settings)
     sampling = processes.assemble(settings)
     # config.yaml records what `auto` became, so that resuming does not depend on what `auto` means later.
-    settings = replace(settings, encoder=sampling.models.settled, starts=sampling.models.starts)
+    settings = sampling.settle(settings)
     with _open_folder(settings, sampling, console) as folder:
         return _run(settings, sampling, folder, console)
 

@@ -67,7 +67,7 @@ def test_no_ranges(given):
     [
         ([[1, 2]], "give 2 ranges"),
         ([[1, 2]] * 3, "give 2 ranges"),
-        ([1, 2], r"range=\[1, 2\] is one range .* there are 2 neurons: each needs one of its own.*as 'range="),
+        ([1, 2], r"range=\[1, 2\] is one range.* there are 2 neurons: each needs one of its own.*as 'range="),
         ([[1, 2], [2, 1]], "give 2 ranges"),
     ],
 )

@@ -77,12 +77,11 @@ def test_help_explains_every_setting(command):
 
 
 def test_help_states_defaults_and_choices(invset):
-    defaults, text = composed(invset, "sample"), " ".join(describe_command("sample").split())
+    text = " ".join(describe_command("sample").split())
     for key, entry in walk(SampleSettings):
         takes = entry.metadata.get("takes")
         if isinstance(takes, tuple) and not callable(takes[0]):
             assert all(choice in text for choice in takes), key
-    assert f"[[{defaults['range'][0]},{defaults['range'][1]}]]" in text
     assert "[500]" in text
 
 

@@ -34,6 +34,9 @@ def test_suggestions_are_ranges_in_order(invset, here, neuron):
     title = {"fc8:goldfish": "fc8:2 goldfish", "conv5:97": "conv5:97 at 8:8 of 16x16"}[neuron]
     assert result.out.startswith(title)
     assert "16 random codes" in result.out
+    assert len(re.findall(r"^\d+ of 24 natural codes (is|are) in it or above:$", result.out, re.MULTILINE)) == len(
+        found
+    )
     assert "4 ascents" in result.out
     assert list(here.iterdir()) == []
 
@@ -68,7 +71,7 @@ def _survey(random: list[float], ascents: list[float], real: list[float] | None 
     tops = torch.tensor(ascents)
     activations = {"random codes": torch.tensor(random), "ascents": tops}
     if real is not None:
-        activations["real codes"] = torch.tensor(real)
+        activations["natural codes"] = torch.tensor(real)
     return Survey("unit", activations, torch.zeros(len(tops), 1), torch.zeros(len(tops), 3, 1, 1))
 
 
@@ -81,7 +84,23 @@ def test_suggested_ranges_lie_between_usual_and_reachable():
     assert len(widths) == 1
 
 
-def test_real_codes_count_before_random_ones():
+def test_how_codes_stand_to_a_range():
+    found = _survey([9.0] * 5, [10.0], real=[1.0, 2.0, 3.0])
+    assert found.standing(3.0) == "1 of 3 natural codes is in it or above"
+    assert found.standing(1.5) == "2 of 3 natural codes are in it or above"
+    assert _survey([9.0] * 5, [10.0]).standing(9.5) == "0 of 5 random codes are in it or above"
+
+
+def test_ascents_may_start_from_any_code_that_was_drawn(invset, here):
+    """More of them than codes that are looked at, from a generator that knows no real ones."""
+    result = invset("probe", "network=linear", "generator=pixels", "generator.options.shape=[3,8,8]",
+                    "neuron=output:1", "codes=2", "chains=6", "steps=30")  # fmt: skip
+    assert result.code == 0, result.out
+    assert "2 random codes" in result.out
+    assert "6 ascents" in result.out
+
+
+def test_natural_codes_count_before_random_ones():
     assert _survey([500.0] * 3, [100.0, 101.0, 102.0], real=[0.0, 1.0]).ranges
     assert _survey([0.0] * 3, [100.0, 101.0, 102.0], real=[500.0] * 3).ranges == []
 

@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from invset.assemble.reach import suggest_instead
+from invset.assemble.reach import suggest_instead, write_ranges
 from invset.assemble.sampling import Sampling
-from invset.cli.overrides import chosen_models, job_overrides, key_of
+from invset.cli.overrides import chosen_models, key_of
 from invset.cli.terminal import resume_command, shorten
 from invset.run.folder import RunFolder
 from invset.run.json_files import read_json
@@ -16,11 +16,9 @@ from invset.settings import SampleSettings
 
 
 def describe_settings(settings: SampleSettings, sampling: Sampling) -> Iterator[str]:
-    """Lines on a range that was left at its default, and on settings that the method passes over."""
-    given = {key_of(override) for override in job_overrides()}
-    if "neuron" in given and "range" not in given:
-        unit = shlex.quote(f"neuron={sampling.models.units[0]}")
-        yield f"range={settings.range} is the default; what this unit reaches: invset probe {unit}{chosen_models()}"
+    """Lines on ranges that were found, and on settings that the method passes over."""
+    if sampling.found:
+        yield sampling.found
     if sampling.unused:
         yield f"{' and '.join(sampling.unused)}: not used by method={settings.method.name}"
 
@@ -106,12 +104,11 @@ def _suggest_instead(figures: Mapping[str, Any], sampling: Sampling, folder: Run
         if found is None:
             return None
         ranges.append(found)
-    texts = [f"[{low:g},{high:g}]" for low, high in ranges]
     units = [str(unit) for unit in sampling.models.units]
-    neuron, its_range = (f"[{','.join(many)}]" if len(many) > 1 else many[0] for many in (units, texts))
+    neuron = f"[{','.join(units)}]" if len(units) > 1 else units[0]
     given = [word for word in folder.manifest["overrides"] if key_of(word) not in ("neuron", "range", "position")]
     kept = [word for word in given if not key_of(word).startswith(("resume", "hydra"))]
-    words = [f"neuron={neuron}", f"range={its_range}", *(word.removeprefix("++") for word in kept)]
+    words = [f"neuron={neuron}", f"range={write_ranges(ranges)}", *(word.removeprefix("++") for word in kept)]
     return f"invset sample {' '.join(map(shlex.quote, words))}"
 
 

@@ -80,7 +80,8 @@ def _is_given(name: str, keys: set[str]) -> bool:
 def _differ(saved: SampleSettings, asked: SampleSettings, name: str) -> bool:
     if name.startswith("encoder.") and asked.encoder.network in ("auto", "own"):
         return False  # a run's config says what that was
-    return value_of(saved, name) != value_of(asked, name) and (name, value_of(asked, name)) != ("starts", "auto")
+    found = name in ("starts", "range") and value_of(asked, name) == "auto"
+    return value_of(saved, name) != value_of(asked, name) and not found
 
 
 def _require_possible(folder: Path, saved: SampleSettings, merged: SampleSettings) -> None:
