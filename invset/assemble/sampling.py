@@ -67,6 +67,7 @@ class Sampling:
         eight_bit: whether images are rounded to what a PNG can hold.
         looks: at how many natural codes, for starts near the ranges.
         found: a line on ranges that were found; '' of those that were given.
+        unknown: lines on classes that natural codes near the ranges are not of.
     """
 
     targets: Targets
@@ -86,6 +87,7 @@ class Sampling:
     eight_bit: bool
     looks: int
     found: str
+    unknown: tuple[str, ...]
 
     def settle(self, settings: SampleSettings) -> SampleSettings:
         """The settings with what `auto` became, for config.yaml: so that resuming does not depend on it."""
@@ -184,11 +186,12 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
         return Problem(passes, bounds)
 
     problem = problem_of(reader)
-    looks = 0
+    looks, unknown = 0, []
     first: Callable[[int, int], Tensor] = starts.draw
     if natural is not None:
         looks = min(len(natural), LOOKS)
         nearest = find_near(problem, region, natural, looks, settings.seed)
+        unknown = reach.describe_unknown(models, nearest[: reach.NEIGHBOURS])
         first = NearStarts(nearest, settings.seed, chains).draw
 
     def draw(chain: int, attempt: int) -> Tensor:
@@ -202,7 +205,7 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     title = describe_target((unit.describe() for unit in models.units), targets.ranges, settings.constraint)
     return Sampling(
         targets, title, models, reader, region, problem, method, kind, through.batches, fused, references, chains,
-        tuple(unused), settings.objective.between, settings.pixels == "eight_bit", looks, found,
+        tuple(unused), settings.objective.between, settings.pixels == "eight_bit", looks, found, tuple(unknown),
     )  # fmt: skip
 
 

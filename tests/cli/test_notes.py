@@ -66,3 +66,11 @@ def test_in_a_sweep(invset, here):
     again = invset("sample", "resume=s")
     assert again.code == 0, again.err
     assert again.out.count("done already: complete") == 2
+
+
+def test_a_class_that_the_generator_does_not_know_is_said_to_be_so_before_the_run(invset, here):
+    """No natural code is a zebra: where they give most of it, a hundred other classes are above it."""
+    known = invset(*QUICK, "neuron=[fc8:goldfish,conv5:97]", "range=[[30,40],[1,2]]")
+    assert "hardly known" not in known.out
+    result = invset(*QUICK[:-1], "neuron=[fc8:zebra,conv5:97]", "range=[[4,6],[1,2]]")
+    assert result.out.splitlines()[1].startswith("fc8:341 zebra is hardly known here: ")

@@ -16,9 +16,10 @@ from invset.settings import SampleSettings
 
 
 def describe_settings(settings: SampleSettings, sampling: Sampling) -> Iterator[str]:
-    """Lines on ranges that were found, and on settings that the method passes over."""
+    """Lines on ranges that were found, on classes that are hardly known, and on settings that are passed over."""
     if sampling.found:
         yield sampling.found
+    yield from sampling.unknown
     if sampling.unused:
         yield f"{' and '.join(sampling.unused)}: not used by method={settings.method.name}"
 
