@@ -87,8 +87,8 @@ def choose_ranges(problem: Problem, codes: Tensor, units: Sequence[Unit], distan
 def describe_unknown(models: Models, nearest: Tensor) -> list[str]:
     """A line on each unit that stands for a class, and not for that of natural codes near the range (m, c).
 
-    Such images may have the activation and not the look. At the eight of 1,500 natural codes that give most of a class of
-    the built-in network, goldfish, lion, volcano and tabby have up to 8 others above them; zebra has 132 to 157.
+    Such images may have the activation and not the look. At the eight of 1,500 natural codes that give most of a class
+    of the built-in network, goldfish, lion, volcano and tabby have up to 8 others above them; zebra has 132 to 157.
     """
     lines = []
     with torch.no_grad():
