@@ -14,7 +14,7 @@ from invset.assemble.methods import Parts, build_method, method_class, own_setti
 from invset.assemble.models import FROM_IMAGES, Models, build_models
 from invset.assemble.reach import Choice
 from invset.core.method import Abilities, Method
-from invset.core.near import NearStarts, find_near
+from invset.core.near import NearStarts, count_looks, find_near
 from invset.core.problem import Passes, Pipeline, Problem
 from invset.core.region import Region
 from invset.core.scales import measure
@@ -33,7 +33,6 @@ from invset.passes.shared import Shared
 from invset.settings import SampleSettings, check, check_method, is_number, is_pair
 from invset.weights.fetch import fetch
 
-LOOKS = 1024  # at natural codes, for starts near the ranges: whatever n, for a run that is extended has the same
 REFERENCES = 64  # unrelated codes on which distances are measured
 MICRO_BATCH, LARGE_MICRO_BATCH = 64, 1024  # of a method that optimises all n codes together: on a CPU, on a GPU
 
@@ -158,11 +157,12 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     )
     references = starts.reference_codes(REFERENCES).to(models.device)
     natural = starts.natural_codes() if models.starts == "near" else None
+    reading, _ = reach.build_reading(models.generator, Reader(models.network, models.units), bounds)
     found = ""
     if not targets.ranges:
         if kind.reads_folder:
             raise ConfigError(f"range=auto: method={settings.method.name} takes images as they are; give a range.")
-        ranges, found = _choose_ranges(models, starts, natural, references, bounds, settings.seed)
+        ranges, found = _choose_ranges(models, reading, starts, natural, references, settings.seed)
         targets = targets._replace(ranges=ranges)
     region_of = Region.two_sided if settings.constraint == "range" else Region.lower_only
     region = region_of(targets.ranges).to(models.device)
@@ -189,10 +189,10 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     looks, unknown = 0, []
     first: Callable[[int, int], Tensor] = starts.draw
     if natural is not None:
-        looks = min(len(natural), LOOKS)
-        nearest = find_near(problem, region, natural, looks, settings.seed)
-        unknown = reach.describe_unknown(models, nearest[: reach.NEIGHBOURS])
-        first = NearStarts(nearest, settings.seed, chains).draw
+        looks = count_looks(reading, natural.to(models.device))
+        near = find_near(problem, region, natural, looks, settings.seed)
+        unknown = reach.describe_unknown(models, near.nearest(reach.NEIGHBOURS))
+        first = NearStarts(near.codes, settings.seed, chains).draw
 
     def draw(chain: int, attempt: int) -> Tensor:
         return problem.bound(first(chain, attempt).to(models.device))
@@ -210,12 +210,7 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
 
 
 def _choose_ranges(
-    models: Models,
-    starts: Starts,
-    natural: Tensor | None,
-    references: Tensor,
-    bounds: tuple[float, float] | None,
-    random_seed: int,
+    models: Models, reading: Problem, starts: Starts, natural: Tensor | None, references: Tensor, random_seed: int
 ) -> Choice:
     """Ranges for units, found from natural codes, or where chains start if none are known."""
     statistics = models.generator.statistics
@@ -225,9 +220,8 @@ def _choose_ranges(
         numbers = range(reach.LOOKS)
         natural = torch.stack([starts.draw(number % starts.chains, number // starts.chains) for number in numbers])
     with describing_memory("give a range, or try device=cpu"):
-        problem, _ = reach.build_reading(models.generator, Reader(models.network, models.units), bounds)
-        distance = measure(problem, references).codes
-        return reach.choose_ranges(problem, natural.to(models.device), models.units, distance, random_seed)
+        distance = measure(reading, references).codes
+        return reach.choose_ranges(reading, natural.to(models.device), models.units, distance, random_seed)
 
 
 def code_bounds(bounds: Any, generator: Generator) -> tuple[float, float] | None:

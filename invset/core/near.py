@@ -8,24 +8,49 @@ ranges. A chain starts between two of the nearest.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from invset.core.problem import Problem
 from invset.core.randomness import seeded_generator
 from invset.core.region import Region
 
+LOOKS, FEWEST_LOOKS = 1024, 128  # at natural codes, whatever n: a run that is extended has the same starts
+COST = 1.2e12  # floating-point operations that all looks together may take: a few seconds of a CPU
 ROUNDS = 3  # of looking where the regression points
 RIDGE = 0.05  # of the mean square of codes
-NEAREST = 0.2  # of the codes looked at: those to start between
-SHARE = (0.3, 0.5)  # of the second code in a start; less would give near-copies of the first
+NEAREST = 0.3  # of the codes looked at: those to start between
+SHARE = (0.3, 0.5)  # of the second code in a start, the farthest of DRAWN: nearer ones would give near-copies
+DRAWN = 3
 BATCH = 64  # codes evaluated at once
 
 
-def find_near(problem: Problem, region: Region, codes: Tensor, count: int, random_seed: int) -> Tensor:
-    """Of natural codes (m, c), the nearest to the ranges of `count` that are looked at (q, c), in the order of `codes`.
+class Near(NamedTuple):
+    """Natural codes near the ranges (q, c), and how far their activations are from them (q,), in half widths, summed.
 
-    That order, for activations round differently in other batches: it would change if it went by them.
+    They are in the order of all natural codes, for by distance it would change with rounding, as in other batches.
+    """
+
+    codes: Tensor
+    away: Tensor
+
+    def nearest(self, count: int) -> Tensor:
+        """So many codes (count, c), the nearest first."""
+        return self.codes[self.away.argsort(stable=True)[:count]]
+
+
+def count_looks(problem: Problem, codes: Tensor) -> int:
+    """At how many of natural codes (m, c) a run can look, by what a forward pass of one costs: 128 to 1,024."""
+    with FlopCounterMode(display=False) as counter:
+        problem.evaluate(codes[:1])
+    return min(len(codes), LOOKS, max(FEWEST_LOOKS, int(COST / max(1, counter.get_total_flops()))))
+
+
+def find_near(problem: Problem, region: Region, codes: Tensor, count: int, random_seed: int) -> Near:
+    """Of natural codes (m, c), the nearest to the ranges of `count` that are looked at.
 
     Raises:
         NonFiniteError: an activation is NaN or infinite.
@@ -40,8 +65,10 @@ def find_near(problem: Problem, region: Region, codes: Tensor, count: int, rando
         new = away.argsort(stable=True)[: (count - len(rows)) // left]
         rows = torch.cat([rows, new])
         activations = torch.cat([activations, _evaluate(problem, codes[new], device)])
-    nearest = region.distance(activations).argsort(stable=True)[: max(1, round(NEAREST * count))]
-    return codes[rows[nearest].sort().values]
+    away = region.distance(activations)
+    kept = away.argsort(stable=True)[: max(1, round(NEAREST * count))]
+    kept = kept[rows[kept].argsort()]
+    return Near(codes[rows[kept]], away[kept])
 
 
 class NearStarts:
@@ -54,13 +81,13 @@ class NearStarts:
         self._order = torch.randperm(len(codes), generator=seeded_generator(random_seed, "near starts"))
 
     def draw(self, chain: int, attempt: int) -> Tensor:
-        """The start (c,) of a chain's attempt: attempts go through all of the codes, each beside another at random."""
+        """The start (c,) of a chain's attempt: attempts go through all of the codes, each beside a far one."""
         randomness = seeded_generator(self.random_seed, "near", chain, attempt)
-        first = self._order[(chain + attempt * self.chains) % len(self.codes)]
-        second = torch.randint(len(self.codes), (), generator=randomness)
+        first = self.codes[self._order[(chain + attempt * self.chains) % len(self.codes)]]
+        others = self.codes[torch.randint(len(self.codes), (DRAWN,), generator=randomness)]
+        second = others[(others - first).norm(dim=1).argmax()]
         low, high = SHARE
-        share = low + (high - low) * float(torch.rand((), generator=randomness))
-        return self.codes[first].lerp(self.codes[second], share)
+        return first.lerp(second, low + (high - low) * float(torch.rand((), generator=randomness)))
 
 
 def _evaluate(problem: Problem, codes: Tensor, device: torch.device) -> Tensor:

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import pytest
 
-from invset.assemble import reach, sampling
+from invset.assemble import reach
 from invset.cli.main import run
+from invset.core import near
 from invset.models import mini as built_in
 from invset.models.network import CodeStatistics
 
@@ -62,7 +63,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def few_looks() -> Iterator[None]:
     """At natural codes, for starts near the ranges and for ranges: a thousand would take longer than the runs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampling, "LOOKS", 96)
+        patch.setattr(near, "LOOKS", 96)
         for name, few in (("LOOKS", 48), ("ASCENTS", 3), ("STEPS", 10)):
             patch.setattr(reach, name, few)
         yield
