@@ -95,7 +95,8 @@ class Run:
             has_seeds=sampling.kind.seeds,
             looks=sampling.looks,
         )
-        figures |= {**ended, **self.growth.figures()}
+        filling = summary.measure_filling(recorder, self.units)
+        figures |= {**ended, **self.growth.figures(), "filling": filling}
         if self.settings.until != "plateau":  # of a run that was not asked for one
             del figures["plateau"], figures["gain"]
         self.growth.write(self.folder.paths.coverage)

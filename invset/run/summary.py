@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 from invset.core.method import Step
+from invset.metrics.filling import uniform_distance
 from invset.metrics.pairwise import mean_pairwise_distance, near_duplicates
 from invset.run.images import load_png
 from invset.run.journals import read_codes
@@ -79,6 +80,16 @@ def summarise(
         summary["first"] = {"activations": list(tally.first)}
         summary["codes"] = _code_range(recorder)
     return summary
+
+
+def measure_filling(recorder: Recorder, units: Sequence[str]) -> list[dict[str, float]]:
+    """Of each unit: how far its samples are from filling their range evenly (Kolmogorov, Smirnov), and their median."""
+    values = torch.tensor(list(_saved_activations(recorder, units).values())).reshape(-1, len(units))
+    ends = zip(values.unbind(dim=1), recorder.region.lower.tolist(), recorder.region.upper.tolist(), strict=True)
+    return [
+        {"uniform_distance": uniform_distance(one, low, high), "median": float(one.median()) if len(one) else math.nan}
+        for one, low, high in ends
+    ]
 
 
 def write_codes(recorder: Recorder, code_size: int) -> None:

@@ -10,9 +10,13 @@ from invset.assemble.reach import suggest_instead, write_ranges
 from invset.assemble.sampling import Sampling
 from invset.cli.overrides import chosen_models, key_of
 from invset.cli.terminal import resume_command, shorten
+from invset.core.multistart import Multistart
 from invset.run.folder import RunFolder
 from invset.run.json_files import read_json
 from invset.settings import SampleSettings
+
+UNEVEN = 0.1  # from a range filled evenly, of Kolmogorov and Smirnov
+TELLING = 100  # samples from which on that is no chance
 
 
 def describe_settings(settings: SampleSettings, sampling: Sampling) -> Iterator[str]:
@@ -45,6 +49,7 @@ def describe_outcome(
             f"({figures['near_duplicate_share']:.1%})"
         )
         lines.append(_describe_coverage(figures))
+        lines += _describe_filling(figures, sampling)
     if figures["status"] == "complete" and figures["until"] == "plateau" and not at_plateau:
         more = f"n={2 * figures['n']}"
         lines.append(
@@ -79,6 +84,20 @@ def _describe_coverage(figures: Mapping[str, Any]) -> str:
         f"coverage {value} of what this method finds: of {last} samples {coverage['new_of_last']} were unlike all "
         f"before{whole}"
     )
+
+
+def _describe_filling(figures: Mapping[str, Any], sampling: Sampling) -> list[str]:
+    """Lines on ranges that were to be filled evenly and are not; of few samples it cannot be told."""
+    if not isinstance(sampling.method, Multistart) or not sampling.method.even or figures["samples"] < TELLING:
+        return []
+    return [
+        f"{unit} in [{low:g}, {high:g}] is not filled evenly: half of the samples lie below {filled['median']:.4g}; "
+        "chains seldom came to the rest"
+        for unit, (low, high), filled in zip(
+            sampling.models.units, sampling.targets.ranges, figures["filling"], strict=True
+        )
+        if filled["uniform_distance"] > UNEVEN
+    ]
 
 
 def _describe_shortfall(figures: Mapping[str, Any], sampling: Sampling, folder: RunFolder) -> list[str]:
