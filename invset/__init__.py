@@ -1,6 +1,6 @@
 """invset samples the inverse set of a neuron: varied images whose activation of it lies in a range you choose.
 
-    samples = invset.sample("fc8:goldfish", (40, 50), n=50)
+    samples = invset.sample("fc8:volcano", (50, 60), n=50)
     samples.images, samples.activations, samples.grid
     invset.probe("fc8:volcano").ranges
     invset.load("outputs/DATE/TIME")

@@ -24,7 +24,6 @@ from invset.passes.plain import Plain
 BATCH = 64  # codes evaluated at once
 LOOKS, ASCENTS, STEPS = 256, 6, 25  # with which a run finds a range itself: codes, and gradient steps of each ascent
 THIRD = 2  # of the ranges, counted from 0: what a run takes of one unit; of several the first, for they are to meet
-NEIGHBOURS = 16  # natural codes nearest to the ranges, at which classes are compared
 UNKNOWN = 30  # classes above the one asked for
 USUAL = 0.95  # the quantile of activations over real codes from where ranges are suggested
 SUGGESTED = 4  # ranges, one above the other
@@ -84,25 +83,24 @@ def choose_ranges(problem: Problem, codes: Tensor, units: Sequence[Unit], distan
     return Choice(tuple(ranges), f"range={write_ranges(ranges)}: {'; '.join(words)}")
 
 
-def describe_unknown(models: Models, nearest: Tensor) -> list[str]:
-    """A line on each unit that stands for a class, and not for that of natural codes near the range (m, c).
+def describe_unknown(models: Models, highest: Tensor) -> list[str]:
+    """A line on each unit that stands for a class and has others above it at the codes that give most of it (h, p, c).
 
-    Such images may have the activation and not the look. At the eight of 1,500 natural codes that give most of a class
-    of the built-in network, goldfish, lion, volcano and tabby have up to 8 others above them; zebra has 132 to 157.
+    Such images may have the activation and not the look. Of the built-in network goldfish, lion, volcano and tabby have
+    up to 8 others above them at the eight of 1,500 natural codes that give most of them; zebra has 132 to 157.
     """
     lines = []
-    with torch.no_grad():
-        images = models.generator(nearest.to(models.device))
-    for unit in models.units:
+    for unit, codes in zip(models.units, highest.unbind(dim=1), strict=True):
         if unit.layer not in models.network.labels:
             continue
         with torch.no_grad():
+            images = models.generator(codes.to(models.device))
             layer = unit.at(models.network.read([unit.layer], images)[unit.layer])
         above = int((layer > layer[:, unit.index, None]).sum(dim=1).median())
         if above >= UNKNOWN:
             lines.append(
-                f"{unit.describe()} is hardly known here: where natural codes come nearest to the range, {above} other "
-                "classes are above it, so images may not look like it"
+                f"{unit.describe()} is hardly known here: in the natural images that give most of it, {above} other "
+                "classes are above it, so samples may not look like it"
             )
     return lines
 

@@ -191,7 +191,7 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     if natural is not None:
         looks = count_looks(reading, natural.to(models.device))
         near = find_near(problem, region, natural, looks, settings.seed)
-        unknown = reach.describe_unknown(models, near.nearest(reach.NEIGHBOURS))
+        unknown = reach.describe_unknown(models, near.highest)
         first = NearStarts(near.codes, settings.seed, chains).draw
 
     def draw(chain: int, attempt: int) -> Tensor:

@@ -39,9 +39,9 @@ HEADS = {
     "sample": """\
 usage: invset sample [key=value ...]
 
-  invset sample                                     a good default: goldfish, 40 to 50
-  invset sample neuron=fc8:volcano 'range=[30,35]'  a unit by its label; by number, from 1: fc8:981
-  invset sample 'neuron=[conv5:97,fc8:goldfish]' 'range=[[2,3.5],[40,50]]'   an intersection
+  invset sample                                     a good default: goldfish, in a range it reaches
+  invset sample neuron=fc8:volcano 'range=[50,60]'  a unit by its label; by number, from 1: fc8:981
+  invset sample 'neuron=[conv5:97,fc8:goldfish]' 'range=[[2,3.5],[60,80]]'   an intersection
   invset sample -m neuron=fc8:goldfish,fc8:volcano 'range=[30,40],[40,50]'
                                                     a sweep: one run for each pair, and overview.png, overview.csv
   invset sample resume=outputs/DATE/TIME            go on after an interruption; with n=700: extend

@@ -25,21 +25,20 @@ RIDGE = 0.05  # of the mean square of codes
 NEAREST = 0.3  # of the codes looked at: those to start between
 SHARE = (0.3, 0.5)  # of the second code in a start, the farthest of DRAWN: nearer ones would give near-copies
 DRAWN = 3
+HIGHEST = 8  # codes that tell which class gives most of a unit
 BATCH = 64  # codes evaluated at once
 
 
 class Near(NamedTuple):
-    """Natural codes near the ranges (q, c), and how far their activations are from them (q,), in half widths, summed.
+    """What was found among natural codes.
 
-    They are in the order of all natural codes, for by distance it would change with rounding, as in other batches.
+    Attributes:
+        codes: near the ranges (q, c), in the order of all natural codes: by distance it would change with rounding.
+        highest: of those looked at, the codes that give most of each unit, the highest first (h, p, c).
     """
 
     codes: Tensor
-    away: Tensor
-
-    def nearest(self, count: int) -> Tensor:
-        """So many codes (count, c), the nearest first."""
-        return self.codes[self.away.argsort(stable=True)[:count]]
+    highest: Tensor
 
 
 def count_looks(problem: Problem, codes: Tensor) -> int:
@@ -65,10 +64,9 @@ def find_near(problem: Problem, region: Region, codes: Tensor, count: int, rando
         new = away.argsort(stable=True)[: (count - len(rows)) // left]
         rows = torch.cat([rows, new])
         activations = torch.cat([activations, _evaluate(problem, codes[new], device)])
-    away = region.distance(activations)
-    kept = away.argsort(stable=True)[: max(1, round(NEAREST * count))]
-    kept = kept[rows[kept].argsort()]
-    return Near(codes[rows[kept]], away[kept])
+    kept = region.distance(activations).argsort(stable=True)[: max(1, round(NEAREST * count))]
+    highest = activations.argsort(dim=0, descending=True, stable=True)[:HIGHEST]
+    return Near(codes[rows[kept].sort().values], codes[rows[highest]])
 
 
 class NearStarts:

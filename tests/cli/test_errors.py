@@ -18,7 +18,7 @@ CASES = [
     ("network.options.path=x", "network mini has no option 'path': it has weights, labels"),
     ("network.name=x", "network mini has no option 'name': it has weights, labels"),
     ("neuron=null", "neuron=null: give layer:unit"),
-    ("range=null", "range=null: give two numbers"),
+    ("range=null", "range=None: give two finite numbers"),
     ("precision=half", "precision=half"),
     ("encoder=own generator=pixels", "encoder=own: generator pixels"),
     ("+network.options.foo=1", "network mini has no option 'foo': it has weights, labels"),
@@ -27,7 +27,7 @@ CASES = [
     ("range=50", "two finite numbers in order"),
     ("range=[nan,60]", "two finite numbers"),
     ("range=[[50,60],[1,2]]", "two finite numbers in order"),
-    ("neuron=[fc8:2,fc8:3]", "range=[40, 50] is one range (without range= the default one), and there are 2"),
+    ("neuron=[fc8:2,fc8:3] range=[40,50]", "range=[40, 50] is one range, and there are 2 neurons"),
     # units
     ("neuron=fc8:volcan", "did you mean volcano (981)"),
     ("neuron=fc8:1001", "has units 1 to 1000"),

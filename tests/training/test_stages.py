@@ -110,7 +110,7 @@ def test_the_stages_and_a_sample_of_their_model(folder, pair, generator_run, tmp
     generator = build_generator("mini", weights=pair["generator"])
     assert network.input_shape == generator.image_shape == (3, 32, 32)
     assert generator.code_size == network.units("fc6") == 16
-    assert load_code_statistics(pair["generator"]).bank.shape == (5, 16)
+    assert generator.natural().shape == (5, 16)
 
     caplog.set_level(logging.INFO, "train_mini")
     stage(*SMALL, "stage=evaluate", f"data={folder}", f"out={tmp_path}/evaluated", *of(pair, "network", "generator"))
@@ -374,7 +374,7 @@ def test_all_of_own_classes_without_distil(folder, tmp_path):
     made = {path.name for path in tmp_path.iterdir()}
     assert made == {"network", "model", "generator"}
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
-        "network.safetensors", "generator.safetensors", "classes.txt",
+        "network.safetensors", "generator.safetensors", "codes.safetensors", "classes.txt",
     }  # fmt: skip
 
 
