@@ -21,7 +21,7 @@ from invset.core.scales import measure
 from invset.core.seeding import Schedule
 from invset.errors import ConfigError
 from invset.metrics.saturation import LEAST
-from invset.models.network import Generator
+from invset.models.network import Generator, count_operations
 from invset.models.reader import Reader
 from invset.models.registry import Find
 from invset.models.starts import Starts
@@ -189,7 +189,9 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     looks, unknown = 0, []
     first: Callable[[int, int], Tensor] = starts.draw
     if natural is not None:
-        looks = count_looks(reading, natural.to(models.device))
+        modules = (models.generator.module, models.network.module)
+        operations = count_operations(modules, lambda: reading.evaluate(natural[:1].to(models.device)))
+        looks = count_looks(len(natural), operations)
         near = find_near(problem, region, natural, looks, settings.seed)
         unknown = reach.describe_unknown(models, near.highest)
         first = NearStarts(near.codes, settings.seed, chains).draw

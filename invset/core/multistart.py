@@ -38,7 +38,7 @@ from invset.core.steps import Pulls
 STEPS = 4.5  # that a sample is to take: with them a run makes about three times the passes of the paper's
 FIRST_CARRY, FIRST_CARRY_NEAR = 0.5, 0.1  # γ at first: from starts near the ranges there is less of a way
 LEAST_CARRY, MOST_CARRY = 0.01, 0.9  # all of it would go on from start to start
-ADAPTATION = 0.1  # how fast log γ follows the steps that samples take
+ADAPTATION = 0.3  # how fast log γ follows the steps that samples take
 RELAXED = steps.Aim(steps.SAMPLING.staying, steps.SAMPLING.smallest, relaxation=1.5)
 PULL = 0.4  # of the objective, as a share of the constraints'
 ALIKE = 0.1  # of the distance between unrelated encodings: the root mean square below which starts are alike

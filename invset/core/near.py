@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from invset.core.problem import Problem
 from invset.core.randomness import seeded_generator
@@ -41,11 +40,9 @@ class Near(NamedTuple):
     highest: Tensor
 
 
-def count_looks(problem: Problem, codes: Tensor) -> int:
-    """At how many of natural codes (m, c) a run can look, by what a forward pass of one costs: 128 to 1,024."""
-    with FlopCounterMode(display=False) as counter:
-        problem.evaluate(codes[:1])
-    return min(len(codes), LOOKS, max(FEWEST_LOOKS, int(COST / max(1, counter.get_total_flops()))))
+def count_looks(known: int, operations: int) -> int:
+    """At how many of so many natural codes a run looks, by the floating-point operations of a forward pass."""
+    return min(known, LOOKS, max(FEWEST_LOOKS, int(COST / max(1, operations))))
 
 
 def find_near(problem: Problem, region: Region, codes: Tensor, count: int, random_seed: int) -> Near:

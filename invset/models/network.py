@@ -181,6 +181,27 @@ class Generator(_Placed):
         return self.colours.decode(_at_least_float32(crop(outputs, self.image_shape[1:])))
 
 
+def count_operations(modules: Iterable[nn.Module], run: Callable[[], object]) -> int:
+    """The floating-point operations that convolutions and linear layers of some modules take while `run` is called."""
+    total = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        weight: Tensor = layer.get_parameter("weight")
+        each = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+        total += 2 * each.numel() * weight[0].numel()
+
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+    layers = [layer for module in modules for layer in module.modules() if isinstance(layer, kinds)]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return total
+
+
 def resize(images: Tensor, size: tuple[int, ...]) -> Tensor:
     """Images (b, 3, h, w) at `size` = (h, w), bilinear and antialiased; untouched if they have it."""
     if images.shape[-2:] == size:

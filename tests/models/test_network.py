@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from invset.errors import ConfigError
 from invset.models.colours import IMAGENET_DEVIATION, IMAGENET_MEAN, Colours
 from invset.models.layers import channels_first
-from invset.models.network import Generator, Network, crop, resize
+from invset.models.network import Generator, Network, count_operations, crop, resize
 
 
 def test_shapes_are_measured(toy: Network) -> None:
@@ -117,3 +117,16 @@ def test_any_generator_suits_any_network() -> None:
     (gradient,) = torch.autograd.grad(sides.sum(), codes)
     assert (gradient > 0).all()
     assert torch.autograd.gradcheck(lambda c: network.read(["sides"], generator(c))["sides"], (codes,))
+
+
+def test_operations_are_those_that_torch_counts() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    module = nn.Sequential(
+        nn.ConvTranspose2d(4, 6, 4, stride=2, padding=1), nn.Conv2d(6, 8, 3, groups=2), nn.Flatten(), nn.Linear(288, 5)
+    )
+    x = torch.rand(3, 4, 4, 4)
+    with FlopCounterMode(display=False) as counter:
+        module(x)
+    assert count_operations([module], lambda: module(x)) == counter.get_total_flops()
+    assert not module[1]._forward_hooks
