@@ -23,10 +23,10 @@ from invset.passes.plain import Plain
 
 BATCH = 64  # codes evaluated at once
 LOOKS, ASCENTS, STEPS = 256, 6, 25  # with which a run finds a range itself: codes, and gradient steps of each ascent
-THIRD = 2  # of the ranges, counted from 0: what a run takes of one unit; of several the first, for they are to meet
+HIGH = 0.6  # of the way up the ranges: what a run takes of one unit; of several the lowest, for they are to meet
 UNKNOWN = 30  # classes above the one asked for
 USUAL = 0.95  # the quantile of activations over real codes from where ranges are suggested
-SUGGESTED = 4  # ranges, one above the other
+SUGGESTED = 4  # ranges, one above the other, about
 SAFE = 0.8  # of the way that chains came from their starts
 
 
@@ -75,7 +75,7 @@ def choose_ranges(problem: Problem, codes: Tensor, units: Sequence[Unit], distan
                 f"range=auto: no gradient step leads {unit.describe()} above {float(usual.max()):.4g}, the highest of "
                 f"{len(usual)} codes: give a range, or another unit."
             )
-        ranges.append(found[0] if len(units) > 1 else found[min(THIRD, len(found) - 1)])
+        ranges.append(found[0] if len(units) > 1 else found[round(HIGH * (len(found) - 1))])
         words.append(
             f"{unit.describe()} reaches about {float(tops.median()):.2g}, and {round(100 * USUAL)} of 100 natural "
             f"codes stay below {float(usual.quantile(USUAL)):.2g}"
@@ -134,14 +134,12 @@ def divide(low: float, high: float) -> list[tuple[float, float]]:
     """Ranges of one width and round numbers, side by side between two activations; none if there is no room."""
     if not (math.isfinite(low) and math.isfinite(high) and high > low):
         return []
-    step = _round_down((high - low) / SUGGESTED)
-    first = math.ceil(low / step) * step
-    edges = [first + step * index for index in range(SUGGESTED + 1)]
-    edges = [edge for edge in edges if edge <= high] or [first]
+    step = _round((high - low) / SUGGESTED)
+    edges = [step * number for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
     return [(float(f"{a:.6g}"), float(f"{b:.6g}")) for a, b in pairwise(edges)]
 
 
-def _round_down(value: float) -> float:
-    """The largest of 1, 2 and 5 times a power of ten that is no more than `value` > 0."""
+def _round(value: float) -> float:
+    """The nearest of 1, 2 and 5 times a power of ten to `value` > 0, by their ratio."""
     power = 10.0 ** math.floor(math.log10(value))
-    return max(factor * power for factor in (1, 2, 5) if factor * power <= value * (1 + 1e-9))
+    return min((factor * power for factor in (1, 2, 5, 10)), key=lambda step: abs(math.log(step / value)))

@@ -8,7 +8,6 @@ import shutil
 import pytest
 import torch
 
-from invset.assemble.reach import SUGGESTED
 from invset.survey import Survey
 
 FEW = ("codes=16", "chains=4", "steps=8")
@@ -111,7 +110,7 @@ def test_suggested_ranges_at_any_scale(scale, shift):
     random = [(shift + value) * scale for value in (0.0, 0.1, 0.2)]
     ascents = [(shift + value) * scale for value in (4.0, 5.0, 6.0)]
     found = _survey(random, ascents).ranges
-    assert 2 <= len(found) <= SUGGESTED
+    assert 1 <= len(found) <= 6
     for low, high in found:
         assert (shift + 0.1) * scale < low < high < (shift + 6) * scale
 
