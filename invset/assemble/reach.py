@@ -23,7 +23,6 @@ from invset.passes.plain import Plain
 
 BATCH = 64  # codes evaluated at once
 LOOKS, ASCENTS, STEPS = 256, 6, 25  # with which a run finds a range itself: codes, and gradient steps of each ascent
-HIGH = 0.6  # of the way up the ranges: what a run takes of one unit; of several the lowest, for they are to meet
 UNKNOWN = 30  # classes above the one asked for
 USUAL = 0.95  # the quantile of activations over real codes from where ranges are suggested
 SUGGESTED = 4  # ranges, one above the other, about
@@ -59,6 +58,8 @@ def climb(
 def choose_ranges(problem: Problem, codes: Tensor, units: Sequence[Unit], distance: float, random_seed: int) -> Choice:
     """For each unit a range that its ascents pass through, above what most codes (m, c) give.
 
+    Of one unit the middle one of those that `suggest_ranges` has; of several the lowest, for they are to meet.
+
     Raises:
         ConfigError: no step leads a unit above that.
     """
@@ -75,7 +76,7 @@ def choose_ranges(problem: Problem, codes: Tensor, units: Sequence[Unit], distan
                 f"range=auto: no gradient step leads {unit.describe()} above {float(usual.max()):.4g}, the highest of "
                 f"{len(usual)} codes: give a range, or another unit."
             )
-        ranges.append(found[0] if len(units) > 1 else found[round(HIGH * (len(found) - 1))])
+        ranges.append(found[0] if len(units) > 1 else found[round((len(found) - 1) / 2)])
         words.append(
             f"{unit.describe()} reaches about {float(tops.median()):.2g}, and {round(100 * USUAL)} of 100 natural "
             f"codes stay below {float(usual.quantile(USUAL)):.2g}"
