@@ -47,6 +47,7 @@ LONG = 2 * STEPS  # after which a chain in range, but not where it is to go, giv
 LONG_EVEN = 2 * LONG  # the same with the range to be filled evenly: parts are narrow, and those far in slow to reach
 STARTS = 4  # of each chain, one after the other, without a sample, after which a group is at its end
 WINDOWS = 4  # of a start's steps: in each a chain's way is judged by what it brought
+LEAST_WINDOW = 5
 TRIED = 10  # starts of a group, at least, before it can be out of reach
 
 
@@ -56,8 +57,8 @@ class Approach(NamedTuple):
     Attributes:
         nearest: (k,), the least violation since each chain's start, in half widths.
         before: (k,), that a window of steps ago.
-        hopeless: (k,) bool, as the last window had it: if each that is left to the group brought as much as it did, the
-            chain would still not arrive. Ways into a range get slower, so that this is more than it can hope for.
+        hopeless: (k,) bool: at the pace of a chain's last window, the steps left to its group would not take it into
+            the range; and ways into a range get slower.
     """
 
     nearest: Tensor
@@ -221,7 +222,7 @@ class Multistart(Descent):
             sampling=sampling[group], begins=(sampling & ~had_samples)[group],
         )  # fmt: skip
         idle = (state.idle + 1).masked_fill(taken.size > 0, 0)
-        window, left = max(1, schedule.inner_steps // WINDOWS), STARTS * schedule.inner_steps - idle
+        window, left = max(LEAST_WINDOW, schedule.inner_steps // WINDOWS), STARTS * schedule.inner_steps - idle
         approach = state.approach.note(view.total, state.age, window, left[group])
         starts, hopeless = (each.view(-1, schedule.chains) for each in (chains.attempts + 1, approach.hopeless))
         lost = hopeless.all(dim=1) & (starts.sum(dim=1) >= TRIED)

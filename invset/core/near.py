@@ -21,7 +21,7 @@ LOOKS, FEWEST_LOOKS = 1024, 128  # at natural codes, whatever n: a run that is e
 COST = 1.2e12  # floating-point operations that all looks together may take: a few seconds of a CPU
 ROUNDS = 3  # of looking where the regression points
 RIDGE = 0.05  # of the mean square of codes
-NEAREST = 0.3  # of the codes looked at: those to start between
+NEAREST, FEWEST = 0.3, 32  # of the codes looked at, and at least: those to start between
 SHARE = (0.3, 0.5)  # of the second code in a start, the farthest of DRAWN: nearer ones would give near-copies
 DRAWN = 3
 HIGHEST = 8  # codes that tell which class gives most of a unit
@@ -61,7 +61,7 @@ def find_near(problem: Problem, region: Region, codes: Tensor, count: int, rando
         new = away.argsort(stable=True)[: (count - len(rows)) // left]
         rows = torch.cat([rows, new])
         activations = torch.cat([activations, _evaluate(problem, codes[new], device)])
-    kept = region.distance(activations).argsort(stable=True)[: max(1, round(NEAREST * count))]
+    kept = region.distance(activations).argsort(stable=True)[: max(FEWEST, round(NEAREST * count))]
     highest = activations.argsort(dim=0, descending=True, stable=True)[:HIGHEST]
     return Near(codes[rows[kept].sort().values], codes[rows[highest]])
 
@@ -78,8 +78,10 @@ class NearStarts:
     def draw(self, chain: int, attempt: int) -> Tensor:
         """The start (c,) of a chain's attempt: attempts go through all of the codes, each beside a far one."""
         randomness = seeded_generator(self.random_seed, "near", chain, attempt)
-        first = self.codes[self._order[(chain + attempt * self.chains) % len(self.codes)]]
-        others = self.codes[torch.randint(len(self.codes), (DRAWN,), generator=randomness)]
+        count = len(self.codes)
+        row = self._order[(chain + attempt * self.chains) % count]
+        further = torch.randint(1, max(count, 2), (DRAWN,), generator=randomness)
+        first, others = self.codes[row], self.codes[(row + further) % count]
         second = others[(others - first).norm(dim=1).argmax()]
         low, high = SHARE
         return first.lerp(second, low + (high - low) * float(torch.rand((), generator=randomness)))

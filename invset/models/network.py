@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -185,14 +186,17 @@ def count_operations(modules: Iterable[nn.Module], run: Callable[[], object]) ->
     """The floating-point operations that convolutions and linear layers of some modules take while `run` is called."""
     total = 0
 
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def count(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
-        weight: Tensor = layer.get_parameter("weight")
-        each = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
-        total += 2 * each.numel() * weight[0].numel()
+        if isinstance(layer, nn.Linear):
+            total += 2 * output.numel() * layer.in_features
+        else:
+            transposed = isinstance(layer, nn.ConvTranspose2d)
+            each, channels = (inputs[0], layer.out_channels) if transposed else (output, layer.in_channels)
+            total += 2 * each.numel() * channels // layer.groups * math.prod(layer.kernel_size)
 
     kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-    layers = [layer for module in modules for layer in module.modules() if isinstance(layer, kinds)]
+    layers = {layer for module in modules for layer in module.modules() if isinstance(layer, kinds)}
     handles = [layer.register_forward_hook(count) for layer in layers]
     try:
         run()

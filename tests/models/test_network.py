@@ -123,10 +123,15 @@ def test_operations_are_those_that_torch_counts() -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     module = nn.Sequential(
-        nn.ConvTranspose2d(4, 6, 4, stride=2, padding=1), nn.Conv2d(6, 8, 3, groups=2), nn.Flatten(), nn.Linear(288, 5)
-    )
+        nn.ConvTranspose2d(4, 6, 4, stride=2, padding=1),
+        nn.utils.parametrizations.spectral_norm(nn.Conv2d(6, 8, 3, groups=2)),
+        nn.Flatten(),
+        nn.Linear(288, 5),
+    ).eval()
     x = torch.rand(3, 4, 4, 4)
+    module[1].eval()
     with FlopCounterMode(display=False) as counter:
-        module(x)
-    assert count_operations([module], lambda: module(x)) == counter.get_total_flops()
-    assert not module[1]._forward_hooks
+        for layer in (0, 2, 3):
+            x = module[1](x) if layer == 2 else x
+            x = module[layer](x)
+    assert count_operations([module, module[3]], lambda: module(torch.rand(3, 4, 4, 4))) == counter.get_total_flops()
