@@ -128,7 +128,7 @@ def survey(
         where = settings.folder if models.starts == "codes" else None
         starts = Starts(models.starts, settings.seed, count, generator, models.inverse, where)  # type: ignore[arg-type]
         codes = torch.stack([starts.draw(chain) for chain in range(count)]).to(device)
-        distance = scales.measure(problem, codes[:BATCH]).codes
+        distance = scales.typical_distance(codes[:BATCH])
         drawn = known = evaluate(problem, codes)
         over = {"random codes": drawn[: settings.codes]}
         if generator.statistics is not None and len(generator.statistics.bank):

@@ -182,16 +182,16 @@ def usual_starts(settings: ModelSettings, generator: Generator) -> str:
     Raises:
         ConfigError: there is a folder of images to start from, and no use for it.
     """
-    if generator.statistics is None:
-        starts = "random_images"
-    elif not isinstance(settings, SampleSettings):
-        return "normal"
-    else:
-        starts, chains = method_class(settings.method.name).starts, settings.schedule.K * settings.schedule.groups
-        if starts in FROM_IMAGES and settings.folder is None and len(generator.statistics.bank) < chains:
+    if not isinstance(settings, SampleSettings):
+        return "random_images" if generator.statistics is None else "normal"
+    kind, chains = method_class(settings.method.name), settings.schedule.K * settings.schedule.groups
+    starts = kind.starts
+    if settings.folder is None or starts not in FROM_IMAGES:
+        if generator.statistics is None:
+            starts = "random_images"
+        elif starts in FROM_IMAGES and len(generator.statistics.bank) < chains:
             starts = "normal"
-    reads = isinstance(settings, SampleSettings) and not method_class(settings.method.name).reads_folder
-    if reads and settings.folder is not None and starts not in FROM_IMAGES:
+    if settings.folder is not None and starts not in FROM_IMAGES and not kind.reads_folder:
         raise ConfigError(
             f"{settings.folder}: images are not used with starts=auto, which is {starts} here: add starts=near, "
             "codes or mixed, or leave them out."

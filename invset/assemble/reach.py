@@ -36,9 +36,11 @@ class Choice(NamedTuple):
     line: str
 
 
-def build_reading(generator: Generator, reader: Reader, bounds: tuple[float, float] | None) -> tuple[Problem, Batches]:
+def build_reading(
+    generator: Generator, reader: Reader, bounds: tuple[float, float] | None, eight_bit: bool = True
+) -> tuple[Problem, Batches]:
     """Codes to the activations that are read of their images, without encodings; and what is halved for memory."""
-    passes = MicroBatches(Plain(Pipeline(generator, reader, objective="codes")))
+    passes = MicroBatches(Plain(Pipeline(generator, reader, objective="codes", eight_bit=eight_bit)))
     return Problem(passes, bounds), passes.batches
 
 
@@ -55,8 +57,10 @@ def climb(
     return ascent.ascend(problem, codes[highest.to(codes.device)], constraint, distance, steps)
 
 
-def choose_ranges(problem: Problem, codes: Tensor, units: Sequence[Unit], distance: float, random_seed: int) -> Choice:
-    """For each unit a range that its ascents pass through, above what most codes (m, c) give.
+def choose_ranges(
+    problem: Problem, codes: Tensor, kind: str, units: Sequence[Unit], distance: float, random_seed: int
+) -> Choice:
+    """For each unit a range that its ascents pass through, above what most codes (m, c) of a `kind` give.
 
     Of one unit the middle one of those that `suggest_ranges` has; of several the lowest, for they are to meet.
 
@@ -78,8 +82,8 @@ def choose_ranges(problem: Problem, codes: Tensor, units: Sequence[Unit], distan
             )
         ranges.append(found[0] if len(units) > 1 else found[round((len(found) - 1) / 2)])
         words.append(
-            f"{unit.describe()} reaches about {float(tops.median()):.2g}, and {round(100 * USUAL)} of 100 natural "
-            f"codes stay below {float(usual.quantile(USUAL)):.2g}"
+            f"{unit.describe()} reaches about {float(tops.median()):.3g}, and {round(100 * USUAL)} of 100 {kind} "
+            f"stay below {float(usual.quantile(USUAL)):.3g}"
         )
     return Choice(tuple(ranges), f"range={write_ranges(ranges)}: {'; '.join(words)}")
 
@@ -115,8 +119,8 @@ def write_ranges(ranges: Sequence[tuple[float, float]]) -> str:
 def suggest_ranges(usual: Tensor, tops: Tensor) -> list[tuple[float, float]]:
     """Ranges side by side, of round numbers, from what usual activations (m,) seldom exceed to what ascents reach.
 
-    That is what half of their tops (k,) exceed, those left out that never moved (a ReLU that is off). Empty if that is
-    no more than usual.
+    That is what half of their tops (k,) exceed, without the lowest: a ReLU that is off. Empty if that is no more than
+    usual.
     """
     moved = tops[tops > tops.min()]
     return divide(float(usual.quantile(USUAL)), float((moved if len(moved) else tops).median()))

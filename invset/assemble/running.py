@@ -93,7 +93,7 @@ class Run:
             status or runner.status,
             distance,
             has_seeds=sampling.kind.seeds,
-            looks=sampling.looks,
+            before=sampling.before,
         )
         filling = summary.measure_filling(recorder, self.units)
         figures |= {**ended, **self.growth.figures(), "filling": filling}

@@ -14,10 +14,11 @@ from invset.assemble.methods import Parts, build_method, method_class, own_setti
 from invset.assemble.models import FROM_IMAGES, Models, build_models
 from invset.assemble.reach import Choice
 from invset.core.method import Abilities, Method
+from invset.core.multistart import Multistart
 from invset.core.near import NearStarts, count_looks, find_near
-from invset.core.problem import Passes, Pipeline, Problem
+from invset.core.problem import Counts, Passes, Pipeline, Problem
 from invset.core.region import Region
-from invset.core.scales import measure
+from invset.core.scales import measure, typical_distance
 from invset.core.seeding import Schedule
 from invset.errors import ConfigError
 from invset.metrics.saturation import LEAST
@@ -64,9 +65,10 @@ class Sampling:
         unused: names of settings that were given and that the method passes over.
         objective: what distances are between, as `objective.between` has it.
         eight_bit: whether images are rounded to what a PNG can hold.
-        looks: at how many natural codes, for starts near the ranges.
+        before: passes made to find ranges and starts near them.
         found: a line on ranges that were found; '' of those that were given.
-        unknown: lines on classes that natural codes near the ranges are not of.
+        unknown: lines on classes that are hardly known: natural codes that give most of them are of others.
+        even: whether the ranges are to be filled evenly.
     """
 
     targets: Targets
@@ -84,9 +86,10 @@ class Sampling:
     unused: tuple[str, ...]
     objective: str
     eight_bit: bool
-    looks: int
+    before: Counts
     found: str
     unknown: tuple[str, ...]
+    even: bool
 
     def settle(self, settings: SampleSettings) -> SampleSettings:
         """The settings with what `auto` became, for config.yaml: so that resuming does not depend on it."""
@@ -157,11 +160,10 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     )
     references = starts.reference_codes(REFERENCES).to(models.device)
     natural = starts.natural_codes() if models.starts == "near" else None
-    reading, _ = reach.build_reading(models.generator, Reader(models.network, models.units), bounds)
+    eight_bit = settings.pixels == "eight_bit"
+    reading, _ = reach.build_reading(models.generator, Reader(models.network, models.units), bounds, eight_bit)
     found = ""
     if not targets.ranges:
-        if kind.reads_folder:
-            raise ConfigError(f"range=auto: method={settings.method.name} takes images as they are; give a range.")
         ranges, found = _choose_ranges(models, reading, starts, natural, references, settings.seed)
         targets = targets._replace(ranges=ranges)
     region_of = Region.two_sided if settings.constraint == "range" else Region.lower_only
@@ -174,7 +176,7 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
             models.generator,
             read,
             objective=settings.objective.between,  # type: ignore[arg-type]
-            eight_bit=settings.pixels == "eight_bit",
+            eight_bit=eight_bit,
         )
         mine = chains if ranks is None else len(ranks.rows(torch.arange(chains)))
         fused = None
@@ -186,13 +188,13 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
         return Problem(passes, bounds)
 
     problem = problem_of(reader)
-    looks, unknown = 0, []
+    unknown: list[str] = []
     first: Callable[[int, int], Tensor] = starts.draw
     if natural is not None:
         modules = (models.generator.module, models.network.module)
         operations = count_operations(modules, lambda: reading.evaluate(natural[:1].to(models.device)))
         looks = count_looks(len(natural), operations)
-        near = find_near(problem, region, natural, looks, settings.seed)
+        near = find_near(reading, region, natural, looks, settings.seed)
         unknown = reach.describe_unknown(models, near.highest)
         first = NearStarts(near.codes, settings.seed, chains).draw
 
@@ -207,7 +209,8 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     title = describe_target((unit.describe() for unit in models.units), targets.ranges, settings.constraint)
     return Sampling(
         targets, title, models, reader, region, problem, method, kind, through.batches, fused, references, chains,
-        tuple(unused), settings.objective.between, settings.pixels == "eight_bit", looks, found, tuple(unknown),
+        tuple(unused), settings.objective.between, eight_bit, reading.passes.counts, found, tuple(unknown),
+        isinstance(method, Multistart) and method.even,
     )  # fmt: skip
 
 
@@ -218,12 +221,14 @@ def _choose_ranges(
     statistics = models.generator.statistics
     if natural is None and statistics is not None and len(statistics.bank):
         natural = statistics.bank
-    if natural is None:
+    codes, kind = natural, "natural codes"
+    if codes is None:
         numbers = range(reach.LOOKS)
-        natural = torch.stack([starts.draw(number % starts.chains, number // starts.chains) for number in numbers])
+        codes = torch.stack([starts.draw(number % starts.chains, number // starts.chains) for number in numbers])
+        kind = "codes"
     with describing_memory("give a range, or try device=cpu"):
-        distance = measure(reading, references).codes
-        return reach.choose_ranges(reading, natural.to(models.device), models.units, distance, random_seed)
+        distance = typical_distance(references)
+        return reach.choose_ranges(reading, codes.to(models.device), kind, models.units, distance, random_seed)
 
 
 def code_bounds(bounds: Any, generator: Generator) -> tuple[float, float] | None:
@@ -275,6 +280,8 @@ def check_fit(settings: SampleSettings, kind: type[Abilities]) -> list[str]:
             f"n={settings.n} is less than schedule.K={schedule.K}: the K seeds are the first samples; "
             f"give n={schedule.K} or more, or a smaller schedule.K."
         )
+    if settings.range == "auto" and kind.reads_folder:
+        raise ConfigError(f"range=auto: method={name} takes images as they are; give a range.")
     if settings.fill == "uniform" and settings.constraint != "range":
         raise ConfigError(f"fill=uniform: with constraint={settings.constraint} the range has no upper end to fill to.")
     if settings.until == "plateau" and settings.n < LEAST:

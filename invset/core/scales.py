@@ -21,7 +21,7 @@ class Distances(NamedTuple):
 
 def measure(problem: Problem, codes: Tensor) -> Distances:
     """Distances between unrelated codes (m, c), m ≥ 2. If a median is 0, the mean; if that is 0 too, 1."""
-    return Distances(_typical_distance(codes), _typical_distance(problem.evaluate(codes).encodings))
+    return Distances(typical_distance(codes), typical_distance(problem.evaluate(codes).encodings))
 
 
 def automatic(distances: Distances, region: Region, chains: int) -> Scales:
@@ -39,7 +39,8 @@ def fixed(objective: float, region: Region) -> Scales:
     return Scales(objective, torch.ones_like(region.half_width))
 
 
-def _typical_distance(points: Tensor) -> float:
+def typical_distance(points: Tensor) -> float:
+    """The median distance between points (m, …); if it is 0 the mean, and if that is 0 too 1."""
     distances = torch.pdist(points.flatten(1))
     typical = float(distances.median()) or float(distances.mean())
     return typical or 1.0

@@ -29,7 +29,7 @@ SIZES = (32, 64, 128, 256)  # pixels a side
 WIDTHS = (1 / 8, 8)
 CODES = (8, 8192)
 ADVICE = "These are not the folded weights of such a model; export them with scripts/train_mini.py stage=export."
-UNSAID = {"size": "64", "logit_scale": "4"}  # what files are whose metadata do not say it: they are older
+OLD_METADATA = {"size": "64", "logit_scale": "4"}  # what files are whose metadata do not say it: they are older
 
 
 @dataclass(frozen=True)
@@ -293,7 +293,7 @@ def _file(path: str | Path | None, name: str) -> Path:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors, and from the metadata what they do not tell: the network's size and the scale of its fc8."""
     tensors, metadata = read_safetensors(path)
-    return {name: value.float() for name, value in tensors.items()}, UNSAID | metadata
+    return {name: value.float() for name, value in tensors.items()}, OLD_METADATA | metadata
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 from invset.core.method import Step
+from invset.core.problem import Counts
 from invset.metrics.filling import uniform_distance
 from invset.metrics.pairwise import mean_pairwise_distance, near_duplicates
 from invset.run.images import load_png
@@ -35,15 +36,15 @@ def summarise(
     status: str,
     encoding_distance: float,
     has_seeds: bool = True,
-    looks: int = 0,
+    before: Counts | None = None,
 ) -> dict[str, Any]:
     """The figures of a run of so many chains, as summary.json holds them.
 
     `encoding_distance` is the median distance between the encodings of unrelated codes; distances are between the
     encodings of the samples as saved. Steps for seeds and after them are those of a method that `has_seeds`;
-    `looks` are passes that found its starts.
+    passes `before` found its ranges and starts.
     """
-    encodings = recorder.encodings
+    encodings, before = recorder.encodings, before or Counts()
     duplicates = int(near_duplicates(encodings, NEAR * encoding_distance).sum()) if len(encodings) else 0
     summary: dict[str, Any] = {
         "status": status,
@@ -62,8 +63,8 @@ def summarise(
     summary |= {
         "gradient_steps": tally.steps,
         "passes": {
-            "forward": tally.forward + looks,
-            "backward": tally.backward,
+            "forward": tally.forward + before.forward,
+            "backward": tally.backward + before.backward,
             "forward_of_saved_images": tally.checked,
         },
         "mean_pairwise_distance": mean_pairwise_distance(encodings) if len(encodings) > 1 else math.nan,

@@ -59,7 +59,7 @@ def test_a_unit_that_nothing_moves_has_no_range(invset, here, monkeypatch):
 
 
 def test_a_range_that_is_not_filled_evenly_is_said_to_be_so(invset, here, monkeypatch):
-    monkeypatch.setattr(notes, "TELLING", 10)
+    monkeypatch.setattr(notes, "CHANCE", 0.5)
     settings = ("sample", "n=12", "schedule.K=4", "schedule.inner_steps=20", "neuron=fc8:goldfish")
     assert "is not filled evenly" in invset(*settings, "range=[50,200]").out
     assert "is not filled evenly" not in invset(*settings, "range=[50,200]", "fill=any").out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,13 +11,12 @@ from invset.assemble.reach import suggest_instead, write_ranges
 from invset.assemble.sampling import Sampling
 from invset.cli.overrides import chosen_models, key_of
 from invset.cli.terminal import resume_command, shorten
-from invset.core.multistart import Multistart
 from invset.run.folder import RunFolder
 from invset.run.json_files import read_json
 from invset.settings import SampleSettings
 
 UNEVEN = 0.1  # from a range filled evenly, of Kolmogorov and Smirnov
-TELLING = 100  # samples from which on that is no chance
+CHANCE = 1.36  # over √n: what one in twenty sets of n numbers drawn evenly exceeds
 
 
 def describe_settings(settings: SampleSettings, sampling: Sampling) -> Iterator[str]:
@@ -87,16 +87,15 @@ def _describe_coverage(figures: Mapping[str, Any]) -> str:
 
 
 def _describe_filling(figures: Mapping[str, Any], sampling: Sampling) -> list[str]:
-    """Lines on ranges that were to be filled evenly and are not; of few samples it cannot be told."""
-    if not isinstance(sampling.method, Multistart) or not sampling.method.even or figures["samples"] < TELLING:
+    """Lines on ranges that were to be filled evenly and are not, by more than chance."""
+    if not sampling.even:
         return []
+    chance = CHANCE / math.sqrt(figures["samples"])
     return [
-        f"{unit} in [{low:g}, {high:g}] is not filled evenly: half of the samples lie below {filled['median']:.4g}; "
-        "chains seldom came to the rest"
-        for unit, (low, high), filled in zip(
-            sampling.models.units, sampling.targets.ranges, figures["filling"], strict=True
-        )
-        if filled["uniform_distance"] > UNEVEN
+        f"the range is not filled evenly: half of the samples lie below {filled['median']:.4g}, and the middle of "
+        f"[{low:g}, {high:g}] is {(low + high) / 2:g}"
+        for (low, high), filled in zip(sampling.targets.ranges, figures["filling"], strict=True)
+        if filled["uniform_distance"] > max(UNEVEN, chance)
     ]
 
 
