@@ -98,10 +98,10 @@ class Survey:
         return suggest_ranges(self.activations[self._usual], self.activations["ascents"])
 
     def standing(self, lowest: float) -> str:
-        """How codes stand to a range that begins there."""
+        """How many codes are that high."""
         codes = self.activations[self._usual]
         count = int((codes >= lowest).sum())
-        return f"{count} of {len(codes)} {self._usual} {'is' if count == 1 else 'are'} in it or above"
+        return f"{count} of {len(codes)} {self._usual} {'is' if count == 1 else 'are'} as high"
 
     @property
     def _usual(self) -> str:

@@ -36,7 +36,7 @@ def task(composed: DictConfig) -> int:
             continue
         say(console, "ranges to try, each a little rarer:")
         for low, high in one.ranges:
-            say(console, f"{one.standing(low)}:")
-            say(console, f"  invset sample neuron={unit} 'range=[{low:g},{high:g}]'{chosen_models()}")
+            command = f"invset sample neuron={unit} 'range=[{low:g},{high:g}]'{chosen_models()}"
+            say(console, f"  {command}  # {one.standing(low)}")
         console.print()
     return 0 if found else NOT_REACHED

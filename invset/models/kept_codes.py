@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -21,26 +22,26 @@ from invset.weights.tensors import read_safetensors
 def encode_once(files: Sequence[Path], batches: Iterator[Tensor], encode: Callable[[Tensor], Tensor]) -> Tensor:
     """The codes (m, c) of images that come in batches (b, 3, h, w), encoded unless an earlier run did so.
 
-    They are kept in `codes` of invset's cache, under a name made of the files' paths, sizes and times, and of what
-    `encode` makes of the first batch: that says which network it is better than its name and files could.
+    They are kept in `codes` of invset's cache, a file for each folder and size of codes. It counts as long as the
+    images have the sizes and times that they had, and `encode` makes of the first batch what it made: that says which
+    network it is better than its name and files could.
     """
-    first = encode(next(batches))
-    path = _place(files, first)
+    first, state = encode(next(batches)), _digest([_size_and_time(file) for file in files])
+    name = _digest([*(str(file.absolute()) for file in files), first.shape[1]])
+    path = user_folder("INVSET_CACHE", "invset") / "codes" / f"{name}.safetensors"
     with suppress(WeightsError, KeyError):
-        codes = read_safetensors(path)[0]["codes"]
-        if codes.ndim == 2 and codes.shape[1] == first.shape[1] and torch.equal(codes[: len(first)], first):
-            return codes
+        kept, metadata = read_safetensors(path)
+        if metadata.get("images") == state and torch.equal(kept["codes"][: len(first)], first):
+            return kept["codes"]
     codes = torch.cat([first, *map(encode, batches)])
     with suppress(OSError):  # then the next run encodes again
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, save({"codes": codes}))
+        write_atomically(path, save({"codes": codes}, {"images": state}))
     return codes
 
 
-def _place(files: Sequence[Path], first: Tensor) -> Path:
-    stats = [(str(file.absolute()), *_size_and_time(file)) for file in files]
-    name = hashlib.sha256(json.dumps(stats).encode() + first.numpy().tobytes()).hexdigest()
-    return user_folder("INVSET_CACHE", "invset") / "codes" / f"{name}.safetensors"
+def _digest(values: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def _size_and_time(file: Path) -> tuple[int, int]:

@@ -23,7 +23,7 @@ SHAKEN = 1e-3  # of the way to its own code
 
 Kind = Literal["random_images", "normal", "codes", "near", "mixed", "common"]
 
-MOST = 20_000  # images of a folder whose codes are taken for `near`, drawn at random from more
+MOST, BYTES = 20_000, 2**30  # of images of a folder whose codes are taken for `near`, drawn at random from more
 
 
 class Starts:
@@ -102,8 +102,9 @@ class Starts:
         if self._gallery is None:
             return _cpu(self._bank() if self.generator.natural is None else self.generator.natural())
         images, encoder = self._gallery.images, self.encoder
-        chosen = _permutation(len(images.files), seeded_generator("natural"))[:MOST]  # the same whatever the seed
-        files = [images.files[i] for i in sorted(chosen)]
+        chosen = _permutation(len(images.files), seeded_generator("natural"))  # the same whatever the seed
+        most = min(MOST, BYTES // (4 * self.generator.code_size))
+        files = [images.files[i] for i in sorted(chosen[:most])]
         batches = images.batches(BATCH, files)
         if encoder is None:
             return torch.cat([batch.flatten(1) for batch in batches])
