@@ -81,7 +81,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20, help="pairs of step")
     parser.add_argument("--runs", type=int, default=3, help="of whole, run, ppgn, outside, start")
     parser.add_argument("--n", type=int, default=500, help="samples of whole, run, ppgn, outside")
-    parser.add_argument("--settings", nargs="*", default=[], help="of invset sample, in every run: 'range=[20,30]'")
+    parser.add_argument(
+        "--settings", nargs="*", default=["range=[50,60]"], help="of invset sample, in every run (default: range=[50,60])"
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10000], help="n of full")
     parser.add_argument("--steps", type=int, default=1, help="of full")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
