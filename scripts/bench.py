@@ -82,7 +82,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="of whole, run, ppgn, outside, start")
     parser.add_argument("--n", type=int, default=500, help="samples of whole, run, ppgn, outside")
     parser.add_argument(
-        "--settings", nargs="*", default=["range=[50,60]"], help="of invset sample, in every run (default: range=[50,60])"
+        "--settings",
+        nargs="*",
+        default=["range=[50,60]"],
+        help="of invset sample, in every run (range=[50,60])",
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10000], help="n of full")
     parser.add_argument("--steps", type=int, default=1, help="of full")

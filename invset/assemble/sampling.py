@@ -15,7 +15,7 @@ from invset.assemble.models import FROM_IMAGES, Models, build_models
 from invset.assemble.reach import Choice
 from invset.core.method import Abilities, Method
 from invset.core.multistart import Multistart
-from invset.core.near import NearStarts, count_looks, find_near
+from invset.core.near import Near, NearStarts, count_looks, find_near
 from invset.core.problem import Counts, Passes, Pipeline, Problem
 from invset.core.region import Region
 from invset.core.scales import measure, typical_distance
@@ -138,16 +138,7 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     own = own_settings(settings)
     models = build_models(settings, targets.neurons, find)
     reader = Reader(models.network, models.units, models.encoder)
-    schedule = Schedule(
-        chains=settings.n if kind.joint else settings.schedule.K,
-        groups=settings.schedule.groups,
-        penalty=settings.schedule.mu,
-        growth=settings.schedule.alpha,
-        inner_steps=settings.schedule.inner_steps,
-        outer_iterations=settings.schedule.outer_iterations,
-        stop=settings.schedule.stop,  # type: ignore[arg-type]
-        objective_scale=None if settings.objective.scale == "auto" else float(settings.objective.scale),
-    )
+    schedule = _schedule(settings, kind)
     chains = schedule.chains * schedule.groups
     bounds = code_bounds(settings.code.bounds, models.generator)
     starts = Starts(
@@ -168,33 +159,12 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
         targets = targets._replace(ranges=ranges)
     region_of = Region.two_sided if settings.constraint == "range" else Region.lower_only
     region = region_of(targets.ranges).to(models.device)
-    size = choose_batch_size(settings.batch_size, kind, models.device)
-    built: list[tuple[MicroBatches, Fused | None]] = []
-
-    def problem_of(read: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Problem:
-        pipeline = Pipeline(
-            models.generator,
-            read,
-            objective=settings.objective.between,  # type: ignore[arg-type]
-            eight_bit=eight_bit,
-        )
-        mine = chains if ranks is None else len(ranks.rows(torch.arange(chains)))
-        fused = None
-        if settings.compile is not None:
-            fused = Fused(pipeline, settings.compile, min(mine, size or mine))  # type: ignore[arg-type]
-        parts = MicroBatches(Plain(pipeline, fused), size)
-        built.append((parts, fused))
-        passes: Passes = parts if ranks is None else Shared(parts, ranks)
-        return Problem(passes, bounds)
-
-    problem = problem_of(reader)
-    unknown: list[str] = []
+    problems = _Problems(settings, models, bounds, kind, chains, ranks)
+    problem = problems.of(reader)
     first: Callable[[int, int], Tensor] = starts.draw
+    unknown: list[str] = []
     if natural is not None:
-        modules = (models.generator.module, models.network.module)
-        operations = count_operations(modules, lambda: reading.evaluate(natural[:1].to(models.device)))
-        looks = count_looks(len(natural), operations)
-        near = find_near(reading, region, natural, looks, settings.seed)
+        near = _find_near(models, reading, region, natural, settings.seed)
         unknown = reach.describe_unknown(models, near.highest)
         first = NearStarts(near.codes, settings.seed, chains).draw
 
@@ -202,16 +172,74 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
         return problem.bound(first(chain, attempt).to(models.device))
 
     parts = Parts(
-        settings, own, models.generator, reader, problem, problem_of, region, schedule, models.starts, draw, references
+        settings, own, models.generator, reader, problem, problems.of, region, schedule, models.starts, draw, references
     )
     method, problem = build_method(parts)
-    through, fused = built[-1]
     title = describe_target((unit.describe() for unit in models.units), targets.ranges, settings.constraint)
     return Sampling(
-        targets, title, models, reader, region, problem, method, kind, through.batches, fused, references, chains,
-        tuple(unused), settings.objective.between, eight_bit, reading.passes.counts, found, tuple(unknown),
+        targets, title, models, reader, region, problem, method, kind, problems.batches, problems.fused, references,
+        chains, tuple(unused), settings.objective.between, eight_bit, reading.passes.counts, found, tuple(unknown),
         isinstance(method, Multistart) and method.even,
     )  # fmt: skip
+
+
+class _Problems:
+    """Makes problems that differ in what they read of images; `batches` and `fused` are those of the last one."""
+
+    def __init__(
+        self,
+        settings: SampleSettings,
+        models: Models,
+        bounds: tuple[float, float] | None,
+        kind: type[Abilities],
+        chains: int,
+        ranks: Ranks | None,
+    ) -> None:
+        self.settings = settings
+        self.models = models
+        self.bounds = bounds
+        self.size = choose_batch_size(settings.batch_size, kind, models.device)
+        self.mine = chains if ranks is None else len(ranks.rows(torch.arange(chains)))
+        self.ranks = ranks
+        self.batches: Batches
+        self.fused: Fused | None = None
+
+    def of(self, read: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Problem:
+        """The problem of these images' encodings and activations."""
+        settings = self.settings
+        pipeline = Pipeline(
+            self.models.generator,
+            read,
+            objective=settings.objective.between,  # type: ignore[arg-type]
+            eight_bit=settings.pixels == "eight_bit",
+        )
+        if settings.compile is not None:
+            self.fused = Fused(pipeline, settings.compile, min(self.mine, self.size or self.mine))  # type: ignore[arg-type]
+        parts = MicroBatches(Plain(pipeline, self.fused), self.size)
+        self.batches = parts.batches
+        passes: Passes = parts if self.ranks is None else Shared(parts, self.ranks)
+        return Problem(passes, self.bounds)
+
+
+def _schedule(settings: SampleSettings, kind: type[Abilities]) -> Schedule:
+    given, scale = settings.schedule, settings.objective.scale
+    return Schedule(
+        chains=settings.n if kind.joint else given.K,
+        groups=given.groups,
+        penalty=given.mu,
+        growth=given.alpha,
+        inner_steps=given.inner_steps,
+        outer_iterations=given.outer_iterations,
+        stop=given.stop,  # type: ignore[arg-type]
+        objective_scale=None if scale == "auto" else float(scale),
+    )
+
+
+def _find_near(models: Models, reading: Problem, region: Region, natural: Tensor, random_seed: int) -> Near:
+    """Natural codes near the ranges; how many are looked at depends on what a pass costs."""
+    modules = (models.generator.module, models.network.module)
+    operations = count_operations(modules, lambda: reading.evaluate(natural[:1].to(models.device)))
+    return find_near(reading, region, natural, count_looks(len(natural), operations), random_seed)
 
 
 def _choose_ranges(

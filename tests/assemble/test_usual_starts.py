@@ -22,16 +22,16 @@ PAPER = SampleSettings(method=MethodSettings("paper"))
         (replace(MANY, schedule=ScheduleSettings(K=10**6)), "normal", "normal", "random_images"),
         (PAPER, "normal", "normal", "random_images"),
         (ProbeSettings(folder="x"), "normal", "normal", "random_images"),
-        (replace(MANY, folder="x"), "near", "near", None),
+        (replace(MANY, folder="x"), "near", "near", "near"),
     ],
 )
 def test_auto(config, mini, pixels, unknown):
     known = build_generator("mini")
     assert usual_starts(config, known) == mini
     assert usual_starts(config, build_generator("pixels", shape=[3, 4, 4])) == pixels  # it knows no real codes
-    nothing = replace(known, statistics=None)
-    if unknown is not None:
-        assert usual_starts(config, nothing) == unknown
-        return
-    with pytest.raises(ConfigError, match=r"^x: images are not used with starts=auto, which is random_images here"):
-        usual_starts(config, nothing)
+    assert usual_starts(config, replace(known, statistics=None)) == unknown
+
+
+def test_images_that_are_of_no_use() -> None:
+    with pytest.raises(ConfigError, match=r"^x: images are not used with starts=auto, which is normal here"):
+        usual_starts(replace(PAPER, folder="x"), build_generator("mini"))
