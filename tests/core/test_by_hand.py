@@ -243,7 +243,7 @@ class MultistartByHand(ByHand):
         for i in sorted([*arrived, *off]):
             if self.way[i] is not None:
                 late = (self.age[i] - 4.5) / 4.5 if i in arrived else 1
-                self.carry[i] = np.clip(self.carry[i] * np.exp(0.1 * np.clip(late, -1, 1)), 0.01, 0.9)
+                self.carry[i] = np.clip(self.carry[i] * np.exp(0.3 * np.clip(late, -1, 1)), 0.01, 0.9)
             if i in arrived:
                 self.way[i] = sampled[i] - self.toy.draw(i, int(self.attempts[i])).numpy()
             self.attempts[i] += 1
