@@ -121,11 +121,20 @@ def randomise(name: str, module: nn.Module, random_seed: int, colours: Colours, 
 
 
 def noise(random_seed: int, size: int) -> Tensor:
-    """Images (b, 3, size, size) in [0, 1], with large shapes and small ones; the smaller, the more: 4 to 64."""
+    """Images (b, 3, size, size) in [0, 1] that differ as photographs do; the smaller, the more: 24 to 64.
+
+    Shapes are the fainter the finer, and contrast and colour are each image's own. On images that are all alike
+    BatchNorms would learn to blow up small differences.
+    """
     generator = torch.Generator().manual_seed(random_seed)
-    count = min(max(PIXELS // size**2, 4), 64)
-    coarse, fine = (torch.rand(count, 3, side, side, generator=generator) for side in (8, size))
-    return 0.7 * F.interpolate(coarse, (size, size), mode="bilinear") + 0.3 * fine
+    count = min(max(PIXELS // size**2, 24), 64)
+    images = torch.zeros(count, 3, size, size)
+    for weight, side in ((0.4, 2), (0.3, 5), (0.2, 16), (0.1, size)):
+        shapes = torch.rand(count, 3, side, side, generator=generator)
+        images += weight * F.interpolate(shapes, (size, size), mode="bilinear")
+    contrast = 0.3 + 1.7 * torch.rand(count, 1, 1, 1, generator=generator)
+    colour = 0.6 * (torch.rand(count, 3, 1, 1, generator=generator) - 0.5)
+    return (0.5 + contrast * (images - 0.5) + colour).clamp(0, 1)
 
 
 def _put(module: nn.Module, name: str, value: Tensor) -> None:

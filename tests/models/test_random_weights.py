@@ -95,7 +95,7 @@ def test_random_weights_fill_whatever_there_is() -> None:
 def test_noise_is_of_the_seed_and_small_images_are_many() -> None:
     assert torch.equal(noise(1, 32), noise(1, 32))
     assert not torch.equal(noise(1, 32), noise(2, 32))
-    assert noise(0, 224).shape == (4, 3, 224, 224)
+    assert noise(0, 224).shape == (24, 3, 224, 224)
     assert noise(0, 8).shape == (64, 3, 8, 8)
     assert noise(0, 64).min() >= 0
     assert noise(0, 64).max() <= 1
