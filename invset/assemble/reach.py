@@ -96,7 +96,7 @@ def describe_unknown(models: Models, highest: Tensor) -> list[str]:
     """
     lines = []
     for unit, codes in zip(models.units, highest.unbind(dim=1), strict=True):
-        if unit.layer not in models.network.labels:
+        if not models.network.labels.get(unit.layer):
             continue
         with torch.no_grad():
             images = models.generator(codes.to(models.device))

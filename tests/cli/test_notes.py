@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from invset.cli.sampling import notes
-
 QUICK = ("sample", "n=2", "schedule.K=2", "schedule.inner_steps=3", "hydra.run.dir=run")
 GIVEN = (*QUICK, "range=[30,40]")
 IGNORED = "not used by method=multistart"
@@ -58,11 +56,12 @@ def test_a_unit_that_nothing_moves_has_no_range(invset, here, monkeypatch):
     )
 
 
-def test_a_range_that_is_not_filled_evenly_is_said_to_be_so(invset, here, monkeypatch):
-    monkeypatch.setattr(notes, "CHANCE", 0.5)
+def test_a_range_that_is_not_filled_evenly_is_said_to_be_so(invset, here):
+    """Goldfish reaches 100: two thirds of the first range stay empty."""
     settings = ("sample", "n=12", "schedule.K=4", "schedule.inner_steps=20", "neuron=fc8:goldfish")
     assert "is not filled evenly" in invset(*settings, "range=[50,200]").out
     assert "is not filled evenly" not in invset(*settings, "range=[50,200]", "fill=any").out
+    assert "is not filled evenly" not in invset(*settings, "range=[30,40]").out
 
 
 def test_in_a_sweep(invset, here):

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
+
 from invset.assemble.reach import suggest_instead, write_ranges
 from invset.assemble.sampling import Sampling
 from invset.cli.overrides import chosen_models, key_of
@@ -118,8 +120,9 @@ def _suggest_instead(figures: Mapping[str, Any], sampling: Sampling, folder: Run
     """The run's own command with ranges that its chains came past."""
     ranges: list[tuple[float, float]] = []
     activations = [figures.get(name, {}).get("activations", []) for name in ("first", "closest")]
-    for first, closest, wanted in zip(*activations, sampling.targets.ranges, strict=False):
-        found = wanted if wanted[0] <= closest <= wanted[1] else suggest_instead(first, closest)
+    outside = sampling.region.to("cpu").violation(torch.tensor([activations[1]]))[0].tolist() if activations[1] else []
+    for first, closest, wanted, away in zip(*activations, sampling.targets.ranges, outside, strict=False):
+        found = suggest_instead(first, closest) if away else wanted
         if found is None:
             return None
         ranges.append(found)
