@@ -9,9 +9,10 @@ the median to the 95% quantile of its own photographs, a hidden unit's from the 
 network, the judge, looks at samples and at photographs in the range: the share of which it has the class among its
 first five, the Vendi score of its features at equal n (Gaussian, half the median distance of the photographs as
 bandwidth), and density and coverage (Naeem et al. 2020, k = 5) against one half of the photographs, beside what the
-other half of them has. `passes` are forward passes a sample; `nearest` is the distance to the nearest natural code that
-all but 1% of samples keep, over the median distance between such codes. A line a unit, and the means over units with
-their 95% intervals.
+other half of them has. The same of the generator's reconstructions of these photographs, the best that samples made
+through it could look like. `passes` are forward passes a sample; `nearest` is the distance to the nearest natural code
+that all but 1% of samples keep, over the median distance between such codes. A line a unit, and the means over units
+with their 95% intervals.
 """
 
 from __future__ import annotations
@@ -38,14 +39,15 @@ from invset.metrics.share import in_top
 from invset.metrics.vendi import gaussian_kernel, vendi_score
 from invset.models.image_folder import ImageFolder
 from invset.models.labels import class_folders, class_names
-from invset.models.network import Network
+from invset.models.network import Generator, Network
 
 BATCH = 64
 NEIGHBOURS = 5  # of density and coverage
 HIDDEN = ("conv3", "conv4", "conv5", "fc6", "fc7")
+OF = ("", "_of_reconstructions", "_of_photographs")  # samples have the bare name
+COMPARED = ("recognised", "vendi", "density", "coverage")
 COLUMNS = (
-    "unit", "low", "high", "n", "recognised", "photographs", "vendi_ratio", "density", "density_of_photographs",
-    "coverage", "coverage_of_photographs", "passes", "nearest", "seconds",
+    "unit", "low", "high", "n", *(f"{name}{of}" for name in COMPARED for of in OF), "passes", "nearest", "seconds",
 )  # fmt: skip
 
 
@@ -81,16 +83,16 @@ def main() -> None:
     """Measure unit by unit, and write a line of each."""
     settings = read_settings(sys.argv[1:])
     network, judge = invset.build_network("mini"), invset.build_network(settings.judge)
+    generator = invset.build_generator("mini")
     photographs = look(settings, network)
-    natural = invset.build_generator("mini").natural
-    codes = natural() if natural is not None else torch.empty(0, 512)
+    codes = generator.natural() if generator.natural is not None else torch.empty(0, 512)
     Path(settings.out).parent.mkdir(parents=True, exist_ok=True)
     lines = []
     with Path(settings.out).open("w", newline="") as file:
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
         for unit, rows, low, high in units(settings, network, photographs):
-            line = measure(settings, judge, photographs, rows, codes, unit, (low, high))
+            line = measure(settings, judge, generator, photographs, rows, codes, unit, (low, high))
             lines.append(line)
             table.writerow(line)
             file.flush()
@@ -184,6 +186,7 @@ def between(activations: Tensor, low: float, high: float) -> Tensor:
 def measure(
     settings: Settings,
     judge: Network,
+    generator: Generator,
     photographs: Photographs,
     natural: Tensor,
     codes: Tensor,
@@ -192,34 +195,40 @@ def measure(
 ) -> dict[str, Any]:
     """A line of the table."""
     natural = natural[torch.randperm(len(natural), generator=torch.Generator().manual_seed(settings.seed))]
+    natural = natural[: 2 * settings.n]
     samples = invset.sample(unit, ends, n=settings.n, seed=settings.seed, **settings.sample)
     line: dict[str, Any] = dict.fromkeys(COLUMNS, float("nan"))
     line |= {"unit": samples.units[0], "low": ends[0], "high": ends[1], "n": len(samples)}
     line["seconds"] = samples.summary["seconds"]
-    count = min(len(samples), len(natural))
-    if count < 2 * NEIGHBOURS:
+    if min(len(samples), len(natural)) < 2 * NEIGHBOURS:
         return line
-    features, logits = judge_images(judge, samples.images)
-    files = [photographs.files[row] for row in natural[: 2 * settings.n].tolist()]
-    theirs, their_logits = judge_images(judge, read(photographs.images, files))
-    if unit.startswith("fc8:"):
-        row = int(unit.removeprefix("fc8:")) - 1
-        line["recognised"] = float(in_top(logits, row, 5).float().mean())
-        line["photographs"] = float(in_top(their_logits, row, 5).float().mean())
-    bandwidth = float(torch.pdist(theirs[:count].double()).median()) / 2
-    scores = [vendi_score(gaussian_kernel(of[:count], bandwidth)) for of in (features, theirs)]
-    line["vendi_ratio"] = scores[0] / scores[1]
-    half = len(theirs) // 2
-    real, other = theirs[:half], theirs[half:][: len(features)]
-    line["density"], line["coverage"] = density_and_coverage(real, features[: len(other)])
-    line["density_of_photographs"], line["coverage_of_photographs"] = density_and_coverage(real, other)
-    passes = samples.summary["passes"]
-    line["passes"] = passes["forward"] / len(samples)
+    with torch.no_grad():
+        rebuilt = torch.cat([generator(batch) for batch in photographs.layers["fc6"][natural].split(BATCH)])
+    images = (samples.images, rebuilt, read(photographs.images, [photographs.files[row] for row in natural.tolist()]))
+    judged = [judge_images(judge, of) for of in images]
+    line |= dict(zip([f"vendi{of}" for of in OF], vendi_ratios([features for features, _ in judged]), strict=True))
+    half = len(natural) // 2
+    real = judged[-1][0][:half]
+    for of, (features, logits) in zip(OF, judged, strict=True):
+        if unit.startswith("fc8:"):
+            row = int(unit.removeprefix("fc8:")) - 1
+            line[f"recognised{of}"] = float(in_top(logits, row, 5).float().mean())
+        others = features[:half] if of == "" else features[half:][: len(samples)]
+        line[f"density{of}"], line[f"coverage{of}"] = density_and_coverage(real, others)
+    line["passes"] = samples.summary["passes"]["forward"] / len(samples)
     if len(codes):
         unrelated = torch.pdist(codes[torch.randperm(len(codes), generator=torch.Generator().manual_seed(0))[:500]])
         nearest = exact_distances(samples.codes, codes).amin(dim=1) / unrelated.median()
         line["nearest"] = float(nearest.quantile(0.01))
     return line
+
+
+def vendi_ratios(features: Sequence[Tensor]) -> list[float]:
+    """The Vendi scores of sets of images (m, d), at equal m, over that of the last, whose distances set the scale."""
+    count = min(map(len, features))
+    bandwidth = float(torch.pdist(features[-1][:count].double()).median()) / 2
+    scores = [vendi_score(gaussian_kernel(of[:count], bandwidth)) for of in features]
+    return [score / scores[-1] for score in scores]
 
 
 def density_and_coverage(real: Tensor, others: Tensor) -> tuple[float, float]:
