@@ -35,7 +35,8 @@ def run(arguments: list[str], console: Console | None = None) -> int:
 def write_overview(folder: Path, console: Console) -> int:
     """Write overview.png and overview.csv, and say what became of the jobs; returns the exit code that it stands for.
 
-    A column for each range if ranges are what the sweep ran over, a row for each combination of all else.
+    A column for each range if the sweep ran over ranges, a row for each combination of all else; over ranges alone, a
+    row for each.
     """
     jobs = read_jobs(folder)
     if not jobs:
@@ -44,7 +45,7 @@ def write_overview(folder: Path, console: Console) -> int:
     keys = dict.fromkeys(key for own in overrides for key in own)
     swept = [key for key in keys if len({own.get(key) for own in overrides}) > 1]
     ranges = [_range_of(job, own) for job, own in zip(jobs, overrides, strict=True)]
-    by_range = "range" in swept or len(set(ranges)) == 1  # an experiment brings its own
+    by_range = ("range" in swept and len(swept) > 1) or len(set(ranges)) == 1  # an experiment brings its own
     columns = list(dict.fromkeys(ranges)) if by_range else [""]
     shape = block(len(columns))
 
@@ -52,7 +53,7 @@ def write_overview(folder: Path, console: Console) -> int:
     cells: dict[tuple[int, int], Swept] = {}
     runs = []
     for job, own, its_range in zip(jobs, overrides, ranges, strict=True):
-        others = {key: own.get(key, "").partition("=")[2] for key in swept if key != "range"}
+        others = {key: own.get(key, "").partition("=")[2] for key in swept if key != "range" or not by_range}
         run = _read(folder, job, others, its_range, shape)
         runs.append(run)
         row = tuple(others.values())
@@ -101,5 +102,5 @@ def _range_of(job: Job, overrides: Mapping[str, str]) -> str:
 
 def _title(row: Sequence[Swept], with_ranges: bool) -> str:
     run = next((run for run in row if run.summary), row[0])  # it knows the names of its units' classes
-    parts = [f"{key}={value}" for key, value in run.overrides.items() if key != "neuron"]
+    parts = [f"{key}={value}" for key, value in run.overrides.items() if key not in ("neuron", "range")]
     return ", ".join([f"{run.units} in {run.ranges}" if with_ranges else run.units, *parts])

@@ -344,6 +344,15 @@ def test_a_job_that_fails_on_the_way(invset, here, monkeypatch):
     assert table(here / "sweep")[0]["status"] == "complete"
 
 
+def test_a_sweep_over_ranges_alone_has_a_row_for_each(invset, here):
+    ranges = "range=[0.55,0.65],[0.6,0.8],[0.7,0.8]"
+    result = invset("sample", "-m", "experiment=linear", "n=4", "schedule.K=4", ranges, "hydra.sweep.dir=sweep")
+    assert (result.code, result.err) == (0, "")
+    with Image.open(here / "sweep" / "overview.png") as picture:
+        assert picture.width < 1000, "one column of eight images"
+        assert picture.height > 3 * 96
+
+
 def test_sweeps_of_one_job_and_of_no_range(invset, here):
     short = ("sample", "-m", "experiment=linear", "n=4", "schedule.K=4")
     one = invset(*short, "hydra.sweep.dir=one")
