@@ -24,7 +24,7 @@ IGNORED = "not used by method=multistart"
 )  # fmt: skip
 def test_notes(invset, here, settings, told):
     lines = invset(*GIVEN, *settings).out.splitlines()
-    ends = next(index for index, line in enumerate(lines) if " samples in range as saved" in line)
+    ends = next(index for index, line in enumerate(lines) if " samples in range, " in line)
     assert lines[1:ends] == told
     assert "not used" not in invset("sample", "resume=run", "n=3").out
 
