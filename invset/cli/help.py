@@ -45,7 +45,7 @@ usage: invset sample [key=value ...]
   invset sample -m neuron=fc8:goldfish,fc8:volcano 'range=[30,40],[40,50]'
                                                     a sweep: one run for each pair, and overview.png, overview.csv
   invset sample resume=outputs/DATE/TIME            go on after an interruption; with n=700: extend
-  invset sample resume=multirun/DATE/TIME           the same for a sweep: only what is missing is done
+  invset sample resume=outputs/sweeps/DATE/TIME     the same for a sweep: only what is missing is done
   invset sample until=plateau n=5000                until new samples show little that is new""",
     "probe": """\
 usage: invset probe neuron=LAYER:UNIT [key=value ...]
@@ -55,7 +55,7 @@ usage: invset probe neuron=LAYER:UNIT [key=value ...]
     "overview": """\
 usage: invset overview FOLDER
 
-  invset overview multirun/DATE/TIME
+  invset overview outputs/sweeps/DATE/TIME
 
 Read from the folder alone, whichever launcher ran the jobs. Writes overview.png and overview.csv into it.""",
     "weights": """\
@@ -79,7 +79,7 @@ environment:
 usage: invset compare RUN [RUN ...] [key=value ...]
 
   invset compare outputs/DATE/TIME outputs/DATE/TIME
-  invset compare multirun/DATE/TIME/* n=200            the runs of a sweep, 200 samples of each
+  invset compare outputs/sweeps/DATE/TIME/* n=200      the runs of a sweep, 200 samples of each
   invset compare RUN RUN features=efficientnet_lite0   and what an independent network sees in them
 
 All images are encoded afresh by the first run's encoder. Writes compare.csv, compare.md, rows.png, histograms.png.""",
@@ -130,7 +130,7 @@ of Hydra:
   -m           sweep                       --cfg job [--resolve]   print the config and stop
   --info       how the config was made     --config-dir DIR        a folder of your own configs
   hydra.run.dir=DIR                        where to write [outputs/DATE/TIME]
-  hydra.sweep.dir=DIR                      of a sweep [multirun/DATE/TIME]; given again, it goes on there
+  hydra.sweep.dir=DIR                      of a sweep [outputs/sweeps/DATE/TIME]; given again, it goes on there
   hydra/launcher=submitit_local            a sweep's jobs as processes; submitit_slurm: on a cluster; joblib, ray
                                            (pip install 'invset[submitit]', 'invset[joblib]', 'invset[ray]')
 

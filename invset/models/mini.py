@@ -232,7 +232,9 @@ def load_natural_codes(file: Path, size: int) -> Tensor:
     state, _ = _read(file)
     bank = state.get("codes.bank")
     if bank is None or bank.ndim != 2 or bank.shape[1] != size:
-        raise WeightsError(f"{file}: holds no natural codes of {size} numbers, as the generator beside it takes. {ADVICE}")
+        raise WeightsError(
+            f"{file}: holds no natural codes of {size} numbers, as the generator beside it takes. {ADVICE}"
+        )
     return _from_eight_bits(bank, state)
 
 

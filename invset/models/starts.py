@@ -82,8 +82,8 @@ class Starts:
     def draw(self, chain: int, attempt: int = 0) -> Tensor:
         """The code (c,) at which a chain starts an attempt, float32, on the CPU wherever the models are.
 
-        For `codes`, `near` and `mixed`, attempts go on through one permutation of all natural codes, and round again when
-        it ends.
+        For `codes`, `near` and `mixed`, attempts go on through one permutation of all natural codes, and round again
+        when it ends.
         """
         own = seeded_generator(self.random_seed, chain, attempt)
         number = chain + attempt * self.chains
@@ -171,8 +171,8 @@ class Starts:
         statistics = self.generator.statistics
         if statistics is None or not len(statistics.bank):
             raise ConfigError(
-                f"starts of kind '{self.kind}' need natural codes, and generator {self.generator.name} carries none; give "
-                "a folder of images to encode, or take 'random_images'."
+                f"starts of kind '{self.kind}' need natural codes, and generator {self.generator.name} carries none; "
+                "give a folder of images to encode, or take 'random_images'."
             )
         return statistics.bank
 

@@ -26,8 +26,8 @@ class GeneratorSettings:
     """How to train it.
 
     batch: images a step, half of them classmates of the other half. mixed: further codes a step, made between
-    two natural ones and towards their class, which only the discriminator and the code loss judge. pixel, feature, critic,
-    code, adversarial: the weights of the losses; critic counts only where there is one.
+    two natural ones and towards their class, which only the discriminator and the code loss judge. pixel, feature,
+    critic, code, adversarial: the weights of the losses; critic counts only where there is one.
     """
 
     batch: int = 32
