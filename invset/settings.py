@@ -364,6 +364,20 @@ class OverviewSettings:
     sweeps: list[str] = setting([], "the folder of one sweep; may be given without sweeps=")
 
 
+@dataclass
+class RunsSettings:
+    """`invset runs`."""
+
+    folders: list[str] = setting([], "where to look; may be given without folders=; otherwise in outputs")
+
+
+@dataclass
+class ShowSettings:
+    """`invset show`."""
+
+    runs: list[str] = setting([], "the folder of one run, or sweep; may be given without runs=; otherwise the latest")
+
+
 SETTINGS: Mapping[str, type] = {
     "sample": SampleSettings,
     "probe": ProbeSettings,
@@ -373,6 +387,8 @@ SETTINGS: Mapping[str, type] = {
     "animate": AnimateSettings,
     "reproduce": ReproduceSettings,
     "overview": OverviewSettings,
+    "runs": RunsSettings,
+    "show": ShowSettings,
 }
 """The settings of each command."""
 

@@ -10,6 +10,8 @@ from invset.settings import COLUMN, SETTINGS, describe
 COMMANDS = {
     "sample": "sample the inverse set of a neuron: images whose activation lies in a range",
     "probe": "find out which activations a neuron reaches, and which ranges make sense",
+    "runs": "list runs and sweeps, the newest first: of what, how many samples, complete or not",
+    "show": "open the picture of the latest run, or of another",
     "overview": "what became of the jobs of a sweep (complete, running, failed, missing), as a picture and a table",
     "compare": "put runs side by side: how varied, how well in range, at what cost",
     "reproduce": "the paper's figures and tables from their recipes, with what was measured beside what it claims",
@@ -58,6 +60,18 @@ usage: invset overview FOLDER
   invset overview outputs/sweeps/DATE/TIME
 
 Read from the folder alone, whichever launcher ran the jobs. Writes overview.png and overview.csv into it.""",
+    "runs": """\
+usage: invset runs [FOLDER ...]
+
+  invset runs                      those in outputs
+  invset runs outputs/reproduced   those of the paper's figures alone""",
+    "show": """\
+usage: invset show [RUN]
+
+  invset show                      the latest run in outputs
+  invset show outputs/DATE/TIME    another, or a sweep
+
+Prints the path of the picture, and opens it where there is a display.""",
     "weights": """\
 usage: invset weights list|fetch|verify|path|add [NAME ...]
 
