@@ -48,7 +48,7 @@ usage: invset sample [key=value ...]
                                                     a sweep: one run for each pair, and overview.png, overview.csv
   invset sample resume=outputs/DATE/TIME            go on after an interruption; with n=700: extend
   invset sample resume=outputs/sweeps/DATE/TIME     the same for a sweep: only what is missing is done
-  invset sample until=plateau n=5000                until new samples show little that is new""",
+  invset sample until=plateau n=5000                until few more distinct images come""",
     "probe": """\
 usage: invset probe neuron=LAYER:UNIT [key=value ...]
 
