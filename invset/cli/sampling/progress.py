@@ -49,7 +49,7 @@ class Display(Progress):
         self.has_seeds = has_seeds
         self.clock = clock
         self._began = self._said = clock()
-        self._before: int | None = None  # samples when it was first shown: a run that goes on has some
+        self._count: int | None = None  # samples at the last line, or when a run was first shown: it may go on
         self._seeds: TaskID | None = None
         self._samples: TaskID | None = None
 
@@ -80,16 +80,16 @@ class Display(Progress):
     def _say(self, progress: runner.Progress) -> None:
         """Where there is no terminal: a line where the run stands, if it is time for one."""
         now, samples = self.clock(), progress.samples
-        if self._before is None:
-            self._before = samples
-        if now - self._said < EVERY:
+        if self._count is None:
+            self._count = samples
+        since = now - self._said
+        if since < EVERY:
             return
-        self._said = now
         line = f"{samples} of {progress.wanted} samples, {write_time(now - self._began)}"
-        if drawn := samples - self._before:
-            more = (now - self._began) * (progress.wanted - samples) / drawn
-            line += f", about {write_time(more)} more"
+        if drawn := samples - self._count:  # since the last line: the first samples are slow to come
+            line += f", about {write_time(since * (progress.wanted - samples) / drawn)} more"
         say(self.console, line)
+        self._said, self._count = now, samples
 
 
 def seeding_note(progress: runner.Progress, units: Sequence[str], has_seeds: bool = True) -> str:
