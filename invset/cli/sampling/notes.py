@@ -19,7 +19,7 @@ from invset.run.json_files import read_json
 from invset.settings import SampleSettings
 
 UNEVEN = 0.1  # from a range filled evenly, of Kolmogorov and Smirnov
-FEW = 0.1  # new ones among the last samples, up to which twice as many samples would have few more
+FEW = 0.1  # share of new ones among the last samples, up to which few more would come
 CHANCE = 1.36  # over √n: what one in twenty sets of n numbers drawn evenly exceeds
 
 
