@@ -211,9 +211,9 @@ class ModelSettings:
     position: str = setting("center", "of a unit that is a map: center, max, mean", ("center", "max", "mean"))
     starts: str = setting(
         "auto",
-        "where chains start: near (between two real codes whose activations are near the range), normal, codes, mixed "
-        "(both in turn), random_images, common. auto: near, of other methods than multistart normal; random_images "
-        "where the generator knows no real codes",
+        "where chains start: near (between two natural codes whose activations are near the range), normal, codes, "
+        "mixed (both in turn), random_images, common. auto: near, of other methods than multistart normal; "
+        "random_images where the generator knows no natural codes",
         ("auto", "near", "mixed", "normal", "codes", "random_images", "common"),
     )
     folder: str | None = setting(
@@ -247,8 +247,8 @@ class SampleSettings(ModelSettings):
     n: int = setting(500, "how many samples; with until=plateau at most", at_least(1))
     until: str = setting(
         "n",
-        "n: that many; plateau: until fewer than the share gain of the last 100 samples are unlike all before (at "
-        "least 200, at most n), with coverage.png",
+        "n: that many; plateau: until few more distinct images come, fewer than the share gain of the last 100 samples "
+        "(at least 200, at most n), with coverage.png",
         ("n", "plateau"),
         needs="grows",
     )
@@ -313,7 +313,7 @@ class ComparisonSettings:
 class CompareSettings(ComparisonSettings):
     """`invset compare`."""
 
-    out: str | None = setting(None, "a folder to write to", shows="compare/DATE/TIME")
+    out: str | None = setting(None, "a folder to write to", shows="outputs/compare/DATE/TIME")
 
 
 @dataclass
@@ -322,7 +322,7 @@ class FacetsSettings(ComparisonSettings):
 
     runs: list[str] = setting([], "the folder of one finished run; may be given without runs=")
     n: int | None = setting(None, "how many samples, at random; null: all", at_least(2))
-    out: str | None = setting(None, "a folder to write to", shows="facets/DATE/TIME")
+    out: str | None = setting(None, "a folder to write to", shows="outputs/facets/DATE/TIME")
     groups: int | None = setting(None, "how many; null: those of 2 to 12 that stand apart best", at_least(2))
 
 
@@ -354,7 +354,7 @@ class ReproduceSettings:
 
     figures: list[str] = setting([], "fig1 … fig9, table1, equations, methods, variety, all, or a file of your own")
     model: str = setting("mini", "caffenet: the paper's, whose weights are fetched once; mini: the built-in network")
-    out: str | None = setting(None, "a folder to write to", shows="reproduced/MODEL")
+    out: str | None = setting(None, "a folder to write to", shows="outputs/reproduced/MODEL")
 
 
 @dataclass
@@ -362,6 +362,20 @@ class OverviewSettings:
     """`invset overview`."""
 
     sweeps: list[str] = setting([], "the folder of one sweep; may be given without sweeps=")
+
+
+@dataclass
+class RunsSettings:
+    """`invset runs`."""
+
+    folders: list[str] = setting([], "where to look; may be given without folders=; otherwise in outputs")
+
+
+@dataclass
+class ShowSettings:
+    """`invset show`."""
+
+    runs: list[str] = setting([], "the folder of one run, or sweep; may be given without runs=; otherwise the latest")
 
 
 SETTINGS: Mapping[str, type] = {
@@ -373,6 +387,8 @@ SETTINGS: Mapping[str, type] = {
     "animate": AnimateSettings,
     "reproduce": ReproduceSettings,
     "overview": OverviewSettings,
+    "runs": RunsSettings,
+    "show": ShowSettings,
 }
 """The settings of each command."""
 

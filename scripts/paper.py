@@ -1,6 +1,6 @@
 """Puts the figures that `invset reproduce all` has made into PAPER.md, under its introduction.
 
-    python scripts/paper.py [reproduced/mini]
+    python scripts/paper.py [outputs/reproduced/mini]
 
 Pictures become docs/images/paper/FIGURE.jpg; what stands above the line in PAPER.md is kept.
 """
@@ -34,5 +34,7 @@ def main(made: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("reproduced/mini"), help="as reproduce left it")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path("outputs/reproduced/mini"), help="as reproduce left it"
+    )
     main(parser.parse_args().folder)

@@ -52,7 +52,7 @@ def run() -> None:
         while pairs < arguments.pairs:  # again for those that nothing was reachable of
             layers = [arguments.layers[number % len(arguments.layers)] for number in range(pairs, arguments.pairs)]
             units = list(dict.fromkeys(f"{layer}:{drawn.randint(1, network.units(layer))}" for layer in layers))
-            surveys = survey(settings, build_models(settings, tuple(units)))  # of all, to look at real codes once
+            surveys = survey(settings, build_models(settings, tuple(units)))  # of all, to look at natural codes once
             for unit, ranges in zip(units, [each.ranges for each in surveys], strict=True):
                 if not ranges:
                     print(f"{unit}: probe calls nothing reachable; another unit is drawn", flush=True)

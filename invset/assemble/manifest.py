@@ -22,7 +22,7 @@ PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "pillow", "numpy"
 
 
 def describe_run(settings: SampleSettings, sampling: Sampling, overrides: list[str]) -> dict[str, Any]:
-    """Versions, weights and their checksums, device, threads, random seed, and the overrides that were given."""
+    """Versions, weights and their checksums, device, threads, random seed, overrides; classes that are hardly known."""
     models = sampling.models
     device = models.device
     used: list[Network | Generator] = [models.network, models.generator]
@@ -31,6 +31,7 @@ def describe_run(settings: SampleSettings, sampling: Sampling, overrides: list[s
         "invset": __version__,
         "overrides": overrides,
         "units": [unit.describe() for unit in models.units],
+        "hardly_known": list(sampling.unknown),
         "random_seed": settings.seed,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "threads": torch.get_num_threads(),

@@ -157,10 +157,10 @@ def _mfv(parts: Parts) -> Method:
             return _pixel_ascent(replace(parts, draw=draw, own=PixelAscentSettings()))
         return _dgn_am(replace(parts, draw=draw, own=DgnAmSettings(starts="given")))
 
-    return Mfv(parts.problem, parts.region, _real_codes(parts), parts.own, ascent, **parts.common)
+    return Mfv(parts.problem, parts.region, _natural_codes(parts), parts.own, ascent, **parts.common)
 
 
-def _real_codes(parts: Parts) -> Tensor:
+def _natural_codes(parts: Parts) -> Tensor:
     """Of the folder's images, if one is given, or the generator's bank."""
     if parts.settings.folder is not None and parts.starts == "codes":
         count = len(ImageFolder(parts.settings.folder, (1, 1)).files)

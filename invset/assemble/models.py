@@ -177,7 +177,7 @@ def build_inverse(
 
 
 def usual_starts(settings: ModelSettings, generator: Generator) -> str:
-    """What starts=auto is: the method's own, or as the paper has it where nothing is known of real codes.
+    """What starts=auto is: the method's own, or as the paper has it where nothing is known of natural codes.
 
     Raises:
         ConfigError: there is a folder of images to start from, and no use for it.

@@ -24,7 +24,7 @@ from invset.passes.plain import Plain
 BATCH = 64  # codes evaluated at once
 LOOKS, ASCENTS, STEPS = 256, 6, 25  # with which a run finds a range itself: codes, and gradient steps of each ascent
 UNKNOWN = 30  # classes above the one asked for
-USUAL = 0.95  # the quantile of activations over real codes from where ranges are suggested
+USUAL = 0.95  # the quantile of activations over natural codes from where ranges are suggested
 SUGGESTED = 4  # ranges, one above the other, about
 SAFE = 0.8  # of the way that chains came from their starts
 

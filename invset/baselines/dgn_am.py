@@ -53,7 +53,7 @@ class DgnAm(Rounds):
     """Ascent on the sum of the activations, each chain by itself.
 
     Args:
-        statistics: mean and deviation (c,) of real codes; None: those of the references. All else as for `Rounds`.
+        statistics: mean and deviation (c,) of natural codes; None: those of the references. All else as for `Rounds`.
     """
 
     Settings: ClassVar[type | None] = DgnAmSettings

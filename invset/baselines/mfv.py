@@ -24,7 +24,7 @@ from invset.core.region import Region
 from invset.errors import ConfigError
 from invset.settings import at_least, setting
 
-BATCH = 64  # real codes that are looked at together, whose images are not kept
+BATCH = 64  # natural codes that are looked at together, whose images are not kept
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class MfvSettings:
     clusters: int = setting(10, "how many facets", at_least(1))
     nearest: int = setting(15, "images whose mean a facet starts from", at_least(1))
     images: int | None = setting(
-        200, "that many of the real ones, those of highest activation, are clustered; null: all", at_least(1)
+        200, "that many of the natural codes, those of highest activation, are clustered; null: all", at_least(1)
     )
     iterations: int = setting(50, "k-means takes at most so many iterations", at_least(1))
 
 
 class Facets(NamedTuple):
-    """Real codes (m, c) that were clustered, their clusters (m,), and their distances to their own centres (m,)."""
+    """Natural codes (m, c) that were clustered, their clusters (m,), and their distances to their own centres (m,)."""
 
     codes: Tensor
     labels: Tensor
@@ -63,7 +63,7 @@ class Mfv(Abilities):
         random_seed: of the clusters' first centres and of later starts.
 
     Raises:
-        ConfigError: there are too few real codes, or settings make no sense.
+        ConfigError: there are too few natural codes, or settings make no sense.
     """
 
     State: ClassVar[type] = RoundState
@@ -96,7 +96,7 @@ class Mfv(Abilities):
         self._facets: Facets | None = None
 
     def begin(self) -> RoundState:
-        """The state before the first step: the facets found, which takes a forward pass of each real code."""
+        """The state before the first step: the facets found, which takes a forward pass of each natural code."""
         self._facets = self.facets()
         return self.ascent.begin()
 
@@ -109,7 +109,7 @@ class Mfv(Abilities):
         return self.ascent.step(state)
 
     def facets(self) -> Facets:
-        """The real codes of highest activation (of several units: of their sum, in half widths), in clusters.
+        """The natural codes of highest activation (of several units: of their sum, in half widths), in clusters.
 
         Raises:
             ConfigError: there are fewer different images than clusters.

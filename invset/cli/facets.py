@@ -15,7 +15,7 @@ from invset.cli.finished import choose_folder, is_own_network, measure_runs, one
 from invset.cli.terminal import say, shorten
 from invset.errors import ConfigError, RunFolderError
 from invset.metrics.clusters import cluster
-from invset.report.facets_page import draw_facets, facets_notes, group_lines, groups_of, samples_csv
+from invset.report.facets_page import draw_facets, facets_notes, facets_verdict, group_lines, groups_of, samples_csv
 from invset.report.tables import csv_text
 
 
@@ -37,8 +37,9 @@ def run(arguments: list[str], console: Console | None = None) -> int:
         raise ConfigError(f"groups={settings.groups}: {error}") from error
     groups = groups_of(clusters, samples, chains, observer.describe if observer else None)
     heading = f"{finished.target}: {n} samples, {clusters.count} group{'s' * (clusters.count > 1)} {where}"
+    verdict = facets_verdict(clusters, groups, own_starts)
     notes = facets_notes(clusters, groups, settings.groups, own_starts)
-    picture = draw_facets(samples, groups, f"{heading}\n{notes[0]}")
+    picture = draw_facets(samples, groups, f"{heading}\n{verdict}")
     if n < finished.count:
         notes.append(f"A random subset of the run's samples (seed={settings.seed}).")
     if features is not None:
@@ -49,6 +50,7 @@ def run(arguments: list[str], console: Console | None = None) -> int:
         if is_own_network(features, finished.settings):
             notes.append(f"features={features} is the run's own network, and no independent one.")
     lines = group_lines(groups, numbers)
+    say(console, verdict)
     say(console, heading)
     console.print(_table(lines))
     for note in [*(f"group {line['group']}: {line['seen']}" for line in lines if line["seen"]), *notes]:

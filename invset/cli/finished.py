@@ -27,7 +27,7 @@ from invset.run.layout import Layout
 from invset.run.sheet import save_picture
 from invset.settings import NetworkSettings, SampleSettings
 
-OF_A_SWEEP = ("multirun.yaml", "overview.csv", "overview.png")  # files that multirun/DATE/TIME/* finds too
+OF_A_SWEEP = ("multirun.yaml", "overview.csv", "overview.png")  # files that outputs/sweeps/DATE/TIME/* finds too
 
 
 class MeasuredRuns(NamedTuple):
@@ -70,7 +70,7 @@ def one_run(command: str, words: Sequence[str]) -> Path:
 
 def choose_folder(command: str, out: str | None) -> Path:
     """Where a command writes."""
-    return Path(out or time.strftime(f"{command}/%Y-%m-%d/%H-%M-%S"))
+    return Path(out or time.strftime(f"outputs/{command}/%Y-%m-%d/%H-%M-%S"))
 
 
 def write_files(out: Path, texts: Mapping[str, str], pictures: Mapping[str, Image]) -> None:

@@ -10,6 +10,8 @@ from invset.settings import COLUMN, SETTINGS, describe
 COMMANDS = {
     "sample": "sample the inverse set of a neuron: images whose activation lies in a range",
     "probe": "find out which activations a neuron reaches, and which ranges make sense",
+    "runs": "list runs and sweeps, the newest first: of what, how many samples, complete or not",
+    "show": "open the picture of the latest run, or of another",
     "overview": "what became of the jobs of a sweep (complete, running, failed, missing), as a picture and a table",
     "compare": "put runs side by side: how varied, how well in range, at what cost",
     "reproduce": "the paper's figures and tables from their recipes, with what was measured beside what it claims",
@@ -45,8 +47,8 @@ usage: invset sample [key=value ...]
   invset sample -m neuron=fc8:goldfish,fc8:volcano 'range=[30,40],[40,50]'
                                                     a sweep: one run for each pair, and overview.png, overview.csv
   invset sample resume=outputs/DATE/TIME            go on after an interruption; with n=700: extend
-  invset sample resume=multirun/DATE/TIME           the same for a sweep: only what is missing is done
-  invset sample until=plateau n=5000                until new samples show little that is new""",
+  invset sample resume=outputs/sweeps/DATE/TIME     the same for a sweep: only what is missing is done
+  invset sample until=plateau n=5000                until few more distinct images come""",
     "probe": """\
 usage: invset probe neuron=LAYER:UNIT [key=value ...]
 
@@ -55,9 +57,21 @@ usage: invset probe neuron=LAYER:UNIT [key=value ...]
     "overview": """\
 usage: invset overview FOLDER
 
-  invset overview multirun/DATE/TIME
+  invset overview outputs/sweeps/DATE/TIME
 
 Read from the folder alone, whichever launcher ran the jobs. Writes overview.png and overview.csv into it.""",
+    "runs": """\
+usage: invset runs [FOLDER ...]
+
+  invset runs                      those in outputs
+  invset runs outputs/reproduced   those of the paper's figures alone""",
+    "show": """\
+usage: invset show [RUN]
+
+  invset show                      the latest run in outputs
+  invset show outputs/DATE/TIME    another, or a sweep
+
+Prints the path of the picture, and opens it where there is a display.""",
     "weights": """\
 usage: invset weights list|fetch|verify|path|add [NAME ...]
 
@@ -79,7 +93,7 @@ environment:
 usage: invset compare RUN [RUN ...] [key=value ...]
 
   invset compare outputs/DATE/TIME outputs/DATE/TIME
-  invset compare multirun/DATE/TIME/* n=200            the runs of a sweep, 200 samples of each
+  invset compare outputs/sweeps/DATE/TIME/* n=200      the runs of a sweep, 200 samples of each
   invset compare RUN RUN features=efficientnet_lite0   and what an independent network sees in them
 
 All images are encoded afresh by the first run's encoder. Writes compare.csv, compare.md, rows.png, histograms.png.""",
@@ -130,7 +144,7 @@ of Hydra:
   -m           sweep                       --cfg job [--resolve]   print the config and stop
   --info       how the config was made     --config-dir DIR        a folder of your own configs
   hydra.run.dir=DIR                        where to write [outputs/DATE/TIME]
-  hydra.sweep.dir=DIR                      of a sweep [multirun/DATE/TIME]; given again, it goes on there
+  hydra.sweep.dir=DIR                      of a sweep [outputs/sweeps/DATE/TIME]; given again, it goes on there
   hydra/launcher=submitit_local            a sweep's jobs as processes; submitit_slurm: on a cluster; joblib, ray
                                            (pip install 'invset[submitit]', 'invset[joblib]', 'invset[ray]')
 

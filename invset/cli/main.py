@@ -16,7 +16,7 @@ from invset.errors import ConfigError, InvsetError
 from invset.settings import SETTINGS, names
 
 # Commands that read their arguments themselves.
-OWN = ("compare", "reproduce", "animate", "facets", "overview", "weights")
+OWN = ("compare", "reproduce", "animate", "facets", "overview", "runs", "show", "weights")
 
 
 def main() -> None:

@@ -28,7 +28,9 @@ def run(arguments: list[str], console: Console | None = None) -> int:
     """Do what the arguments say; returns the exit code: 0 if all jobs are complete."""
     settings = parse("overview", arguments, "sweeps")
     if len(settings.sweeps) != 1:
-        raise ConfigError("overview of what? Give the folder of one sweep, as invset overview multirun/DATE/TIME.")
+        raise ConfigError(
+            "overview of what? Give the folder of one sweep, as invset overview outputs/sweeps/DATE/TIME."
+        )
     return write_overview(Path(settings.sweeps[0]), console or Console())
 
 

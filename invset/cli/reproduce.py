@@ -67,7 +67,7 @@ def parse_arguments(arguments: Sequence[str]) -> Asked:
     stems = [Path(name).stem for name in figures]
     if twice := {stem for stem in stems if stems.count(stem) > 1}:
         raise ConfigError(f"two figures are called {min(twice)}, and would be written over each other: rename one.")
-    out = Path(settings.out) if settings.out else Path("reproduced") / settings.model
+    out = Path(settings.out) if settings.out else Path("outputs/reproduced") / settings.model
     return Asked(figures, settings.model, out, tuple(extra))
 
 

@@ -24,3 +24,11 @@ def shorten(path: Path) -> Path:
 def resume_command(folder: Path, *more: str) -> str:
     """The command that resumes a run or a sweep, to be pasted."""
     return " ".join(["invset sample", shlex.quote(f"resume={shorten(folder)}"), *more])
+
+
+def write_time(seconds: float) -> str:
+    """How long, to what matters of it: `2.5 s`, `26 s`, `14 min`, `2 h 5 min`."""
+    minutes = round(seconds / 60)
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -125,7 +125,7 @@ class Abilities:
         joint: all its samples are optimised together, so that their number is settled at the start.
         pixels: its codes are the images themselves.
         reads_folder: it takes its images from a folder.
-        starts: where its chains usually start, if the generator knows real codes.
+        starts: where its chains usually start, if the generator knows natural codes.
         own_starts: every sample has a start of its own, so that those of a chain are no more alike than others.
     """
 

@@ -167,8 +167,8 @@ def mini_network(weights: str | Path | None = None, labels: str | Path | None = 
 def mini_generator(weights: str | Path | None = None) -> Generator:
     """The built-in generator, which inverts fc6 of the built-in network; None for the shipped weights.
 
-    Its bounds, [0, the largest entry of a real code], are an offer: codes need not keep to them. A file
-    codes.safetensors beside the weights holds more real codes than they carry themselves.
+    Its bounds, [0, the largest entry of a natural code], are an offer: codes need not keep to them. A file
+    codes.safetensors beside the weights holds more natural codes than they carry themselves.
 
     Raises:
         WeightsError: the file is missing, damaged or holds something else.
@@ -214,12 +214,12 @@ def load_generator(path: str | Path | None = None) -> MiniGenerator:
 
 
 def load_code_statistics(path: str | Path | None = None) -> CodeStatistics:
-    """The statistics of real codes that a generator's file carries. Raises WeightsError if there are none."""
+    """The statistics of natural codes that a generator's file carries. Raises WeightsError if there are none."""
     file = _file(path, "generator")
     state, _ = _read(file)
     mean, deviation, bank = (state.get(f"codes.{field}") for field in CodeStatistics._fields)
     if mean is None or deviation is None or bank is None or not mean.shape == deviation.shape == bank.shape[1:]:
-        raise WeightsError(f"{file}: carries no mean, deviation and bank of real codes. {ADVICE}")
+        raise WeightsError(f"{file}: carries no mean, deviation and bank of natural codes. {ADVICE}")
     return CodeStatistics(mean, deviation, _from_eight_bits(bank, state))
 
 
@@ -232,7 +232,9 @@ def load_natural_codes(file: Path, size: int) -> Tensor:
     state, _ = _read(file)
     bank = state.get("codes.bank")
     if bank is None or bank.ndim != 2 or bank.shape[1] != size:
-        raise WeightsError(f"{file}: holds no real codes of {size} numbers, as the generator beside it takes. {ADVICE}")
+        raise WeightsError(
+            f"{file}: holds no natural codes of {size} numbers, as the generator beside it takes. {ADVICE}"
+        )
     return _from_eight_bits(bank, state)
 
 

@@ -154,8 +154,8 @@ class Generator(_Placed):
         module: codes (b, c) -> images (b, 3, H, W) in the colours below.
         code_size: c.
         image_shape: (3, h, w), pixels: the middle of what the module gives.
-        statistics: of real codes, where known.
-        natural: reads more real codes (m, c) than those of the statistics.
+        statistics: of natural codes, where known.
+        natural: reads more natural codes (m, c) than those of the statistics.
         code_bounds: (lowest, highest) entry that codes may sensibly have, where known.
         files: of its weights, if it has any.
         colours: what the module makes instead of RGB in [0, 1].

@@ -30,8 +30,8 @@ class Starts:
     """The first code of each chain.
 
     Kinds: `random_images`, E of an image of uniform noise (the paper's; for pixels, that image itself);
-    `normal`, a code with the mean and deviation of real ones, per dimension, within the generator's bounds if
-    it has any; `codes`, a real code from the generator's bank, or E of an image of `folder` if one is given,
+    `normal`, a code with the mean and deviation of natural ones, per dimension, within the generator's bounds if
+    it has any; `codes`, a natural code from the generator's bank, or E of an image of `folder` if one is given,
     no two chains the same; `near`, the same codes, to be chosen from by their activations (`core/near.py`); `mixed`,
     `normal` and `codes` in turn; `common`, for Fig. 8, one code for all chains, `normal` or else of a random image,
     each moved by a thousandth towards a code of its own: the sum of distances has no gradient where all are 0.
@@ -73,7 +73,7 @@ class Starts:
             self._require_fitting_encoder()
         if kind in ("codes", "near", "mixed"):
             if folder is None:
-                self._require_enough(len(self._bank()), f"generator {generator.name} carries", "real codes")
+                self._require_enough(len(self._bank()), f"generator {generator.name} carries", "natural codes")
             else:
                 images = ImageFolder(folder, self._noise_shape()[1:])
                 self._gallery = _Gallery(images, seeded_generator(random_seed, "folder"))
@@ -82,8 +82,8 @@ class Starts:
     def draw(self, chain: int, attempt: int = 0) -> Tensor:
         """The code (c,) at which a chain starts an attempt, float32, on the CPU wherever the models are.
 
-        For `codes`, `near` and `mixed`, attempts go on through one permutation of all real codes, and round again when
-        it ends.
+        For `codes`, `near` and `mixed`, attempts go on through one permutation of all natural codes, and round again
+        when it ends.
         """
         own = seeded_generator(self.random_seed, chain, attempt)
         number = chain + attempt * self.chains
@@ -162,7 +162,7 @@ class Starts:
     def _statistics(self) -> CodeStatistics:
         if self.generator.statistics is None:
             raise ConfigError(
-                f"starts of kind '{self.kind}' need the mean and deviation of real codes, which generator "
+                f"starts of kind '{self.kind}' need the mean and deviation of natural codes, which generator "
                 f"{self.generator.name} does not carry; 'random_images' needs none."
             )
         return self.generator.statistics
@@ -171,8 +171,8 @@ class Starts:
         statistics = self.generator.statistics
         if statistics is None or not len(statistics.bank):
             raise ConfigError(
-                f"starts of kind '{self.kind}' need real codes, and generator {self.generator.name} carries none; give "
-                "a folder of images to encode, or take 'random_images'."
+                f"starts of kind '{self.kind}' need natural codes, and generator {self.generator.name} carries none; "
+                "give a folder of images to encode, or take 'random_images'."
             )
         return statistics.bank
 

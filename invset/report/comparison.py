@@ -114,7 +114,7 @@ def _variety(encodings: Sequence[Tensor], near: float, alike: float, random_seed
         row("distance_ratio", "first run's distance / this one's", ratio),
         row("vendi_cosine", "Vendi score, cosine", lambda own: vendi_estimate(cosine_kernel(own), random_seed)),
         row("vendi_gaussian", f"Vendi score, Gaussian{width}", gaussian),
-        row("unlike_each_other", "samples unlike all before them", unlike),
+        row("unlike_each_other", "distinct images", unlike),
         row("near_duplicate_share", "share of near-duplicates", duplicates),
     ]
 

@@ -89,23 +89,34 @@ def groups_of(
     return groups
 
 
+def facets_verdict(found: Clusters, groups: Sequence[Group], own_starts: bool) -> str:
+    """Whether the samples show one kind of thing or several, in a sentence; `own_starts` as of `facets_notes`."""
+    n = len(found.labels)
+    if not found.components:
+        return "One kind of thing: all samples have the same encoding."
+    if not own_starts and groups[0].of_chains == 1:
+        return "Cannot tell whether it is one kind of thing or several: all samples are of one chain."
+    if math.isnan(found.chance):
+        return f"One kind of thing, as far as {n} samples show: no cut sets any of them apart."
+    return {
+        "clear": f"Several kinds of thing: {found.count} groups stand clearly apart.",
+        "weak": f"Cannot tell whether it is one kind of thing or several: {found.count} groups overlap, yet are more "
+        "apart than parts of one cloud.",
+        "none": f"One kind of thing, as far as {n} samples show: groups are no more apart than parts of one cloud.",
+    }[found.verdict]
+
+
 def facets_notes(found: Clusters, groups: Sequence[Group], asked: int | None, own_starts: bool) -> list[str]:
-    """How the groups were found, and what to think of them; the verdict first.
+    """How the groups were found, and what to think of them; none where nothing was cut.
 
     `own_starts`: each sample was compared with all others, not with those of other chains alone.
     """
     n, chains = len(found.labels), groups[0].of_chains
     if math.isnan(found.chance):
-        same = "all samples have the same encoding" if not found.components else "no cut sets any samples apart"
-        return [f"No groups: {same}."]
-    verdict = {
-        "clear": "Clear groups.",
-        "weak": "Weak groups: more apart than parts of one cloud, yet they overlap.",
-        "none": "No clear groups: no more apart than parts of one cloud.",
-    }[found.verdict]
+        return []
     best = f"{found.count} of 2 to {min(MOST, n)} groups stand apart best; any other number can be asked for."
     lines = [
-        f"{verdict} Mean silhouette {found.silhouette:.3f}, of a structureless cloud cut into as many "
+        f"Mean silhouette {found.silhouette:.3f}, of a structureless cloud cut into as many "
         f"{found.expected:.3f}; of {CLOUDS} such clouds {round(found.chance * CLOUDS)} stand out as much.",
         f"{best if asked is None else f'{asked} groups, as asked.'} Ward's tree of {found.components} components.",
     ]

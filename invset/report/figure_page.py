@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from invset.metrics.estimate import Estimate, ratio_over_groups
+from invset.metrics.share import in_top
 from invset.report.claims import Claim, claim_line, judge, spread
 from invset.report.measurement import DISTANCE, Measurement, difference_text, ratio_text
 from invset.report.runs import FinishedRun, spread_rows
 from invset.report.tables import csv_line, csv_text, format_value, markdown, markdown_table
 from invset.run.sheet import COLUMNS, TILE, Cell, Strip, mosaic, sheet
+
+TOP, LOW = 5, 0.05  # classes of an independent network, and the share of samples with the unit's class among them
 
 
 @dataclass
@@ -77,6 +80,7 @@ def figure_note(figure: Figure, groups: Sequence[Measurement], remarks: Sequence
     for ours, heading in ((False, "the paper says"), (True, "asked beyond the paper")):
         lines = claim_lines(figure, groups, ours)
         parts += [markdown_table([heading, "measure", "here", "wanted", "holds"], lines)] if lines else []
+    parts += map(markdown, unrecognised(groups))
     if figure.ratios or figure.differences:
         parts.append(_first_row_over_others(figure, groups))
     parts.append(_numbers(figure.measures, groups))
@@ -93,6 +97,30 @@ def claim_lines(figure: Figure, groups: Sequence[Measurement], ours: bool) -> li
             title = titles.get(claim.measure, claim.measure)
             lines.append(claim_line(claim, title, rows, [judge(claim, own) for own in cells]))
     return lines
+
+
+def unrecognised(groups: Sequence[Measurement]) -> list[str]:
+    """A line on classes that no run of the figure makes to be recognised, however well claims hold of them.
+
+    An independent network has them among its first five for a share of `LOW` of any run's samples at most; or, where
+    there is no such network, runs said themselves that the class is hardly known.
+    """
+    shares: dict[str, float] = {}
+    hardly_known: dict[str, None] = {}
+    for one in (one for group in groups for one in group.samples):
+        for unit, label, row in zip(one.run.units, one.run.labels, one.classes, strict=False):
+            if one.logits is not None and row is not None:
+                seen = float(in_top(one.logits, row, min(TOP, one.logits.shape[1])).float().mean())
+                name = f"{unit} {label}"
+                shares[name] = max(seen, shares.get(name, 0.0))
+        hardly_known |= dict.fromkeys(one.run.hardly_known)
+    lines = [
+        f"Nobody can recognise {name} here: an independent network has it among its first {TOP} for {share:.0%} of a "
+        "run's samples at most. What holds of it holds of images that do not look like it."
+        for name, share in shares.items()
+        if share <= LOW
+    ]
+    return lines + [f"{line}." for line in hardly_known if not any(line.startswith(f"{name} ") for name in shares)]
 
 
 def shown_rows(run: FinishedRun, figure: Figure) -> list[int]:

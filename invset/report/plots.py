@@ -138,7 +138,7 @@ def forest(title: str, lines: Sequence[Line], axis: str, summary: Line | None = 
 
 
 def coverage_curve(title: str, curve: Sequence[Estimate], new: Sequence[bool], gain: float) -> Image.Image:
-    """Coverage after each of n ≥ 1 samples with its interval, over the number of samples unlike all before them.
+    """Coverage after each of n ≥ 1 samples with its interval, over the number of distinct images so far.
 
     Below the share `gain` of new ones there is a plateau: a red line is at 1 − gain.
     """
@@ -154,7 +154,7 @@ def coverage_curve(title: str, curve: Sequence[Estimate], new: Sequence[bool], g
         upper.set_title("coverage of the last 100")
         lower.plot(counts, list(itertools.accumulate(map(int, new))), color=BLUE)
         lower.set_ylim(0)
-        lower.set_title("samples unlike all before")
+        lower.set_title("distinct images")
         lower.set_xlabel("samples")
         _head(figure, title)
         return _drawn(figure)

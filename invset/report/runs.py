@@ -42,6 +42,7 @@ class FinishedRun:
         chains: (n,) int64, the number of each sample's chain, from 1.
         codes: (n, c) float32, or None where the run kept none.
         summary: summary.json.
+        hardly_known: a line on each class that the generator hardly knows, as the run found before it began.
     """
 
     root: Path
@@ -53,6 +54,7 @@ class FinishedRun:
     chains: Tensor
     codes: Tensor | None
     summary: Mapping[str, Any]
+    hardly_known: tuple[str, ...] = ()
 
     @property
     def method(self) -> str:
@@ -122,8 +124,10 @@ def read_run(root: Path) -> FinishedRun:
             f"{root}: summary.json counts {summary.get('samples')} samples, activations.csv {len(activations)}: the "
             "run is going on, or was stopped. Let it end, or resume it."
         )
-    codes, labels = _read_codes(paths.codes), _read_labels(paths.manifest, units)
-    return FinishedRun(root, settings, units, labels, ranges, activations, chains, codes, summary)
+    manifest = read_json(paths.manifest) if paths.manifest.is_file() else {}
+    codes, labels = _read_codes(paths.codes), _labels_of(manifest, units)
+    hardly_known = tuple(map(str, manifest.get("hardly_known") or ()))
+    return FinishedRun(root, settings, units, labels, ranges, activations, chains, codes, summary, hardly_known)
 
 
 def count_passes(summary: Mapping[str, Any]) -> int | None:
@@ -170,9 +174,9 @@ def _read_codes(path: Path) -> Tensor | None:
         raise _damaged(path, "it holds no codes") from error
 
 
-def _read_labels(path: Path, units: Sequence[str]) -> tuple[str | None, ...]:
+def _labels_of(manifest: Mapping[str, Any], units: Sequence[str]) -> tuple[str | None, ...]:
     """Names of classes from the manifest, `fc8:2 goldfish`; units with a position (`conv5:97:8:8`) are none."""
-    described = read_json(path).get("units") or () if path.is_file() else ()
+    described = manifest.get("units") or ()
     names = dict(text.split(" ", 1) for text in described if " " in text)
     return tuple(names.get(unit) if unit.count(":") == 1 else None for unit in units)
 

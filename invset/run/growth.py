@@ -42,7 +42,7 @@ class Growth:
 
     @property
     def new(self) -> tuple[bool, ...]:
-        """Of each sample, whether it is unlike all new ones before it."""
+        """Of each sample, whether it was new, a distinct image: unlike all new ones before it."""
         return () if self._found is None else self._found.new
 
     @property

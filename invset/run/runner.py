@@ -28,7 +28,7 @@ class Progress(NamedTuple):
         tally: counts so far.
         samples: images in range so far.
         wanted: n.
-        new: of each sample, whether it was unlike all before; None where the run does not ask.
+        new: of each sample, whether it was new, unlike all new ones before it; None where the run does not ask.
     """
 
     step: Step

@@ -55,7 +55,7 @@ def discriminator_loss(real: list[Scores], fake: list[Scores]) -> Tensor:
 
 
 def adversarial_loss(fake: list[Scores], real: int) -> Tensor:
-    """The generator's: of images of which the first `real` have real codes."""
+    """The generator's: of images of which the first `real` have natural codes."""
     return -torch.stack([_with_conditions(scores, real).mean() for scores in fake]).mean()
 
 

@@ -27,7 +27,7 @@ class DistilSettings:
     """How to distil.
 
     batch: images of chains, and as many photographs, a step. known: share of the chains that climb one of the
-    classes; the others climb any unit. longest: steps of a chain, at most, from a real code or a normal one.
+    classes; the others climb any unit. longest: steps of a chain, at most, from a natural code or a normal one.
     shortest_step, longest_step: of a chain, in lengths of its code. moves: of each chain between two batches.
     rate: of fc7 and fc8; trunk_rate: of what lies before, where a code comes from; both rise for `warmup` steps.
     photographs: the weight of what is learned from them, beside 1 for the chains' images.
@@ -58,13 +58,13 @@ class DistilTraining:
     Args:
         network: folded, as shipped; is trained.
         generator: folded; stays as it is.
-        statistics: of real codes, from which chains start.
+        statistics: of natural codes, from which chains start.
         teacher: a network whose fc8 has the network's units in the same order.
         data, table: photographs, and what a teacher says of them.
         classes: (k,), rows that chains climb, such as those the generator knows; None for those of the photographs.
 
     Raises:
-        ConfigError: the generator is not of this network, or carries no real codes.
+        ConfigError: the generator is not of this network, or carries no natural codes.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class DistilTraining:
         require_pair(network, generator)
         if not len(statistics.bank):
             raise ConfigError(
-                "the generator carries no real codes for chains to start from: export it with bank=20000."
+                "the generator carries no natural codes for chains to start from: export it with bank=20000."
             )
         self.settings, self.data, self.table, self.device = settings, data, table, device
         self.first, self.generator, self.teacher, self.statistics = network, generator, teacher, statistics
@@ -190,7 +190,7 @@ class DistilTraining:
         return (255 * images.detach().float().clamp(0, 1)).round() / 255
 
     def _renew(self) -> None:
-        """Chains at their end start again: at a real code or a normal one, with another unit and step length."""
+        """Chains at their end start again: at a natural code or a normal one, with another unit and step length."""
         s, n = self.settings, len(self.codes)
         bank, units = self.statistics.bank, self.network.fc8.out_features
         real = bank[torch.randint(len(bank), (n,), generator=self.rng)]

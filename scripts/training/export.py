@@ -17,7 +17,7 @@ from training.evaluate import encode
 from training.folding import fold
 
 LOGIT_SCALE = 6.5  # fc8 as exported / the trained logits: brings units into the ranges of the paper
-SMALL_BANK = 1000  # real codes that the generator's own file carries
+SMALL_BANK = 1000  # natural codes that the generator's own file carries
 
 
 def trained_network(checkpoint: str, classes: int) -> MiniNetwork:

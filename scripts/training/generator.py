@@ -26,8 +26,8 @@ class GeneratorSettings:
     """How to train it.
 
     batch: images a step, half of them classmates of the other half. mixed: further codes a step, made between
-    two real ones and towards their class, which only the discriminator and the code loss judge. pixel, feature, critic,
-    code, adversarial: the weights of the losses; critic counts only where there is one.
+    two natural ones and towards their class, which only the discriminator and the code loss judge. pixel, feature,
+    critic, code, adversarial: the weights of the losses; critic counts only where there is one.
     """
 
     batch: int = 32
@@ -205,7 +205,7 @@ class GeneratorTraining:
     def _mixed_codes(self, codes: Tensor, labels: Tensor) -> Tensor:
         """Codes between two of one class; every second is then moved up the gradient of a class's unit.
 
-        The class is their own or, every second time, another image's: ascent may start from any real code.
+        The class is their own or, every second time, another image's: ascent may start from any natural code.
         """
         n, half = self.settings.mixed, len(codes) // 2
         number = torch.arange(n)[:, None]

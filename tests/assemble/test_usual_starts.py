@@ -28,7 +28,7 @@ PAPER = SampleSettings(method=MethodSettings("paper"))
 def test_auto(config, mini, pixels, unknown):
     known = build_generator("mini")
     assert usual_starts(config, known) == mini
-    assert usual_starts(config, build_generator("pixels", shape=[3, 4, 4])) == pixels  # it knows no real codes
+    assert usual_starts(config, build_generator("pixels", shape=[3, 4, 4])) == pixels  # it knows no natural codes
     assert usual_starts(config, replace(known, statistics=None)) == unknown
 
 

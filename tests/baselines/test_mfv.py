@@ -50,7 +50,7 @@ def test_facets_start_at_the_means_of_the_images_nearest_to_their_centres() -> N
     method = mfv(real, clusters=3, nearest=5)
     starts = method.begin().codes
     assert method.problem.passes.counts.forward == 30 + 30, (
-        "the real codes, and the references, which are the same here"
+        "the natural codes, and the references, which are the same here"
     )
     expected = []
     for blob in range(3):

@@ -113,7 +113,7 @@ def copied(here: Path) -> Callable[[Path], Path]:
 
 @pytest.fixture
 def few_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the built-in model's real codes 24: to pass all of them through networks takes a while."""
+    """Of the built-in model's natural codes 24: to pass all of them through networks takes a while."""
     real = built_in.load_code_statistics
 
     def load(path: Path | None = None) -> CodeStatistics:

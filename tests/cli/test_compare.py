@@ -166,7 +166,7 @@ def test_features_of_another_network(here, mini_run, linear_run):
 
 def test_the_folder_to_write_to_is_named_by_the_time(here, linear_run):
     assert compare.run([str(linear_run)], Console(file=io.StringIO())) == 0
-    assert len(list(here.glob("compare/*/*/compare.csv"))) == 1
+    assert len(list(here.glob("outputs/compare/*/*/compare.csv"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_a_sweep_runs_every_job_and_ends_with_the_worst_code(invset, here, linea
     assert result.code == 3
     assert [line for line in result.err.splitlines() if line.startswith("invset:")] == result.err.splitlines()
     assert result.err.count("[0.9, 0.1]") >= 1
-    (sweep,) = (here / "multirun").glob("*/*")
+    (sweep,) = (here / "outputs" / "sweeps").glob("*/*")
     assert (sweep / "multirun.yaml").is_file()
     counts = {
         job.name: len(list((job / "images").glob("*.png"))) for job in sweep.iterdir() if (job / "images").is_dir()

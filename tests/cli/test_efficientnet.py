@@ -22,7 +22,7 @@ def run(invset, here):
     result = invset(*SAMPLE, "hydra.run.dir=run")
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith("fc8:981 volcano in [-1, 9]\n")
-    assert "\n4 of 4 samples in range as saved" in result.out
+    assert "\n4 of 4 samples in range, " in result.out
     return here / "run"
 
 

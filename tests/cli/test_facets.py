@@ -114,7 +114,7 @@ def test_what_another_network_sees(here, mini_run, rows):
 def test_equal_images_are_one_group(linear_copy, rows):
     for path in (linear_copy / "images").iterdir():
         shutil.copy(linear_copy / "images" / "0001.png", path) if path.name != "0001.png" else None
-    assert "No groups: all samples have the same encoding." in _facets(linear_copy)
+    assert _facets(linear_copy).startswith("One kind of thing: all samples have the same encoding.\n")
     (group,) = rows(Path("out/groups.csv"))
     assert (group["samples"], group["silhouette"]) == ("22", "")
     with pytest.raises(ConfigError, match="groups=2: all encodings are equal"):
@@ -122,14 +122,14 @@ def test_equal_images_are_one_group(linear_copy, rows):
 
 
 def test_few_samples_and_many_groups(here, linear_run):
-    assert "No groups: no cut sets any samples apart." in _facets(linear_run, "n=2")
+    assert _facets(linear_run, "n=2").startswith("One kind of thing, as far as 2 samples show")
     assert "2 groups" in _facets(linear_run, "n=2", "groups=2")
     assert "The picture is of the 20 largest groups." in _facets(linear_run, "groups=21")
 
 
 def test_the_folder_to_write_to_is_named_by_the_time(here, linear_run):
     assert facets.run([str(linear_run)], Console(file=io.StringIO())) == 0
-    assert len(list(here.glob("facets/*/*/facets.png"))) == 1
+    assert len(list(here.glob("outputs/facets/*/*/facets.png"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_the_folder_to_write_to_is_named_by_the_time(here, linear_run):
 def test_wrong_arguments(here, linear_run, mini_run, arguments, message):
     with pytest.raises(ConfigError, match=message):
         facets.run([{"RUN": str(linear_run), "OTHER": str(mini_run)}.get(word, word) for word in arguments])
-    assert not Path("facets").exists()
+    assert not Path("outputs").exists()
 
 
 def test_a_run_without_samples(linear_copy):

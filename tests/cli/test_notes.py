@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 
@@ -24,7 +26,7 @@ IGNORED = "not used by method=multistart"
 )  # fmt: skip
 def test_notes(invset, here, settings, told):
     lines = invset(*GIVEN, *settings).out.splitlines()
-    ends = next(index for index, line in enumerate(lines) if " samples in range as saved" in line)
+    ends = next(index for index, line in enumerate(lines) if " samples in range, " in line)
     assert lines[1:ends] == told
     assert "not used" not in invset("sample", "resume=run", "n=3").out
 
@@ -81,4 +83,8 @@ def test_a_class_that_the_generator_does_not_know_is_said_to_be_so_before_the_ru
     known = invset(*QUICK, "neuron=[fc8:goldfish,conv5:97]", "range=[[30,40],[1,2]]")
     assert "hardly known" not in known.out
     result = invset(*QUICK[:-1], "neuron=[fc8:zebra,conv5:97]", "range=[[4,6],[1,2]]")
-    assert result.out.splitlines()[1].startswith("fc8:341 zebra is hardly known here: ")
+    line = result.out.splitlines()[1]
+    assert line.startswith("fc8:341 zebra is hardly known here: ")
+    (folder,) = here.glob("outputs/*/*")
+    assert json.loads((folder / "manifest.json").read_text())["hardly_known"] == [line]
+    assert json.loads((here / "run" / "manifest.json").read_text())["hardly_known"] == []

@@ -91,7 +91,7 @@ def test_how_codes_stand_to_a_range():
 
 
 def test_ascents_may_start_from_any_code_that_was_drawn(invset, here):
-    """More of them than codes that are looked at, from a generator that knows no real ones."""
+    """More of them than codes that are looked at, from a generator that knows no natural ones."""
     result = invset("probe", "network=linear", "generator=pixels", "generator.options.shape=[3,8,8]",
                     "neuron=output:1", "codes=2", "chains=6", "steps=30")  # fmt: skip
     assert result.code == 0, result.out
@@ -154,10 +154,10 @@ def test_memory_that_runs_out_halves_batches(invset, here, mini_run, monkeypatch
 
 
 def test_a_unit_that_is_off_for_most_codes(invset, here):
-    """Of fc6:351 half of the real codes have nothing, and no step leads up from those."""
+    """Of fc6:351 half of the natural codes have nothing, and no step leads up from those."""
     result = invset("probe", "neuron=fc6:351", "codes=16", "chains=4", "steps=6")
 
     assert result.code == 0
     ascents = next(line.split() for line in result.out.splitlines() if " ascents " in line)
-    assert float(ascents[2]) > 1, "the lowest, where half of the real codes have 0"
+    assert float(ascents[2]) > 1, "the lowest, where half of the natural codes have 0"
     assert "invset sample neuron=fc6:351 'range=[" in result.out

@@ -35,9 +35,9 @@ SAMPLING = progress(
 )
 
 
-def shown(terminal: bool, has_seeds: bool = True) -> str:
+def shown(has_seeds: bool = True) -> str:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=terminal, width=160)
+    console = Console(file=out, force_terminal=True, width=160)
     with Display(console, ["fc8:981", "conv5:97"], has_seeds) as display:
         for step in (SEEDING, SAMPLING):
             display.show(step)
@@ -45,12 +45,29 @@ def shown(terminal: bool, has_seeds: bool = True) -> str:
     return out.getvalue()
 
 
-def test_nothing_without_a_terminal():
-    assert shown(terminal=False) == ""
+def test_a_line_every_ten_seconds_without_a_terminal():
+    """Of a run that goes on with 100 samples, and gives another at every second."""
+    out, now = io.StringIO(), [50.0]
+    with Display(Console(file=out), ["fc8:981"], clock=lambda: now[0]) as display:
+        for samples in range(100, 126):
+            display.show(SAMPLING._replace(samples=samples, wanted=200))
+            now[0] += 1.0
+    assert out.getvalue().splitlines() == [
+        "110 of 200 samples, 10 s, about 90 s more",
+        "120 of 200 samples, 20 s, about 80 s more",
+    ]
+
+
+def test_without_a_terminal_nothing_is_expected_of_a_run_that_has_no_samples():
+    out, now = io.StringIO(), [0.0]
+    with Display(Console(file=out), ["fc8:981"], clock=lambda: now[0]) as display:
+        for now[0] in (1.0, 9.0, 14.0):
+            display.show(SEEDING)
+    assert out.getvalue() == "0 of 20 samples, 14 s\n"
 
 
 def test_counts_on_a_terminal():
-    text = shown(terminal=True)
+    text = shown()
     assert "seeds" in text
     assert "1 of 2" in text
     assert "outer 2, fc8:981 off by 3.25, conv5:97 met" in text
@@ -60,7 +77,7 @@ def test_counts_on_a_terminal():
 
 
 def test_a_method_without_seeds():
-    text = shown(terminal=True, has_seeds=False)
+    text = shown(has_seeds=False)
     assert "seeds" not in text
     assert "accepted" not in text
     assert "outer" not in text

@@ -48,12 +48,12 @@ def _runs(out: Path) -> dict[str, Path]:
 def test_a_figure_its_numbers_and_its_note(invset, here, recipe):
     result = invset("reproduce", recipe)
     assert (result.code, result.err) == (0, "")
-    folder = here / "reproduced" / "mini" / "mine"
+    folder = here / "outputs" / "reproduced" / "mini" / "mine"
     assert sorted(path.name for path in folder.iterdir()) == ["figure.png", "note.md", "numbers.csv"]
-    assert result.out.rstrip().endswith("reproduced/mini/mine/figure.png")
+    assert result.out.rstrip().endswith("outputs/reproduced/mini/mine/figure.png")
     with (folder / "numbers.csv").open(newline="") as file:
         low, high = csv.DictReader(file)
-    runs = _runs(here / "reproduced" / "mini")
+    runs = _runs(here / "outputs" / "reproduced" / "mini")
     for line, setting in ((low, "range=[0.5,0.6]"), (high, "range=[0.7,0.9]")):
         summary = json.loads((runs[setting] / "summary.json").read_text())
         assert float(line["mean_pairwise_distance"]) == pytest.approx(summary["mean_pairwise_distance"])
@@ -107,7 +107,7 @@ def test_an_interruption_says_how_to_go_on(here, recipe, monkeypatch, capsys):
 def test_a_range_that_is_not_reached_is_a_result(invset, here, recipe):
     result = invset("reproduce", recipe, "model=never")
     assert (result.code, result.err) == (0, "")
-    note = (here / "reproduced" / "never" / "mine" / "note.md").read_text()
+    note = (here / "outputs" / "reproduced" / "never" / "mine" / "note.md").read_text()
     assert "out of reach is unreachable: 0 of 12 samples." in note
     assert "out of reach: network passes per sample | - |" in note
     assert "| unclear |" in note
@@ -167,7 +167,7 @@ def test_without_the_independent_network_the_figure_says_so(invset, here, recipe
     (here / "seen.yaml").write_text(text)
     monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite_pytorch", None)
     assert invset("reproduce", "seen.yaml").code == 0
-    note = (here / "reproduced" / "mini" / "seen" / "note.md").read_text()
+    note = (here / "outputs" / "reproduced" / "mini" / "seen" / "note.md").read_text()
     assert "What an independent network sees was not measured:" in note
     assert "pip install 'invset\\[imagenet\\]'" in note
 
@@ -206,4 +206,8 @@ def test_all_is_every_figure_once():
     settings = reproduce.parse_arguments(["all", "fig1", "n=3", "device=cpu"])
     assert settings.figures[:3] == ("fig1", "fig2", "table1")
     assert len(set(settings.figures)) == len(settings.figures)
-    assert (settings.model, str(settings.out), settings.extra) == ("mini", "reproduced/mini", ("n=3", "device=cpu"))
+    assert (settings.model, str(settings.out), settings.extra) == (
+        "mini",
+        "outputs/reproduced/mini",
+        ("n=3", "device=cpu"),
+    )

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import math
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -239,21 +240,19 @@ def test_constraint_lower_has_no_upper_end(invset, here, linear, rows):
 
 def test_what_is_said(invset, here, linear):
     result = invset(*linear, "hydra.run.dir=run")
-    title, counts, distances, coverage, where = result.out.splitlines()
+    title, counts, distinct, where = result.out.splitlines()
     assert result.err == ""
     assert title == "output:1 in [0.7, 0.9]"
-    assert counts.startswith("22 of 22 samples in range as saved, ")
-    steps = json.loads((here / "run" / "summary.json").read_text())["gradient_steps"]
-    assert counts.endswith(f"({steps} steps of 4 chains)")
-    assert "near-duplicates" in distances
-    assert coverage.startswith("coverage ")
+    summary = json.loads((here / "run" / "summary.json").read_text())
+    assert re.fullmatch(r"22 of 22 samples in range, \d\.\d s", counts)
+    assert distinct == f"{summary['coverage']['new']} distinct images", "of so few nobody knows whether more would come"
     assert where == "run/samples.png"
     assert not (here / "run" / "seeds.png").exists(), "chains are not in range at once"
 
 
-def test_what_is_said_of_the_papers_method(invset, here, linear):
+def test_the_papers_method_shows_its_seeds(invset, here, linear):
     result = invset(*linear, "method=paper", "hydra.run.dir=run")
-    assert "at least 5 needed)" in result.out.splitlines()[1]
+    assert result.code == 0, result.err
     with Image.open(here / "run" / "seeds.png") as picture:
         assert min(picture.size) > 100
 

@@ -53,7 +53,7 @@ def test_two_sweeps(invset, here, launcher):
         # One job at once: joblib then does it in this process, in this folder.
         chosen = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=1") if launcher == "joblib" else ()
         assert invset(*QUICK, "-m", f"seed={seeds}", *chosen).code == 0
-    parent = here / "multirun" / "2030-01-02"
+    parent = here / "outputs" / "sweeps" / "2030-01-02"
     assert folders(parent) == [SECOND, f"{SECOND}-2"]
     configs = [(parent / name / job / "config.yaml").read_text() for name in folders(parent) for job in "01"]
     assert all(f"seed: {seed}\n" in text for seed, text in enumerate(configs))

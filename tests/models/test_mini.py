@@ -42,7 +42,7 @@ def test_children_are_named_as_caffenet_and_give_rectified_outputs():
     assert {p.dtype for p in network.parameters()} == {torch.float32}
 
 
-def test_shipped_generator_inverts_real_codes():
+def test_shipped_generator_inverts_natural_codes():
     statistics, network, generator = load_code_statistics(), load_network(), load_generator()
     assert statistics.bank.shape == (1000, 512)
     assert (statistics.bank >= 0).all()

@@ -32,7 +32,7 @@ def test_mini_units_have_the_papers_numbers() -> None:
     assert numbers == [946, 663, 861]
 
 
-def test_mini_generator_carries_real_codes() -> None:
+def test_mini_generator_carries_natural_codes() -> None:
     generator = build_generator("mini")
     assert generator.statistics is not None
     bank = generator.statistics.bank

@@ -103,7 +103,7 @@ def row_of(code: Tensor, table: Tensor) -> int:
     return int(row)
 
 
-def test_real_codes_are_drawn_without_replacement_and_go_round() -> None:
+def test_natural_codes_are_drawn_without_replacement_and_go_round() -> None:
     decoder = generator(bank=10)
     assert decoder.statistics is not None
     starts = Starts("codes", 0, 4, decoder)
@@ -184,7 +184,7 @@ def test_what_a_generator_cannot_give_is_said(encoder: Encoder, toy: Network, fo
         Starts("common", 0, 2, bare)
     with pytest.raises(ConfigError, match="generator decoder carries none"):
         Starts("codes", 0, 2, bare)
-    with pytest.raises(ConfigError, match="carries 3 real codes, too few for 4 chains"):
+    with pytest.raises(ConfigError, match="carries 3 natural codes, too few for 4 chains"):
         Starts("codes", 0, 4, generator(bank=3))
     for kind, where in (("random_images", None), ("codes", folder)):
         with pytest.raises(ConfigError, match="encoder conv gives 96 numbers, and generator decoder takes 8"):

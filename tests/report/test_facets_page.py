@@ -20,6 +20,7 @@ from invset.report.facets_page import (
     Group,
     draw_facets,
     facets_notes,
+    facets_verdict,
     group_lines,
     groups_of,
     samples_csv,
@@ -102,24 +103,32 @@ def test_files_read_back(found, samples):
 def test_notes(found, samples):
     groups = _groups(found, samples)
     first, second, *_, last = facets_notes(found, groups, None, False)
-    assert first.startswith("Clear groups. Mean silhouette 0.400, of a structureless cloud cut into as many 0.100; ")
+    assert first.startswith("Mean silhouette 0.400, of a structureless cloud cut into as many 0.100; ")
     assert first.endswith("of 100 such clouds 2 stand out as much.")
     assert second.startswith("2 of 2 to 5 groups stand apart best; any other number can be asked for.")
     assert last.startswith("3 chains say little")
     assert facets_notes(found, groups, 2, False)[1].startswith("2 groups, as asked.")
-    assert facets_notes(replace(found, chance=0.05), groups, None, False)[0].startswith("No clear groups")
-    assert facets_notes(replace(found, silhouette=0.24), groups, None, False)[0].startswith("Weak groups")
     assert "The tree is of 4 samples" in facets_notes(replace(found, in_tree=4), groups, None, False)[2]
     alone = [replace(groups[0], chains=1), groups[1]]
     assert facets_notes(found, alone, None, False)[-1].endswith("no kind of thing: group 1.")
     walk = [replace(group, chains=1, of_chains=1) for group in groups]
     assert facets_notes(found, walk, None, False)[-1].startswith("All samples are of one chain, a walk")
     assert facets_notes(found, walk, None, True)[-1].startswith("Every sample has a start of its own")
+
+
+def test_the_verdict(found, samples):
+    groups = _groups(found, samples)
     none = replace(found, silhouette=math.nan, expected=math.nan, chance=math.nan)
-    assert facets_notes(none, groups, None, False) == ["No groups: no cut sets any samples apart."]
-    assert facets_notes(replace(none, components=0), groups, None, False) == [
-        "No groups: all samples have the same encoding."
-    ]
+    walk = [replace(group, chains=1, of_chains=1) for group in groups]
+    several, one, unsure = "Several kinds of thing: 2 groups", "One kind of thing", "Cannot tell"
+    assert facets_verdict(found, groups, False).startswith(several)
+    assert facets_verdict(replace(found, chance=0.05), groups, False).startswith(one)
+    assert facets_verdict(replace(found, silhouette=0.24), groups, False).startswith(unsure)
+    assert facets_verdict(found, walk, False).startswith(unsure)
+    assert facets_verdict(found, walk, True).startswith(several)
+    assert facets_verdict(none, groups, False).startswith(f"{one}, as far as 5 samples show")
+    assert facets_verdict(replace(none, components=0), groups, False).startswith(f"{one}: ")
+    assert facets_notes(none, groups, None, False) == []
 
 
 def test_a_row_a_group_with_its_medoid_framed(written, found, samples):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import json
 import math
 
 import pytest
@@ -13,7 +14,15 @@ import torch
 from invset.metrics.estimate import Estimate
 from invset.report.claims import Claim
 from invset.report.comparison import compare
-from invset.report.figure_page import Figure, claim_lines, draw_figure, figure_note, figure_numbers, shown_rows
+from invset.report.figure_page import (
+    Figure,
+    claim_lines,
+    draw_figure,
+    figure_note,
+    figure_numbers,
+    shown_rows,
+    unrecognised,
+)  # fmt: skip
 from invset.report.measurement import Measurement, difference_text, ratio_text
 from invset.report.readings import Measured
 from invset.report.runs import read_run
@@ -75,6 +84,35 @@ def test_a_note_holds_the_claims_and_the_numbers(written):
     assert (first[0], first[1], first[3], second[0]) == ("row 0", "1", "-", "row 1")
     assert "5 samples of each run are compared" in text
     assert "Distances are in fc6 of mini." in text
+
+
+def _judged(group: Measurement, *shares: int) -> Measurement:
+    """With an independent network of 20 classes, which has the class first in so many of a run's five samples."""
+    samples = []
+    for one, seen in zip(group.samples, shares, strict=True):
+        logits = torch.zeros(5, 20)
+        logits[:, 3] = torch.where(torch.arange(5) < seen, 1.0, -1.0)
+        samples.append(dataclasses.replace(one, logits=logits, classes=(3,)))
+    return dataclasses.replace(group, samples=samples)
+
+
+def test_classes_that_nobody_can_recognise_are_named(written):
+    """By an independent network, if any; else as the run itself found."""
+    groups = [_measurement(written, "a"), _measurement(written, "b")]
+    assert unrecognised(groups) == []
+    (line,) = unrecognised([_judged(group, 0, 0) for group in groups])
+    assert line.startswith("Nobody can recognise fc8:2 goldfish here: ")
+    assert line in figure_note(_figure(), [_judged(groups[0], 0, 0)], [], "x.png")
+    assert unrecognised([_judged(groups[0], 0, 0), _judged(groups[1], 0, 1)]) == [], "one of them can be"
+
+    said = "fc8:2 goldfish is hardly known here: …"
+    for one in groups[0].samples:
+        manifest = {"units": ["fc8:2 goldfish"], "hardly_known": [said]}
+        (one.run.root / "manifest.json").write_text(json.dumps(manifest))
+    told = [dataclasses.replace(one, run=read_run(one.run.root)) for one in groups[0].samples]
+    group = dataclasses.replace(groups[0], samples=told)
+    assert unrecognised([group]) == [f"{said}."]
+    assert unrecognised([_judged(group, 0, 1)]) == [], "the network says more"
 
 
 def test_which_samples_are_shown(written):

@@ -103,7 +103,7 @@ def test_chains_begin_again_when_their_life_ends(images, distil_training):
     assert all(-1 <= left <= training.settings.longest - 2 for left in training.left[~went_on].tolist())
 
 
-def test_starts_are_real_codes_or_normal_ones_and_units_those_asked_for(images, distil_training):
+def test_starts_are_natural_codes_or_normal_ones_and_units_those_asked_for(images, distil_training):
     training = distil_training(images, batch=400, known=1.0, classes=torch.tensor([1]))
     training._renew()
     bank = training.statistics.bank
@@ -144,7 +144,7 @@ def test_mistakes(images, distil_training, reddish):
     good = distil_training(images)
     empty = CodeStatistics(torch.zeros(16), torch.ones(16), torch.zeros(0, 16))
     rest = (reddish, images, None, good.settings, 0, "cpu")
-    with pytest.raises(ConfigError, match="carries no real codes"):
+    with pytest.raises(ConfigError, match="carries no natural codes"):
         DistilTraining(good.first, good.generator, empty, *rest)
     other = MiniGenerator(dimensions=Dimensions(32, 0.25, 24))
     with pytest.raises(ConfigError, match="network has size=32, code=16, the generator size=32, code=24"):

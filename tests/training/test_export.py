@@ -47,7 +47,7 @@ def test_export(folder, dimensions, tmp_path):
     assert torch.cdist(natural, codes).argmin(1).unique().numel() == len(natural) == 7
     (tmp_path / "codes.safetensors").write_bytes((DATA / "codes.safetensors").read_bytes())
     if dimensions.code != 512:
-        with pytest.raises(WeightsError, match="holds no real codes of 24 numbers"):
+        with pytest.raises(WeightsError, match="holds no natural codes of 24 numbers"):
             mini_generator(tmp_path / "generator.safetensors").natural()
 
 

@@ -15,7 +15,7 @@ from invset.cli.overrides import key_of, plain_value
 from invset.errors import ConfigError, RunFolderError, WeightsError
 from invset.files import describing
 from invset.report.comparison import compare
-from invset.report.figure_page import claim_lines, draw_figure, figure_note, figure_numbers
+from invset.report.figure_page import claim_lines, draw_figure, figure_note, figure_numbers, unrecognised
 from invset.report.measurement import Measurement
 from invset.run.config import read_config
 from invset.run.summary import NEAR
@@ -28,7 +28,7 @@ def write_figure(
 ) -> list[str]:
     """Write figure.png, numbers.csv and note.md of finished runs; `extra` settings are the user's, for every run.
 
-    Returns a line for each claim: what the paper says, and what was measured.
+    Returns a line for each claim, what the paper says and what was measured; and on classes that nobody can recognise.
     """
     groups, remarks = _measure(recipe, model, plan, runs, extra)
     remarks = [*filter(None, [recipe.models[model].note]), *remarks]
@@ -37,7 +37,8 @@ def write_figure(
     texts = {NUMBERS: figure_numbers(groups), NOTE: figure_note(recipe, groups, remarks, PICTURE)}
     write_files(folder, texts, {PICTURE: draw_figure(recipe, groups)})
     lines = [line for ours in (False, True) for line in claim_lines(recipe, groups, ours)]
-    return [f"{says}: {holds} ({measure} {here}, wanted {wanted})" for says, measure, here, wanted, holds in lines]
+    findings = [f"{says}: {holds} ({measure} {here}, wanted {wanted})" for says, measure, here, wanted, holds in lines]
+    return [*findings, *unrecognised(groups)]
 
 
 def write_index(out: Path, model: str, failed: Sequence[str]) -> Path:

@@ -1,4 +1,4 @@
-"""What is said of a run: of its settings as it begins; at its end how many samples, how varied, and what to do."""
+"""What is said of a run: of its settings as it begins; at its end how many samples, how many distinct, what to do."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import torch
 from invset.assemble.reach import suggest_instead, write_ranges
 from invset.assemble.sampling import Sampling
 from invset.cli.overrides import chosen_models, key_of
-from invset.cli.terminal import resume_command, shorten
+from invset.cli.terminal import resume_command, shorten, write_time
+from invset.metrics.saturation import WINDOW
 from invset.run.folder import RunFolder
 from invset.run.json_files import read_json
 from invset.settings import SampleSettings
 
 UNEVEN = 0.1  # from a range filled evenly, of Kolmogorov and Smirnov
+FEW = 0.1  # share of new ones among the last samples, up to which few more would come
 CHANCE = 1.36  # over √n: what one in twenty sets of n numbers drawn evenly exceeds
 
 
@@ -33,29 +35,21 @@ def describe_settings(settings: SampleSettings, sampling: Sampling) -> Iterator[
 def describe_outcome(
     figures: Mapping[str, Any], sampling: Sampling, folder: RunFolder, alone: bool = True
 ) -> list[str]:
-    """Lines on what came out, how varied it is, what to do if it is not what was wanted, and where the picture is.
+    """Lines on what came out, how much of it is distinct, what to do if it is not what was wanted, and the picture.
 
     `figures` are those of summary.json; how to go on is said of a run `alone`, not of one in a sweep.
     """
     where = shorten(folder.paths.root)
     at_plateau = figures["until"] == "plateau" and figures["plateau"]
     how_many = f"{figures['samples']}" if at_plateau else f"{figures['samples']} of {figures['wanted']}"
-    lines = [
-        f"{how_many} samples in range as saved{' until the plateau' * at_plateau}, {figures['seconds']:.1f} s "
-        f"({_describe_steps(figures, sampling)})"
-    ]
+    lines = [f"{how_many} samples in range{' until the plateau' * at_plateau}, {write_time(figures['seconds'])}"]
     if figures["samples"] > 1:
-        lines.append(
-            f"mean distance{_describe_encoder(sampling)} {figures['mean_pairwise_distance']:.2f}, of unrelated images "
-            f"{figures['unrelated_distance']:.2f}; near-duplicates {figures['near_duplicates']} "
-            f"({figures['near_duplicate_share']:.1%})"
-        )
-        lines.append(_describe_coverage(figures))
+        lines.append(_describe_distinct(figures["coverage"]))
         lines += _describe_filling(figures, sampling)
     if figures["status"] == "complete" and figures["until"] == "plateau" and not at_plateau:
         more = f"n={2 * figures['n']}"
         lines.append(
-            f"no plateau by n={figures['n']}: it takes fewer than {100 * figures['gain']:g} such samples of 100 "
+            f"no plateau by n={figures['n']}: it takes fewer than {100 * figures['gain']:g} new of 100 "
             f"(gain={figures['gain']:g}); to go on: {resume_command(folder.paths.root, more)}"
         )
     if figures["status"] in ("unreachable", "incomplete"):
@@ -76,29 +70,27 @@ def describe_finished(settings: SampleSettings, folder: RunFolder) -> str:
     return f"this run {what}; nothing to do. For more: {resume_command(paths.root, more)}"
 
 
-def _describe_coverage(figures: Mapping[str, Any]) -> str:
-    """Coverage with its interval, and how it was counted; it is of what a method finds: another may find more."""
-    coverage, samples = figures["coverage"], figures["samples"]
-    last = f"the last {coverage['last']}" if coverage["last"] < samples else f"all {coverage['last']}"
-    whole = f", of {samples} in all {coverage['new']}" if coverage["last"] < samples else ""
-    value = f"{coverage['value']:.2f} ({coverage['low']:.2f} to {coverage['high']:.2f})"
-    return (
-        f"coverage {value} of what this method finds: of {last} samples {coverage['new_of_last']} were unlike all "
-        f"before{whole}"
-    )
+def _describe_distinct(counts: Mapping[str, Any]) -> str:
+    """How many distinct images there are, and whether a larger n would bring more, where there are enough to tell."""
+    distinct = f"{counts['new']} distinct image{'s' * (counts['new'] != 1)}"
+    if counts["last"] < WINDOW:
+        return distinct
+    more = "few more would come" if counts["new_of_last"] <= FEW * WINDOW else "more would come"
+    return f"{distinct}; {more} with a larger n: {counts['new_of_last'] or 'none'} of the last {WINDOW} were new"
 
 
 def _describe_filling(figures: Mapping[str, Any], sampling: Sampling) -> list[str]:
-    """Lines on ranges that were to be filled evenly and are not, by more than chance."""
+    """A line on ranges that were to be filled evenly and are not, by more than chance."""
     if not sampling.even:
         return []
     chance = CHANCE / math.sqrt(figures["samples"])
-    return [
-        f"the range is not filled evenly: half of the samples lie below {filled['median']:.4g}, and the middle of "
-        f"[{low:g}, {high:g}] is {(low + high) / 2:g}"
+    parts = [
+        f"half of the samples lie below {filled['median']:.4g}, and the middle of [{low:g}, {high:g}] is "
+        f"{(low + high) / 2:g}"
         for (low, high), filled in zip(sampling.targets.ranges, figures["filling"], strict=True)
         if filled["uniform_distance"] > max(UNEVEN, chance)
     ]
+    return [f"the range is not filled evenly: {'; '.join(parts)}"] if parts else []
 
 
 def _describe_shortfall(figures: Mapping[str, Any], sampling: Sampling, folder: RunFolder) -> list[str]:
@@ -132,23 +124,3 @@ def _suggest_instead(figures: Mapping[str, Any], sampling: Sampling, folder: Run
     kept = [word for word in given if not key_of(word).startswith(("resume", "hydra"))]
     words = [f"neuron={neuron}", f"range={write_ranges(ranges)}", *(word.removeprefix("++") for word in kept)]
     return f"invset sample {' '.join(map(shlex.quote, words))}"
-
-
-def _describe_encoder(sampling: Sampling) -> str:
-    """In which layer distances are taken, where it is none of the network under study."""
-    encoder = sampling.models.encoder
-    if encoder is None or encoder.network is sampling.models.network:
-        return ""
-    return f" in {encoder.network.name}'s {encoder.layer}"
-
-
-def _describe_steps(figures: Mapping[str, Any], sampling: Sampling) -> str:
-    if not sampling.kind.seeds:
-        return f"{figures['gradient_steps']} steps of {sampling.chains} chains"
-    seeds = figures["seed_steps"] if figures["seed_steps"] is not None else figures["gradient_steps"]
-    if sampling.kind.joint:
-        return f"{seeds} steps"
-    return (
-        f"{seeds} steps for the seeds, {figures['sampling_steps']} for the samples; "
-        f"at least {figures['minimum_sampling_steps']} needed"
-    )

@@ -1,14 +1,18 @@
-"""What is shown while a run goes; nothing but plain lines when the output is not a terminal."""
+"""What is shown while a run goes: bars on a terminal, elsewhere a plain line every ten seconds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from invset.cli.terminal import say, write_time
 from invset.metrics.saturation import WINDOW
 from invset.run import runner
+
+EVERY = 10.0  # seconds from line to line where there is no terminal
 
 
 class Display(Progress):
@@ -17,12 +21,19 @@ class Display(Progress):
     A method without seeds has chains that come into the range, until there is a first sample; then samples alone.
 
     Args:
-        console: where to; a console that is no terminal shows nothing.
+        console: where to; one that is no terminal has lines instead of bars.
         units: names of the constraints.
         has_seeds: whether the method has seeds.
+        clock: seconds since any moment.
     """
 
-    def __init__(self, console: Console, units: Sequence[str], has_seeds: bool = True) -> None:
+    def __init__(
+        self,
+        console: Console,
+        units: Sequence[str],
+        has_seeds: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(
             TextColumn("{task.description:<7}"),
             BarColumn(bar_width=28),
@@ -36,12 +47,16 @@ class Display(Progress):
         )
         self.units = units
         self.has_seeds = has_seeds
+        self.clock = clock
+        self._began = self._said = clock()
+        self._count: int | None = None  # samples at the last line, or when a run was first shown: it may go on
         self._seeds: TaskID | None = None
         self._samples: TaskID | None = None
 
     def show(self, progress: runner.Progress) -> None:
         """Show where the run stands."""
         if self.disable:
+            self._say(progress)
             return
         step, tally = progress.step, progress.tally
         seeding = not bool(step.sampling.any())
@@ -61,6 +76,20 @@ class Display(Progress):
             if progress.new is not None:
                 note += f", {sum(progress.new[-WINDOW:])} of the last {WINDOW} new"
             self.update(self._samples, completed=progress.samples, note=note)
+
+    def _say(self, progress: runner.Progress) -> None:
+        """Where there is no terminal: a line where the run stands, if it is time for one."""
+        now, samples = self.clock(), progress.samples
+        if self._count is None:
+            self._count = samples
+        since = now - self._said
+        if since < EVERY:
+            return
+        line = f"{samples} of {progress.wanted} samples, {write_time(now - self._began)}"
+        if drawn := samples - self._count:  # since the last line: the first samples are slow to come
+            line += f", about {write_time(since * (progress.wanted - samples) / drawn)} more"
+        say(self.console, line)
+        self._said, self._count = now, samples
 
 
 def seeding_note(progress: runner.Progress, units: Sequence[str], has_seeds: bool = True) -> str:

@@ -135,23 +135,26 @@ def settings_of(overrides: Sequence[str]) -> Mapping[str, str]:
     return {key_of(override): f"{key_of(override)}={plain_value(override)}" for override in settings}
 
 
-def _read_job(folder: Path) -> Job:
-    task = _read_yaml(folder / OVERRIDES)
-    overrides = tuple(map(str, task)) if isinstance(task, list) else ()
+def read_status(folder: Path) -> tuple[str, str]:
+    """What became of the run in a folder, as `Job` has it, and what went wrong, if that is known."""
     paths, failure = Layout(folder), folder / FAILURE
     if paths.lock.exists() and is_locked(paths.lock):
-        return Job(folder, overrides, "running")
+        return "running", ""
     if failure.is_file():
-        reason = failure.read_text("utf-8", "replace")[:LONGEST]
-        return Job(folder, overrides, "failed", reason)
+        return "failed", failure.read_text("utf-8", "replace")[:LONGEST]
     if not paths.summary.is_file():
-        return Job(folder, overrides, "cut short")
+        return "cut short", ""
     try:
         summary = read_json(paths.summary)
         reached = goal.is_reached(summary, read_config(folder))
     except RunFolderError as error:
-        return Job(folder, overrides, "damaged", str(error))
-    return Job(folder, overrides, str(summary.get("status")) if reached else "cut short")
+        return "damaged", str(error)
+    return str(summary.get("status")) if reached else "cut short", ""
+
+
+def _read_job(folder: Path) -> Job:
+    task = _read_yaml(folder / OVERRIDES)
+    return Job(folder, tuple(map(str, task)) if isinstance(task, list) else (), *read_status(folder))
 
 
 def _read_yaml(path: Path) -> Any:
