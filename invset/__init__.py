@@ -5,13 +5,18 @@
     invset.probe("fc8:volcano").ranges
     invset.load("outputs/DATE/TIME")
 
-What a program needs is here by name; torch is imported when a name is first used.
+What a program needs is here by name; torch is imported when a name is first used. After
+`import invset`, `import torchvision` also works beside a torch for CPUs alone.
 """
 
 from importlib import import_module
 from typing import Any
 
+from invset.compat import prepare_for_torchvision
+
 __version__ = "0.1.0"
+
+prepare_for_torchvision()
 
 _HOMES = {
     "Samples": "invset.api",

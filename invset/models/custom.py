@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from invset.compat import import_torchvision
 from invset.errors import ConfigError, InvsetError
 from invset.files import user_path
 from invset.models.colours import IMAGENET_DEVIATION, IMAGENET_MEAN, Colours
@@ -147,7 +146,6 @@ def _call(what: str, factory: str, arguments: Mapping[str, Any] | None) -> Any:
     if here not in sys.path:
         sys.path.insert(0, here)  # as by `python -m`
     try:
-        import_torchvision()  # which needs help beside a torch for CPUs alone, and many networks import it
         function: Any = import_module(path)
         for part in name.split("."):
             function = getattr(function, part)
