@@ -2,7 +2,7 @@
 
     samples = invset.sample("fc8:volcano", (50, 60), n=50)
     samples.images, samples.activations, samples.grid
-    invset.probe("fc8:volcano").ranges
+    invset.units(find="volcano"); invset.probe("fc8:volcano").ranges
     invset.load("outputs/DATE/TIME")
 
 What a program needs is here by name; torch is imported when a name is first used. After
@@ -51,6 +51,7 @@ _HOMES = {
     "parse_unit": "invset.models.unit",
     "probe": "invset.api",
     "sample": "invset.api",
+    "units": "invset.api",
 }
 
 __all__ = ["__version__", *_HOMES]
