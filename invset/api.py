@@ -211,7 +211,9 @@ def units(
 
 
 def _take_models(settings: dict[str, Any]) -> Given:
-    """The models in memory among the settings, where their descriptions are left in their place."""
+    """The models in memory among the settings, where descriptions are left in their place."""
+    if "std" in settings:
+        raise ConfigError(f"std={settings['std']}: it is called deviation here, as deviation=(0.229, 0.224, 0.225).")
     generator: Generator | None = _take("generator", (nn.Module, Generator), generator_in_memory, settings)
     height, width = (0, 1) if generator is None else generator.image_shape[1:]
     if isinstance(settings.get("network"), nn.Module) and height == width:

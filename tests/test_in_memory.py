@@ -145,6 +145,7 @@ def test_what_it_was_stands_in_its_folder_and_no_command_builds_it_again(tmp_pat
         ({"generator": Bare(torch.no_grad()(gen().eval()))}, "generator Bare: no gradient comes from its images"),
         ({"generator": Bare(len, lock=(one for one in ()))}, "Bare cannot be copied .TypeError: cannot pickle"),
         ({"size": 3}, r"network Sequential cannot be run on images of 3x3 pixels"),
+        ({"std": 0.5}, "std=0.5: it is called deviation here"),
         ({"mean": [1, 2]}, r"colours: mean=\[1, 2\]"),
         ({"network": nn.Linear}, "network is a type: give a name, .*the object, not its class"),
         ({"network": Bare(torch.no_grad()(net().eval()))}, "network Bare: no gradient comes from logits"),

@@ -68,7 +68,7 @@ def _build(what: str, builders: Mapping[str, Callable[..., T]], kind: str, find:
     if kind == IN_MEMORY:
         raise ConfigError(
             f"this run's {what} was a module in Python's memory ({options.get('module')}), which no command can build "
-            f"again: use it from Python, or let a function return it, for {what}=custom."
+            f"again: sample from Python again, or let a function return it, for {what}=custom."
         )
     if kind not in builders:
         raise ConfigError(f"there is no {what} '{kind}': {hint(kind, builders)}")
