@@ -72,7 +72,7 @@ def test_blocks_of_python(document: str, tmp_path: Path, monkeypatch: pytest.Mon
     """With fewer samples, and without what it takes to probe the built-in network, which the notebook does."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
     probed: list[str] = []
-    monkeypatch.setattr(invset, "probe", lambda unit: probed.append(unit) or SimpleNamespace(ranges=[]))
+    monkeypatch.setattr(invset, "probe", lambda unit, **_settings: probed.append(unit) or SimpleNamespace(ranges=[]))
     monkeypatch.chdir(tmp_path)
     scope: dict[str, Any] = {}
     for block in blocks:
