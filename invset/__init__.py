@@ -2,16 +2,21 @@
 
     samples = invset.sample("fc8:volcano", (50, 60), n=50)
     samples.images, samples.activations, samples.grid
-    invset.probe("fc8:volcano").ranges
+    invset.units(find="volcano"); invset.probe("fc8:volcano").ranges
     invset.load("outputs/DATE/TIME")
 
-What a program needs is here by name; torch is imported when a name is first used.
+What a program needs is here by name; torch is imported when a name is first used. After
+`import invset`, `import torchvision` also works beside a torch for CPUs alone.
 """
 
 from importlib import import_module
 from typing import Any
 
+from invset.compat import prepare_for_torchvision
+
 __version__ = "0.1.0"
+
+prepare_for_torchvision()
 
 _HOMES = {
     "Samples": "invset.api",
@@ -46,6 +51,7 @@ _HOMES = {
     "parse_unit": "invset.models.unit",
     "probe": "invset.api",
     "sample": "invset.api",
+    "units": "invset.api",
 }
 
 __all__ = ["__version__", *_HOMES]

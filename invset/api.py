@@ -1,35 +1,40 @@
-"""One call each: sample the inverse set of a unit, probe what it reaches, load a finished run."""
+"""One call each: list units, probe what one reaches, sample its inverse set, load a finished run."""
 
 from __future__ import annotations
 
+import inspect
 import io
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from invset.assemble.manifest import describe_run
 from invset.assemble.methods import settle
-from invset.assemble.models import build_models
+from invset.assemble.models import Given, build_models, build_to_list
 from invset.assemble.running import Run
 from invset.assemble.sampling import assemble, parse_neurons
 from invset.errors import ConfigError, RunFolderError
 from invset.files import describing
+from invset.models.custom import generator_in_memory, network_in_memory
+from invset.models.listing import list_units
+from invset.models.network import Generator, Network
+from invset.models.registry import IN_MEMORY
 from invset.report.runs import read_run
 from invset.run.config import write_config
 from invset.run.folder import RunFolder
-from invset.run.images import encode_png
+from invset.run.images import encode_png, to_picture
 from invset.run.json_files import read_json
 from invset.run.layout import Layout
-from invset.settings import EncoderSettings, ProbeSettings, SampleSettings, check, from_dict
+from invset.settings import EncoderSettings, ProbeSettings, SampleSettings, UnitsSettings, check, from_dict
 from invset.survey import Survey, survey
 
 Units = str | Sequence[str]
@@ -41,7 +46,7 @@ Range = Sequence[Any]
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples of the inverse set of a unit, as `sample` and `load` return them.
+    """Samples of the inverse set of a unit, as `sample` and `load` return them; `samples[3]` is a PIL image.
 
     Attributes:
         images: (n, 3, h, w) in [0, 1], as saved.
@@ -65,6 +70,16 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @overload
+    def __getitem__(self, index: int) -> Image.Image: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Image.Image]: ...
+
+    def __getitem__(self, index: int | slice) -> Image.Image | list[Image.Image]:
+        chosen = self.images[index]
+        return [to_picture(image) for image in chosen] if isinstance(index, slice) else to_picture(chosen)
 
     def __repr__(self) -> str:
         ends = ", ".join(
@@ -98,7 +113,11 @@ def sample(
         range: (z1, z2), or a range for each unit; None or "auto": one that it reaches, which the result's `ranges` say.
         folder: where the run is kept; None: nowhere.
         settings: those of `invset sample`, as n=50, seed=1, network="mini", method="paper", schedule={"K": 20}; the
-            images to start from are `images`.
+            images to start from are `images`. `network` and `generator` may be models in memory, which stay as they
+            are (a copy is run, in eval mode and float32): an invset.Network or Generator, or torch modules. Of a module
+            as network, `size` is the pixels a side that it takes (left out: those of a generator of your own), and
+            `mean` and `deviation` what becomes of RGB in [0, 1] first. Of one as generator, `code` is the numbers in a
+            code, and `output` the range of its pixels, as (-1, 1) (left out: [0, 1]).
 
     Returns:
         As many samples as were found: their `summary["status"]` is complete, incomplete or unreachable.
@@ -110,8 +129,9 @@ def sample(
     """
     if settings.get("resume") is not None:
         raise ConfigError("resume is of the command line (invset sample resume=FOLDER); invset.load reads a folder.")
+    given = _take_models(settings)
     asked = _settings(SampleSettings, settings, neuron=unit, range="auto" if range is None else range)
-    sampling = assemble(asked)
+    sampling = assemble(asked, given=given)
     asked = sampling.settle(settle(asked))
     with ExitStack() as stack:
         if folder is None:
@@ -149,15 +169,77 @@ def probe(unit: Units, **settings: Any) -> Survey | list[Survey]:
     Args:
         unit: layer:unit, or several.
         settings: those of `invset probe`, as codes=64, network="mini"; `images` is a folder to probe over as well.
+            Models in memory are given as to `sample`.
 
     Raises:
         ConfigError: a setting is wrong, or there is no such unit.
         WeightsError: a file of weights cannot be used.
     """
+    given = _take_models(settings)
     asked = _settings(ProbeSettings, settings, neuron=unit)
-    models = build_models(asked, parse_neurons(asked.neuron))
+    models = build_models(asked, parse_neurons(asked.neuron), given=given)
     surveys = list(survey(asked, models))
     return surveys[0] if isinstance(unit, str) else surveys
+
+
+class Listing(tuple[str, ...]):
+    """Lines that a notebook shows as they are."""
+
+    def __repr__(self) -> str:
+        return "\n".join(self)
+
+
+def units(
+    network: str | Mapping[str, Any] | nn.Module | Network = "mini", find: str | None = None, *, size: int | None = None
+) -> Listing:
+    """The layers of a network and how its units are written; no weights are fetched for it.
+
+    Args:
+        network: as for `sample`.
+        find: a layer, for more on it; or a word to look for in the names of units.
+        size: of a module, the pixels a side that it takes.
+
+    Raises:
+        ConfigError: there is no such network, or the module does not run at that size.
+        InvsetError: nothing is found.
+    """
+    given: dict[str, Any] = {"network": network} if size is None else {"network": network, "size": size}
+    ready = _take_models(given).network
+    if ready is None:
+        ready = build_to_list(_settings(UnitsSettings, given).network)
+    return Listing(list_units(ready, find))
+
+
+def _take_models(settings: dict[str, Any]) -> Given:
+    """The models in memory among the settings, where descriptions are left in their place."""
+    if "std" in settings:
+        raise ConfigError(f"std={settings['std']}: it is called deviation here, as deviation=(0.229, 0.224, 0.225).")
+    generator: Generator | None = _take("generator", (nn.Module, Generator), generator_in_memory, settings)
+    height, width = (0, 1) if generator is None else generator.image_shape[1:]
+    if isinstance(settings.get("network"), nn.Module) and height == width:
+        settings.setdefault("size", height)
+    return Given(_take("network", (nn.Module, Network), network_in_memory, settings), generator)
+
+
+def _take(what: str, kinds: tuple[type, ...], build: Callable[..., Any], settings: dict[str, Any]) -> Any:
+    """The model in memory of that name; None of one that is given by its name or its settings."""
+    model, words = settings.get(what), list(inspect.signature(build).parameters)[1:]
+    own = {word: settings.pop(word) for word in words if word in settings and not isinstance(settings[word], Mapping)}
+    if own and not isinstance(model, nn.Module):
+        word, value = next(iter(own.items()))
+        raise ConfigError(f"{word}={value}: this is for a torch module as {what}; leave it out.")
+    if isinstance(model, kinds):
+        built = build(model, **own)
+        kind = type(built.module)
+        options = {"module": f"{kind.__module__}.{kind.__qualname__}", **own}
+        settings[what] = {"kind": IN_MEMORY, "options": options}
+        return built
+    if not isinstance(model, str | Mapping | None):
+        raise ConfigError(
+            f"{what} is a {type(model).__name__}: give a name, a dict of settings, a torch module (the object, not its "
+            f"class), or an invset.{kinds[-1].__name__}."
+        )
+    return None
 
 
 def _settings(kind: type, given: Mapping[str, Any], **targets: Any) -> Any:
@@ -184,4 +266,8 @@ def _choose(group: Any, name: str) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if hasattr(value, "tolist"):  # numpy's and torch's numbers
+        return value.tolist()
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+import invset  # noqa: F401  # before any test that imports torchvision, as its users do
+
 
 def pytest_collection_finish() -> None:
     """What was imported stays, so collections of garbage need not walk it; whoever runs out of memory asks for some."""

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -164,21 +163,6 @@ def test_probe_of_one_unit_and_of_several(tmp_path: Path) -> None:
     assert torch.equal(several[0].activations["random codes"], random)
     (saved / "activations.png").unlink()
     assert invset.probe("output:1", images=saved, **settings).activations["images"].shape == (1,)
-
-
-def test_the_program_in_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With fewer samples, and without the minute that it takes to probe."""
-    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    program = re.sub(r'load\("[^"]*"\)', 'load("runs/thirty")', re.sub(r"n=\d+", "n=4", program))
-    probed: list[str] = []
-    monkeypatch.setattr(invset, "probe", lambda unit: probed.append(unit) or SimpleNamespace(ranges=[]))
-    monkeypatch.chdir(tmp_path)
-    scope: dict[str, Any] = {}
-    exec(program, scope)
-    samples = scope["samples"]
-    assert samples.images.shape == (4, 3, 64, 64)
-    assert ((samples.activations >= 60) & (samples.activations <= 70)).all()
-    assert probed == ["fc8:volcano"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -15,7 +15,7 @@ from invset.assemble.methods import method_class
 from invset.errors import ConfigError, WeightsError
 from invset.models.network import Generator, Network
 from invset.models.reader import Encoder
-from invset.models.registry import NETWORKS, Find, build_generator, build_network
+from invset.models.registry import NETWORKS, Find, build_generator, build_network, takes_option
 from invset.models.unit import Unit, parse_unit
 from invset.names import hint
 from invset.settings import EncoderSettings, GeneratorSettings, ModelSettings, NetworkSettings, SampleSettings
@@ -41,6 +41,16 @@ class Models:
     device: torch.device
     settled: EncoderSettings
     starts: str
+
+
+class Given(NamedTuple):
+    """Models that are there already; None: built from the settings."""
+
+    network: Network | None = None
+    generator: Generator | None = None
+
+
+NONE_GIVEN = Given()
 
 
 class Networks:
@@ -76,8 +86,10 @@ class Networks:
         return self._built[key]
 
 
-def build_models(settings: ModelSettings, neurons: tuple[str, ...], find: Find = fetch) -> Models:
-    """Network, generator and units.
+def build_models(
+    settings: ModelSettings, neurons: tuple[str, ...], find: Find = fetch, given: Given = NONE_GIVEN
+) -> Models:
+    """Network, generator and units; those that are given are placed like the others.
 
     Raises:
         ConfigError: a name, an option, a unit or the device does not exist.
@@ -86,11 +98,16 @@ def build_models(settings: ModelSettings, neurons: tuple[str, ...], find: Find =
     device = prepare_torch(settings.device, settings.threads, settings.precision)
     placed = partial(place, device=device, precision=settings.precision, channels_last=settings.channels_last)
     networks = Networks(placed, find)
-    network = networks.get(settings.network.kind, settings.network)
+    if given.network is None:
+        network = networks.get(settings.network.kind, settings.network)
+    else:
+        placed(network := given.network)
     units = tuple(parse_unit(text, network, settings.position) for text in neurons)  # type: ignore[arg-type]
     if len({(unit.layer, unit.index, unit.position) for unit in units}) < len(units):
         raise ConfigError(f"neuron={list(neurons)}: names of the same unit; give each once.")
-    generator = build_generator(settings.generator.kind, find=find, **builder_arguments(settings.generator))
+    generator = given.generator
+    if generator is None:
+        generator = build_generator(settings.generator.kind, find=find, **builder_arguments(settings.generator))
     placed(generator)
     settled = settle_encoder(settings.encoder, settings.network, network, generator)
     encoder = inverse = build_encoder(settled, network, networks)
@@ -99,6 +116,20 @@ def build_models(settings: ModelSettings, neurons: tuple[str, ...], find: Find =
     if encodes or (starts in FROM_IMAGES and settings.folder):
         inverse = build_inverse(encoder, settled, settings.network, network, generator, networks)
     return Models(network, generator, units, encoder, inverse, device, settled, starts)
+
+
+def build_to_list(settings: NetworkSettings, find: Find = fetch) -> Network:
+    """The network, to list its layers: without published weights where it can do without.
+
+    Raises:
+        ConfigError: there is no such network or option.
+        WeightsError: its weights cannot be used, or not be had.
+    """
+    options = builder_arguments(settings)
+    # A network with classes that can have random weights: its layers are the same without the published ones.
+    if settings.kind in NETWORKS and all(takes_option(settings.kind, name) for name in ("labels", "random_seed")):
+        options.setdefault("weights", "random")
+    return build_network(settings.kind, find=find, **options)
 
 
 def builder_arguments(settings: NetworkSettings | GeneratorSettings | EncoderSettings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from invset.assemble import reach
 from invset.assemble.methods import Parts, build_method, method_class, own_settings
-from invset.assemble.models import FROM_IMAGES, Models, build_models
+from invset.assemble.models import FROM_IMAGES, NONE_GIVEN, Given, Models, build_models
 from invset.assemble.reach import Choice
 from invset.core.method import Abilities, Method
 from invset.core.multistart import Multistart
@@ -125,8 +125,10 @@ def check_targets(settings: SampleSettings) -> Targets:
     return Targets(neurons, parse_ranges(settings.range, len(neurons)))
 
 
-def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None = None) -> Sampling:
-    """Models, problem and method; `ranks`: processes to share the work.
+def assemble(
+    settings: SampleSettings, find: Find = fetch, ranks: Ranks | None = None, given: Given = NONE_GIVEN
+) -> Sampling:
+    """Models, problem and method; `ranks`: processes to share the work; `given`: models that are there already.
 
     Raises:
         ConfigError: a setting is wrong, or settings do not fit each other or the models.
@@ -136,7 +138,7 @@ def assemble(settings: SampleSettings, find: Find = fetch, ranks: Ranks | None =
     kind = method_class(settings.method.name)
     unused = check_fit(settings, kind)
     own = own_settings(settings)
-    models = build_models(settings, targets.neurons, find)
+    models = build_models(settings, targets.neurons, find, given)
     reader = Reader(models.network, models.units, models.encoder)
     schedule = _schedule(settings, kind)
     chains = schedule.chains * schedule.groups

@@ -1,27 +1,31 @@
-"""Networks and generators of the user's own, made by a function that is given by its name."""
+"""Networks and generators of the user's own: made by a function that is given by its name, or modules in memory."""
 
 from __future__ import annotations
 
+import copy
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from invset.compat import import_torchvision
+from invset.core.randomness import seeded_generator
 from invset.errors import ConfigError, InvsetError
 from invset.files import user_path
 from invset.models.colours import IMAGENET_DEVIATION, IMAGENET_MEAN, Colours
 from invset.models.discovery import discovered_network
 from invset.models.network import CodeStatistics, Generator, Network, cropped_shape
 from invset.models.random_weights import drawing
+from invset.settings import is_pair
 from invset.weights.tensors import fill, read_tensors
 
 RANDOM_SEED = 0  # of what the function draws: the same in each run
+LOOKS, NEAR = 64, 0.01  # codes whose images show in what range a generator's pixels are, and how nearly
 ADVICE = "Give the weights of what the function makes, or leave weights out for those that it puts there."
 
 
@@ -57,9 +61,7 @@ def custom_network(
     module, files = _make(factory, arguments, weights, Network)
     if isinstance(module, Network):
         return module
-    network = discovered_network(factory, module, size, Colours(scale, mean, deviation, bgr), labels, None, files)
-    _require_gradient(network)
-    return network
+    return _network(factory, module, size, Colours(scale, mean, deviation, bgr), labels, files)
 
 
 def custom_generator(
@@ -98,20 +100,109 @@ def custom_generator(
     module, files = _make(factory, arguments, weights, Generator)
     if isinstance(module, Generator):
         return module
-    if not isinstance(code, int) or code < 1:
-        raise ConfigError(f"{factory}: code={code}; give the numbers in a code, as code=4096.")
-    shape = cropped_shape(_image_size(factory, module, code), crop)
-    colours = Colours(scale, mean, deviation, bgr)
+    return _generator(factory, module, code, Colours(scale, mean, deviation, bgr), crop, inverts, bounds, files)
+
+
+def network_in_memory(
+    given: nn.Module | Network,
+    size: int | None = None,
+    mean: float | Sequence[float] = 0.0,
+    deviation: float | Sequence[float] = 1.0,
+) -> Network:
+    """A module as `custom_network` has it, or a Network as it is: a copy on the CPU, so that what is given stays as is.
+
+    Args:
+        given: as it is trained, on any device; the copy is in eval mode.
+        size: pixels a side; this and what follows are of a module alone.
+        mean: taken off RGB in [0, 1]: one number, or one a channel.
+        deviation: divided by.
+
+    Raises:
+        ConfigError: it cannot be copied, run at that size, or differentiated.
+    """
+    if isinstance(given, Network):
+        return replace(given, module=_copied(given.name, given.module), colours=copy.deepcopy(given.colours).cpu())
+    name = type(given).__name__
+    if size is None:
+        raise ConfigError(f"network {name}: give the pixels a side of the images that it takes, as size=224.")
+    return _network(name, _copied(name, given), size, Colours(1.0, mean, deviation))
+
+
+def generator_in_memory(
+    given: nn.Module | Generator, code: int | None = None, output: Sequence[float] | None = None
+) -> Generator:
+    """A module as `custom_generator` has it, or a Generator as it is: a copy, as for `network_in_memory`.
+
+    Args:
+        given: codes (b, c) -> images (b, 3, h, w); codes are taken to be standard normal.
+        code: c; this and what follows are of a module alone.
+        output: the range of what it makes of black and white, as (-1, 1); None: (0, 1), if all that it makes is within.
+
+    Raises:
+        ConfigError: it cannot be copied or differentiated, or makes no images in that range.
+    """
+    if isinstance(given, Generator):
+        return replace(given, module=_copied(given.name, given.module), colours=copy.deepcopy(given.colours).cpu())
+    name = type(given).__name__
+    if output is not None and not is_pair(output):
+        raise ConfigError(f"output={output}: give what {name} makes of black and of white, as output=(-1, 1).")
+    low, high = (0.0, 1.0) if output is None else output
+    colours = Colours(1.0, -low / (high - low), 1 / (high - low))
+    generator = _generator(name, _copied(name, given), code, colours)
+    if output is None:
+        codes = torch.randn(LOOKS, generator.code_size, generator=seeded_generator("output"))
+        with torch.no_grad():
+            made = generator(codes)
+        if made.min() < -NEAR or made.max() > 1 + NEAR:
+            raise ConfigError(
+                f"generator {name} makes pixels from {float(made.min()):.3g} to {float(made.max()):.3g}: say what "
+                "black and white are, as output=(-1, 1); output=(0, 1) clamps what is outside."
+            )
+    return generator
+
+
+def _network(
+    name: str,
+    module: nn.Module,
+    size: int,
+    colours: Colours,
+    labels: str | Path | None = None,
+    files: tuple[Path, ...] = (),
+) -> Network:
+    network = discovered_network(name, module, size, colours, labels, None, files)
+    last = list(network.layers)[-1]
+    images = torch.full((1, *network.input_shape), 0.5, device=network.device)
+    failure = f"network {name}: no gradient comes from {last} back to the image"
+    _require_gradient(failure, images, lambda some: network.read([last], some)[last])
+    return network
+
+
+def _generator(
+    name: str,
+    module: nn.Module,
+    code: int | None,
+    colours: Colours,
+    crop: int | None = None,
+    inverts: Sequence[str] | None = None,
+    bounds: Sequence[float] | None = None,
+    files: tuple[Path, ...] = (),
+) -> Generator:
+    if not isinstance(code, int) or isinstance(code, bool) or code < 1:
+        raise ConfigError(f"generator {name}: code={code}; give the numbers in a code, as code=4096.")
+    shape = cropped_shape(_image_size(name, module, code), crop)
     statistics = limits = layer = None
     if inverts is None:
         statistics = CodeStatistics(torch.zeros(code), torch.ones(code), torch.empty(0, code))
     else:
-        kind, name = inverts
-        layer = kind, name
+        kind, inverted = inverts
+        layer = kind, inverted
     if bounds is not None:
         low, high = bounds
         limits = float(low), float(high)
-    return Generator(factory, module, code, shape, statistics, limits, files, colours, layer)
+    generator = Generator(name, module, code, shape, statistics, limits, files, colours, layer)
+    failure = f"generator {name}: no gradient comes from its images back to the code"
+    _require_gradient(failure, _zeros(module, code), module)
+    return generator
 
 
 def _make(
@@ -147,7 +238,6 @@ def _call(what: str, factory: str, arguments: Mapping[str, Any] | None) -> Any:
     if here not in sys.path:
         sys.path.insert(0, here)  # as by `python -m`
     try:
-        import_torchvision()  # which needs help beside a torch for CPUs alone, and many networks import it
         function: Any = import_module(path)
         for part in name.split("."):
             function = getattr(function, part)
@@ -172,30 +262,52 @@ def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
 
 
-def _require_gradient(network: Network) -> None:
-    """Sampling climbs: some layer's output has to depend on the image, differentiably. Raises ConfigError."""
-    last = list(network.layers)[-1]
-    images = torch.full((1, *network.input_shape), 0.5, requires_grad=True)
+def _copied(name: str, module: nn.Module) -> nn.Module:
+    """A copy on the CPU, of float32. Raises ConfigError where it cannot be copied."""
+    # Norms of weights keep what they last computed, with its gradient, which torch copies of no tensor.
+    values = [value for part in module.modules() for value in vars(part).values() if isinstance(value, Tensor)]
+    memo: dict[int, Any] = {id(value): value.detach().clone() for value in values if not value.is_leaf}
     try:
-        with torch.enable_grad():
-            torch.autograd.grad(network.read([last], images)[last].sum(), images)
+        return copy.deepcopy(module, memo).cpu().float()
     except Exception as error:  # of the user's code: anything
         raise ConfigError(
-            f"network {network.name}: no gradient comes from {last} back to the image ({_describe(error)}); let it "
-            "compute with torch alone, without no_grad and numpy."
+            f"{name} cannot be copied ({type(error).__name__}: {error}): sampling works on a copy, so that yours stays "
+            "as it is. Let the module hold only what can be copied."
         ) from error
 
 
-def _image_size(factory: str, module: nn.Module, code: int) -> tuple[int, int]:
+def _require_gradient(failure: str, inputs: Tensor, run: Callable[[Tensor], Tensor]) -> None:
+    """Sampling climbs: what is run has to depend on its inputs, differentiably. Raises ConfigError."""
+    inputs.requires_grad_()
+    try:
+        with torch.enable_grad():
+            torch.autograd.grad(run(inputs).sum(), inputs)
+    except Exception as error:  # of the user's code: anything
+        raise ConfigError(
+            f"{failure} ({_describe(error)}); let it compute with torch alone, without no_grad and numpy."
+        ) from error
+
+
+def _image_size(name: str, module: nn.Module, code: int) -> tuple[int, int]:
     """(h, w) of what the module makes of a code of zeros. Raises ConfigError where that is no image."""
-    parameter = next(module.parameters(), torch.zeros(()))
-    codes = torch.zeros(1, code, device=parameter.device, dtype=parameter.dtype)
-    with torch.no_grad():
-        images = module.eval()(codes)
+    try:
+        with torch.no_grad():
+            images = module.eval()(_zeros(module, code))
+    except Exception as error:  # of the user's code: anything
+        raise ConfigError(
+            f"generator {name} cannot be run on a code (1, {code}) ({type(error).__name__}: {error}). Give the numbers "
+            "in a code, and let it take them as (b, c)."
+        ) from error
     if not isinstance(images, torch.Tensor) or images.ndim != 4 or tuple(images.shape[:2]) != (1, 3):
         gave = tuple(images.shape) if isinstance(images, torch.Tensor) else type(images).__name__
-        raise ConfigError(f"generator {factory} makes {gave} of a code of {code}, not an image (1, 3, height, width).")
+        raise ConfigError(f"generator {name} makes {gave} of a code of {code}, not an image (1, 3, height, width).")
     return images.shape[2], images.shape[3]
+
+
+def _zeros(module: nn.Module, code: int) -> Tensor:
+    """A code of zeros (1, code), where and of what numbers the module computes."""
+    parameter = next(module.parameters(), torch.zeros(()))
+    return torch.zeros(1, code, device=parameter.device, dtype=parameter.dtype)
 
 
 NETWORKS = {"custom": custom_network}

@@ -16,6 +16,7 @@ from invset.weights.fetch import fetch
 from invset.weights.known import Weights
 
 T = TypeVar("T")
+IN_MEMORY = "in_memory"  # the kind of a module that was given to invset.sample
 Find = Callable[[Weights], Path]
 """Where a known file of weights is; fetches it if need be."""
 
@@ -64,6 +65,11 @@ def takes_option(kind: str, option: str) -> bool:
 
 
 def _build(what: str, builders: Mapping[str, Callable[..., T]], kind: str, find: Find, options: Mapping[str, Any]) -> T:
+    if kind == IN_MEMORY:
+        raise ConfigError(
+            f"this run's {what} was a module in Python's memory ({options.get('module')}), which no command can build "
+            f"again: sample from Python again, or let a function return it, for {what}=custom."
+        )
     if kind not in builders:
         raise ConfigError(f"there is no {what} '{kind}': {hint(kind, builders)}")
     known = [name for name in inspect.signature(builders[kind]).parameters if name != "find"]

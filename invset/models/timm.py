@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from invset.compat import import_torchvision
 from invset.errors import ConfigError, WeightsError
 from invset.files import user_path
 from invset.models.colours import Colours
@@ -68,7 +67,6 @@ def _timm() -> Any:
     if offline():
         os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when timm imports the library that fetches
     try:
-        import_torchvision()
         import timm
     except ImportError as error:
         raise ConfigError(

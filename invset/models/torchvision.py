@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from invset.compat import import_torchvision
 from invset.errors import ConfigError
 from invset.files import user_path
 from invset.models.colours import Colours
@@ -102,7 +101,6 @@ def aliases(module: nn.Module) -> dict[str, str]:
 
 
 def _models() -> Any:
-    import_torchvision()
     from torchvision import models
 
     return models

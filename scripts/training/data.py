@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from invset.compat import import_torchvision
 from invset.errors import ConfigError
 from invset.models.labels import class_folders, class_names
 from invset.models.mini import SHIPPED, MiniNetwork
@@ -69,7 +68,6 @@ def load_images(
         ConfigError: no folder, or a class that the folder or `units` does not have.
     """
     folder = _existing(folder)
-    import_torchvision()
     from torchvision import transforms
     from torchvision.datasets import ImageFolder
 

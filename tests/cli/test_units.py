@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from invset.cli import units
 from invset.models.colours import Colours
 from invset.models.discovery import discovered_network
+from invset.models.listing import describe_layer
 
 Call = Callable[..., Any]
 
@@ -95,7 +95,7 @@ def test_a_layer_of_tokens() -> None:
             return nn.functional.pad(x.flatten(2), (1, 0)).transpose(1, 2)
 
     network = discovered_network("toy", nn.Sequential(Tokens()), 4, Colours())
-    assert units.describe_layer(network, "0") == [
+    assert describe_layer(network, "0") == [
         "0 of toy: 17 tokens of 3",
         "Units are 0:1 to 0:3.",
         "Read at a token from 0 to 16, as 0:3:0 (the class token, where there is one), or :center (11, the default), "

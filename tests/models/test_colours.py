@@ -7,13 +7,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms import Normalize
 
-from invset.compat import import_torchvision
 from invset.errors import ConfigError
 from invset.models.colours import CAFFE_MEAN, IMAGENET_DEVIATION, IMAGENET_MEAN, Colours, caffe_colours
-
-import_torchvision()
-from torchvision.transforms import Normalize  # noqa: E402
 
 MEAN_IMAGE = torch.rand(3, 5, 4, generator=torch.Generator().manual_seed(3)) * 200
 

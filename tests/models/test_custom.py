@@ -153,7 +153,9 @@ def test_arguments_and_sizes_that_do_not_fit() -> None:
         build_network("custom", factory="mynets:net", size=2)
     with pytest.raises(ConfigError, match=r"code=None; give the numbers in a code, as code=4096"):
         build_generator("custom", factory="mynets:gen")
-    with pytest.raises(ConfigError, match=r"custom cannot be built with .*code=5.*: mat1 and mat2 shapes"):
+    with pytest.raises(
+        ConfigError, match=r"mynets:gen cannot be run on a code .1, 5. .RuntimeError: mat1 and mat2 shapes"
+    ):
         build_generator("custom", factory="mynets:gen", code=5)
     with pytest.raises(ConfigError, match=r"mynets:flat makes \(1, 12\) of a code of 6, not an image"):
         build_generator("custom", factory="mynets:flat", code=6)

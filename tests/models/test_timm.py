@@ -12,15 +12,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from torchvision.transforms import Normalize
 
-from invset.compat import import_torchvision
 from invset.errors import ConfigError, WeightsError
 from invset.models.random_weights import drawing
 from invset.models.timm import timm_network
 from invset.models.unit import parse_unit
-
-import_torchvision()
-from torchvision.transforms import Normalize  # noqa: E402
 
 timm = pytest.importorskip("timm")
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision import models
+from torchvision.transforms import Normalize
 
-from invset.compat import import_torchvision
 from invset.errors import ConfigError, WeightsError
 from invset.models.labels import class_names
 from invset.models.network import Network
@@ -18,10 +19,6 @@ from invset.models.random_weights import drawing
 from invset.models.torchvision import _built, _class_count, _renamed, aliases, torchvision_network
 from invset.models.unit import parse_unit
 from invset.weights.known import Weights
-
-import_torchvision()
-from torchvision import models  # noqa: E402
-from torchvision.transforms import Normalize  # noqa: E402
 
 VGGS = {  # convolutions in each block: Simonyan & Zisserman 2015, table 1
     "vgg11": (1, 1, 2, 2, 2),

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from invset.compat import import_torchvision
 from invset.errors import ConfigError
 from invset.models.deepsim import HEADS
 from invset.weights.known import KNOWN, PREFIX, Source, Weights, file_of, find, torchvision_weights
@@ -90,7 +89,8 @@ def test_torchvisions_alexnet() -> None:
 
 def test_every_classifier_of_torchvision_has_weights_by_its_address() -> None:
     """Oracle: torchvision's own list of addresses, and the way it reads the digest off a name."""
-    models = import_torchvision().models
+    from torchvision import models
+
     builders = [models.get_model_builder(name) for name in models.list_models(module=models)]
     urls = {entry.url for builder in builders for entry in models.get_model_weights(builder)}
     assert len(urls) > 80
