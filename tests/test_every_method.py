@@ -54,7 +54,7 @@ def test_a_run_is_some_steps_a_checkpoint_and_the_rest(maker: Maker, share: floa
     assert maker.name not in ("paper", "full") or share > 0.1 or not is_sampling(taken[at])
     state, _ = walk(maker(half), at)
     rest.passes.counts.forward, rest.passes.counts.backward = half.passes.counts.forward, half.passes.counts.backward
-    checkpoint.save(tmp_path / "checkpoint", *checkpoint.pack(state))
+    (tmp_path / "checkpoint").write_bytes(checkpoint.write(*checkpoint.pack(state)))
     method = maker(rest)
     restored = checkpoint.unpack(method.State, *checkpoint.load(tmp_path / "checkpoint"), torch.device("cpu"))
     assert_same_bits(restored, state)

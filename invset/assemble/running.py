@@ -51,6 +51,7 @@ class Run:
             reading.over(sampling.reader),
             sampling.region,
             models.device,
+            draw=models.generator,
         )
         self.growth = Growth(sampling.unrelated_distance, settings.gain)
         self.runner = Runner(
@@ -102,7 +103,9 @@ class Run:
         self.growth.write(self.folder.paths.coverage)
         summary.write_codes(recorder, sampling.models.generator.code_size)
         summary.write_samples(recorder, self.units, sampling.title)
-        write_json(self.folder.paths.summary, figures)
+        paths = self.folder.paths
+        recorder.flush(*(one for one in (paths.coverage, paths.codes, paths.samples) if one.exists()))
+        write_json(paths.summary, figures)
         self.folder.update_manifest(ended=time.strftime("%Y-%m-%dT%H:%M:%S%z"), seconds=figures["seconds"])
         return figures
 

@@ -97,6 +97,8 @@ def _run(settings: SampleSettings, sampling: Sampling, folder: RunFolder, consol
     with closing(run):
         if run.recorder.state is not None:
             say(console, _describe_going_on(run.recorder.count, int(summary.get("samples", 0))))
+        if run.recorder.mended:
+            say(console, run.recorder.mended)
         ended: InvsetError | Interrupted | None = None
         status = None
         try:

@@ -6,16 +6,17 @@ A state is a NamedTuple of tensors, plain values and NamedTuples of those; its p
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from invset.errors import RunFolderError
-from invset.run.json_files import write_atomically
 
 # One key: safetensors writes several in an order that changes from process to process.
 _KEY = "invset"
@@ -61,36 +62,41 @@ def unpack(kind: type, tensors: Mapping[str, Tensor], values: Mapping[str, Any],
     return kind(**fields)
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write tensors (any shape, dtype, device) and `meta`; the old file stays until the new one is whole.
+def write(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> bytes:
+    """A checkpoint's file of tensors (any shape, dtype, device) and `meta`, with a checksum of them.
 
     `meta` holds what JSON can, NaN and infinities too; tuples come back as lists. Equal contents give equal bytes.
-
-    Raises:
-        RunFolderError: the file cannot be written.
     """
-    write_atomically(path, to_safetensors(_apart(tensors), metadata={_KEY: json.dumps(meta)}))
+    apart, text = _apart(tensors), json.dumps(meta)
+    return to_safetensors(apart, metadata={_KEY: json.dumps([_checksum(apart, text), text])})
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors, on the CPU and bit for bit, and the `meta` that `save` was given.
+    """The tensors, on the CPU and bit for bit, and the `meta` that `write` was given.
 
     Raises:
-        RunFolderError: the file is missing, damaged, or not written by `save`.
+        RunFolderError: the file is missing, damaged, or not of this version.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            meta = json.loads((file.metadata() or {})[_KEY])
+            expected, text = json.loads((file.metadata() or {})[_KEY])
             # Copies, because what safetensors gives may be a window on the file.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
-        if not isinstance(meta, dict):
-            raise ValueError("no checkpoint of invset")
-    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError) as error:
+        meta = json.loads(text)
+        if not isinstance(meta, dict) or expected != _checksum(tensors, text):
+            raise ValueError("its checksum is another")
+    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise RunFolderError(
-            f"{path}: cannot be read, or is damaged ({error}). The run cannot go on from it, but its "
-            "images and journals are good: start a new run in another folder."
+            f"{path}: cannot be read, is damaged, or of another version ({error}): start a new run in another folder."
         ) from error
     return tensors, meta
+
+
+def _checksum(tensors: Mapping[str, Tensor], text: str) -> int:
+    value = zlib.crc32(text.encode())
+    for name in sorted(tensors):
+        value = zlib.crc32(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes(), value)
+    return value
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

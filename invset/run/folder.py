@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ from typing import Any, Self
 
 from invset.errors import RunFolderError
 from invset.files import temporary_name
-from invset.run.journals import Growing
+from invset.run.journals import Growing, checksum, read_checksums
 from invset.run.json_files import read_json, write_atomically, write_json, writing
 from invset.run.layout import Layout
 
@@ -20,11 +21,11 @@ _ANEW = "start a new run in another folder"
 
 
 def extent(images: int, *journals: Growing) -> dict[str, Any]:
-    """How much of the folder a checkpoint stands for: entries of its meta, for `RunFolder.rollback`.
+    """How much of the folder a checkpoint stands for: entries of its meta, for `RunFolder.check` and `rollback`.
 
     `images` is the number of images written; every journal in use is to be given.
     """
-    return {"images": images, "journals": {journal.path.name: journal.length for journal in journals}}
+    return {"images": images, "journals": {one.path.name: [one.length, one.checksum] for one in journals}}
 
 
 class RunFolder:
@@ -58,7 +59,7 @@ class RunFolder:
             if any(paths.images.iterdir()):
                 raise RunFolderError(f"{paths.images}: holds files, but of no run. Choose another folder.")
             write_json(paths.manifest, manifest)
-            write_atomically(paths.config, config_text.encode())
+            write_atomically(paths.config, config_text.encode(), flushed=True)
             return cls(paths, held, read_json(paths.manifest))
         except BaseException:
             os.close(held)
@@ -66,7 +67,7 @@ class RunFolder:
 
     @classmethod
     def reopen(cls, path: Path) -> RunFolder:
-        """Open the folder of an earlier run to write on; `rollback` is the next thing to do.
+        """Open the folder of an earlier run to write on, without what was left half written; `rollback` comes next.
 
         Raises:
             RunFolderError: there is no run in it, its manifest is damaged, another process is writing it, or
@@ -77,6 +78,9 @@ class RunFolder:
             raise RunFolderError(f"{path}: there is no run here to continue. Mend the path, or start a run.")
         held = _lock(paths.lock)
         try:
+            with writing(path):
+                for leftover in [*path.glob(temporary_name("*")), *paths.images.glob(temporary_name("*"))]:
+                    leftover.unlink()  # of a process that was killed
             return cls(paths, held, read_json(paths.manifest))
         except BaseException:
             os.close(held)
@@ -91,26 +95,45 @@ class RunFolder:
         write_json(self.paths.manifest, {**self.manifest, **entries})
         self.manifest = read_json(self.paths.manifest)
 
-    def rollback(self, meta: Mapping[str, Any] | None) -> None:
-        """Take images and journals back to a checkpoint; to be called before journals are opened.
+    def check(self, meta: Mapping[str, Any]) -> list[int]:
+        """The numbers of the images that a checkpoint counts and that are not there as they were written.
 
-        Journals are cut to their lengths there; journals it does not know, newer images, and files left half
-        written are removed. Grids, summary and codes.safetensors stay until they are written again.
+        Args:
+            meta: the checkpoint's, with the entries of `extent`.
+
+        Raises:
+            RunFolderError: a journal is not as the checkpoint counts it, and cannot be gone on with.
+        """
+        images, journals = _extent_of(meta, self.paths.checkpoint)
+        for journal in self.paths.journals:
+            length, expected = journals.get(journal.name, (0, 0))
+            size = journal.stat().st_size if journal.is_file() else 0
+            if size < length or (length and checksum(journal, length) != expected):
+                raise RunFolderError(
+                    f"{journal}: its first {length} bytes are not as they were written; some were lost, or the file "
+                    f"edited. Put it back as the run left it, or {_ANEW}."
+                )
+        written = read_checksums(self.paths.checksums, images) if images else []
+        return [number for number, one in enumerate(written, 1) if _checksum_of(self.paths.image(number)) != one]
+
+    def rollback(self, meta: Mapping[str, Any] | None) -> None:
+        """Take images and journals back to a checkpoint, checked before; to be called before journals are opened.
+
+        Journals are cut to their lengths there; journals it does not know, and newer images, are removed. Grids,
+        summary and codes.safetensors stay until they are written again.
         Killed half way, it can be repeated.
 
         Args:
             meta: the checkpoint's, with the entries of `extent`; None without a checkpoint: everything goes.
 
         Raises:
-            RunFolderError: something the checkpoint counts is missing (nothing is changed then), or a file
-                cannot be written.
+            RunFolderError: a file cannot be written.
         """
-        images, lengths = (0, {}) if meta is None else _extent_of(meta, self.paths.checkpoint)
-        self._require(images, lengths)
+        images, journals = (0, {}) if meta is None else _extent_of(meta, self.paths.checkpoint)
         for journal in self.paths.journals:
             with writing(journal):
-                if journal.name in lengths:
-                    os.truncate(journal, lengths[journal.name])
+                if journal.name in journals:
+                    os.truncate(journal, journals[journal.name][0])
                 else:
                     journal.unlink(missing_ok=True)
         with writing(self.paths.images):
@@ -118,9 +141,6 @@ class RunFolder:
             for image in list(self.paths.images.glob("[0-9]*.png")):
                 if image.stem.isdecimal() and int(image.stem) > images:
                     image.unlink()
-            for folder in (self.paths.root, self.paths.images):
-                for leftover in list(folder.glob(temporary_name("*"))):
-                    leftover.unlink()
 
     def close(self) -> None:
         """Give the lock back; a second time does nothing."""
@@ -135,21 +155,6 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _require(self, images: int, lengths: Mapping[str, int]) -> None:
-        for name, length in lengths.items():
-            journal = self.paths.root / name
-            size = journal.stat().st_size if journal.is_file() else 0
-            if size < length:
-                raise RunFolderError(
-                    f"{journal}: has {size} bytes where the checkpoint counts {length}; its end was lost, or the file "
-                    f"edited. Put it back as the run left it, or {_ANEW}."
-                )
-        for image in map(self.paths.image, range(1, images + 1)):
-            if not image.is_file():
-                raise RunFolderError(
-                    f"{image}: missing, but the checkpoint counts {images} images. Put it back, or {_ANEW}."
-                )
 
 
 def _lock(path: Path) -> int:
@@ -179,11 +184,20 @@ def _refuse_second_run(paths: Layout) -> None:
         raise RunFolderError(f"{paths.root}: holds a run already. Resume it, or choose another folder.")
 
 
-def _extent_of(meta: Mapping[str, Any], checkpoint: Path) -> tuple[int, dict[str, int]]:
+def _extent_of(meta: Mapping[str, Any], path: Path) -> tuple[int, dict[str, tuple[int, int]]]:
     try:
-        return int(meta["images"]), {str(name): int(length) for name, length in meta["journals"].items()}
+        journals = {str(name): (int(length), int(value)) for name, (length, value) in meta["journals"].items()}
+        return int(meta["images"]), journals
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunFolderError(f"{checkpoint}: no checkpoint of this version of invset: {_ANEW}.") from error
+        raise RunFolderError(f"{path}: no checkpoint of this version of invset: {_ANEW}.") from error
+
+
+def _checksum_of(path: Path) -> int | None:
+    """The CRC-32 of a file, None if there is none that can be read."""
+    try:
+        return zlib.crc32(path.read_bytes())
+    except OSError:
+        return None
 
 
 def is_locked(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,19 +19,22 @@ from invset.run.json_files import write_atomically
 THREADS = min(8, os.cpu_count() or 1)
 
 
-def save_pngs(paths: Sequence[Path], images: Sequence[Tensor]) -> None:
+def save_pngs(paths: Sequence[Path], images: Sequence[Tensor]) -> list[int]:
     """Write (3, h, w) images in [0, 1], rounded to multiples of 1/255, in order; each file is whole or not there.
 
-    They are compressed on as many threads as there are cores: zlib lets them run.
+    They are compressed on as many threads as there are cores: zlib lets them run. Returns the CRC-32 of each file.
 
     Raises:
         RunFolderError: a file cannot be written; those before it are.
         ValueError: an image has another shape.
     """
     pictures = [to_picture(image) for image in images]
+    checksums = []
     with ThreadPoolExecutor(min(THREADS, len(pictures))) as pool:
         for path, data in zip(paths, pool.map(encode_png, pictures), strict=True):
             write_atomically(path, data)
+            checksums.append(zlib.crc32(data))
+    return checksums
 
 
 def encode_png(picture: Image.Image) -> bytes:

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import os
+import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -19,17 +20,22 @@ from invset.errors import RunFolderError
 from invset.files import describing
 from invset.run.json_files import writing
 
-_FLOAT = 4  # bytes of a float32
+_FLOAT = _CRC = 4  # bytes of a float32, and of a CRC-32
+_PART = 2**20  # bytes read at once
 
 
 class Growing:
-    """A file open for appending whole records; each is with the operating system when `_append` returns."""
+    """A file open for appending whole records; each is with the operating system when `_append` returns.
+
+    `checksum` is the CRC-32 of its `length` bytes.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with writing(path):
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             self.length = os.fstat(self._file).st_size
+            self.checksum = checksum(path, self.length)
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
@@ -48,6 +54,7 @@ class Growing:
                     os.ftruncate(self._file, self.length)  # no half records
                 raise
         self.length += len(data)
+        self.checksum = zlib.crc32(data, self.checksum)
 
     def _read(self, start: int, count: int) -> bytes:
         with writing(self.path):
@@ -110,6 +117,47 @@ class CodeJournal(Growing):
             RunFolderError: the file cannot be written; it then ends with the code before these.
         """
         self._append(array("f", codes.detach().float().flatten().tolist()).tobytes())
+
+
+class ChecksumJournal(Growing):
+    """CRC-32s of files, one after the other: begun or continued.
+
+    Raises:
+        RunFolderError: the file does not end with a whole one, or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        if self.length % _CRC:
+            self.close()
+            raise _cut_short(path, self.length)
+
+    def append(self, checksums: Iterable[int]) -> None:
+        """Add some, in one write. Raises RunFolderError: the file cannot be written."""
+        self._append(b"".join(one.to_bytes(_CRC, "little") for one in checksums))
+
+
+def read_checksums(path: Path, count: int) -> list[int]:
+    """The first `count` of a `ChecksumJournal`'s file. Raises RunFolderError: it cannot be read, or holds fewer."""
+    with describing(RunFolderError, path, "", action="read"):
+        data = path.read_bytes()
+    if len(data) < _CRC * count:
+        raise _cut_short(path, len(data))
+    return [int.from_bytes(data[first : first + _CRC], "little") for first in range(0, _CRC * count, _CRC)]
+
+
+def checksum(path: Path, length: int) -> int:
+    """The CRC-32 of the first `length` bytes of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    value = 0
+    with path.open("rb") as file:
+        while length > 0 and (part := file.read(min(length, _PART))):
+            value = zlib.crc32(part, value)
+            length -= len(part)
+    return value
 
 
 def read_codes(path: Path, code_size: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -21,24 +21,32 @@ def writing(path: Path) -> AbstractContextManager[None]:
     return files.describing(RunFolderError, path, _ON)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, flushed: bool = False) -> None:
     """Put `data` at `path`: the old file or the new one is there at every moment, never half of one.
+
+    `flushed`: after a power cut too.
 
     Raises:
         RunFolderError: it cannot be written; the old file stays.
     """
     with writing(path):
-        files.write_atomically(path, data)
+        files.write_atomically(path, data, flushed)
+
+
+def flush(folder: Path, paths: Iterable[Path]) -> None:
+    """Force files and folders of a run to the disk. Raises RunFolderError: the disk failed."""
+    with writing(folder):
+        files.flush(paths)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write indented JSON atomically; NaN becomes null, infinities the strings "inf", "-inf".
+    """Write indented JSON, to stay after a power cut; NaN becomes null, infinities the strings "inf", "-inf".
 
     Raises:
         RunFolderError: it cannot be written.
     """
     text = json.dumps(_without_nonfinite(values), indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, (text + "\n").encode())
+    write_atomically(path, (text + "\n").encode(), flushed=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -21,10 +21,12 @@ class Layout:
         self.trace = root / "trace.csv"  # journal: how the optimisation went
         self.code_journal = root / "codes.bin"  # journal: the samples' codes as raw float32, while the run goes
         self.codes = root / "codes.safetensors"  # the samples' codes, at the end
+        self.checksums = root / "checksums.bin"  # journal: the CRC-32 of each sample's file
         self.checkpoint = root / "checkpoint.safetensors"  # where the run can go on from
+        self.flushed = root / "checkpoint.flushed.safetensors"  # an earlier one: it and what it counts are on the disk
         self.lock = root / ".lock"  # what the process that writes the folder holds locked
         self.images = root / "images"
-        self.journals = (self.activations, self.trace, self.code_journal)
+        self.journals = (self.activations, self.trace, self.code_journal, self.checksums)
 
     def image(self, number: int) -> Path:
         """The sample of that number, from 1: images/0001.png."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import groupby
+from itertools import compress, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,16 +16,21 @@ from torch import Tensor
 
 from invset.core.method import Step
 from invset.core.region import Region
-from invset.errors import NonFiniteError
+from invset.errors import NonFiniteError, RunFolderError
 from invset.run import checkpoint
 from invset.run.folder import RunFolder, extent
 from invset.run.images import load_pngs, save_pngs
-from invset.run.journals import CodeJournal, Journal
+from invset.run.journals import ChecksumJournal, CodeJournal, Journal, read_codes
+from invset.run.json_files import flush, write_atomically
 
 Read = Callable[[Tensor], tuple[Tensor, ...]]
 """images (b, 3, h, w) -> encodings (b, d), activations (b, p)"""
 
+Draw = Callable[[Tensor], Tensor]
+"""codes (b, c) -> images (b, 3, h, w)"""
+
 READ_BATCH = 32
+FLUSH_EVERY = 10.0  # seconds of work that a power cut may cost
 
 
 class Tally(NamedTuple):
@@ -67,11 +73,21 @@ class Tally(NamedTuple):
     seconds: float = 0.0
 
 
+class _Found(NamedTuple):
+    """A checkpoint: its state and tally, its meta, and the images it counts that are not as they were written."""
+
+    state: Any
+    tally: Tally
+    meta: dict[str, Any]
+    lost: list[int]
+
+
 class Recorder:
-    """The writing end of a run: journals open, at the folder's last checkpoint.
+    """The writing end of a run: journals open, at the folder's last checkpoint of which all is there.
 
     `count` is the number of samples so far, those since the last checkpoint among them; `state`, of the type `kind`,
-    is the checkpoint's, None without one.
+    is the checkpoint's, None without one. `mended` says what was lost, and from where the run goes on; '' as a rule.
+    `draw` makes images again that were lost.
     """
 
     def __init__(
@@ -83,26 +99,32 @@ class Recorder:
         read: Read,
         region: Region,
         device: torch.device,
+        draw: Draw | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = folder
         self.read = read
         self.region = region
         self.device = device
+        self._draw = draw
+        self._clock = clock
         paths = folder.paths
-        meta: dict[str, Any] | None = None
+        self.mended = ""
         self.state: Any = None
         self.tally = Tally()
-        if paths.checkpoint.exists():
-            tensors, meta = checkpoint.load(paths.checkpoint)
-            self.state = checkpoint.unpack(kind, tensors, meta, device)
-            self.tally = checkpoint.unpack(Tally, {}, meta, device, "tally.")
-        folder.rollback(meta)
+        found = self._find_checkpoint(kind, code_size)
+        if found is not None:
+            self.state, self.tally = found.state, found.tally
+        folder.rollback(None if found is None else found.meta)
         self.activations = Journal(paths.activations, activation_header(units))
         self.trace = Journal(paths.trace, trace_header(units))
         self.codes = CodeJournal(paths.code_journal, code_size)
+        self.checksums = ChecksumJournal(paths.checksums)
         groups = _read_batches(paths.activations, self.tally.samples)
         self._encodings = [self._saved(numbers)[0] for numbers in groups]
         self.count = sum(map(len, groups))
+        self._checkpoint = b""  # the last one, as written
+        self._flushed = (clock(), 0)  # when, and how many images: those of an earlier process may not be on the disk
 
     @property
     def encodings(self) -> Tensor:
@@ -142,13 +164,91 @@ class Recorder:
         self.state, self.tally = state, tally
         tensors, values = checkpoint.pack(state)
         _, counts = checkpoint.pack(tally, "tally.")
-        where = extent(tally.samples, self.activations, self.trace, self.codes)
-        checkpoint.save(self.folder.paths.checkpoint, tensors, values | counts | where)
+        where = extent(tally.samples, self.activations, self.trace, self.codes, self.checksums)
+        self._checkpoint = checkpoint.write(tensors, values | counts | where)
+        write_atomically(self.folder.paths.checkpoint, self._checkpoint)
+        if self._clock() - self._flushed[0] >= FLUSH_EVERY:
+            self.flush()
+
+    def flush(self, *others: Path) -> None:
+        """Force samples, journals and `others` to the disk, and only then a copy of the last checkpoint.
+
+        Raises:
+            RunFolderError: the disk.
+        """
+        paths, images = self.folder.paths, range(self._flushed[1] + 1, self.count + 1)
+        files = [*map(paths.image, images), *others, *(one for one in paths.journals if one.exists())]
+        flush(paths.root, [*files, paths.images, paths.root])
+        if self._checkpoint:
+            write_atomically(paths.flushed, self._checkpoint, flushed=True)
+        self._flushed = (self._clock(), self.count)
 
     def close(self) -> None:
         """Close the journals; a second time does nothing."""
-        for journal in (self.activations, self.trace, self.codes):
+        for journal in (self.activations, self.trace, self.codes, self.checksums):
             journal.close()
+
+    def _find_checkpoint(self, kind: type, code_size: int) -> _Found | None:
+        """The newest checkpoint of which all is there; else the newest whose lost images can be made again.
+
+        Raises:
+            RunFolderError: there is none, though there was one that a power cut leaves whole.
+        """
+        paths = self.folder.paths
+        damage: RunFolderError | None = None
+        readable = []
+        for path in (paths.checkpoint, paths.flushed):
+            try:
+                if path.exists():
+                    readable.append(self._load(path, kind))
+            except RunFolderError as error:
+                damage = damage or error
+        whole = next((found for found in readable if not found.lost), None)
+        if whole is not None:
+            if damage or whole is not readable[0]:
+                lost = damage or "images are missing, or not as they were written"
+                self.mended = f"going on from an earlier checkpoint, for some of the last is lost: {lost}"
+            return whole
+        for found in readable:
+            try:
+                self._draw_again(found, code_size)
+            except RunFolderError as error:
+                damage = damage or error
+            else:
+                self.mended = f"{len(found.lost)} images were missing or damaged, and are made again from their codes"
+                return found
+        if damage is not None:
+            if paths.flushed.exists():
+                raise damage
+            self.mended = f"beginning anew, for there is nothing whole to go on from: {damage}"
+        return None
+
+    def _load(self, path: Path, kind: type) -> _Found:
+        tensors, meta = checkpoint.load(path)
+        state = checkpoint.unpack(kind, tensors, meta, self.device)
+        tally = checkpoint.unpack(Tally, {}, meta, self.device, "tally.")
+        return _Found(state, tally, meta, self.folder.check(meta))
+
+    def _draw_again(self, found: _Found, code_size: int) -> None:
+        """Make the lost images from their codes, and save them.
+
+        Raises:
+            RunFolderError: one does not lie in range as saved: these weights, or the codes, are others.
+        """
+        image = self.folder.paths.image
+        codes = read_codes(self.folder.paths.code_journal, code_size)
+        for number in found.lost:
+            if self._draw is None:
+                raise RunFolderError(f"{image(number)}: missing, or not as it was written.")
+            with torch.no_grad():
+                drawn = self._draw(codes[number - 1 : number].to(self.device))
+            save_pngs([image(number)], list(drawn.cpu()))
+            _, activations = self._saved([number])
+            if not bool(self.region.contains(activations.to(self.device)).all()):
+                raise RunFolderError(
+                    f"{image(number)}: missing, or not as it was written, and made again from its code it is not in "
+                    "range. Put it back, or start a new run in another folder."
+                )
 
     def _record_samples(self, step: Step, rows: Sequence[int]) -> int:
         image = self.folder.paths.image
@@ -166,7 +266,7 @@ class Recorder:
     def _record_images(self, step: Step, rows: Sequence[int], numbers: range) -> int:
         image, first = self.folder.paths.image, numbers.start
         pictures = step.evaluation.images[torch.tensor(rows).to(step.evaluation.images.device)].cpu()
-        save_pngs([image(number) for number in numbers], list(pictures))
+        checksums = save_pngs([image(number) for number in numbers], list(pictures))
         encodings, activations = self._saved(numbers)
         inside = self.region.contains(activations.to(self.device)).tolist()
         lines: list[list[str | int | float]] = []
@@ -182,6 +282,7 @@ class Recorder:
             kept += good
         good_rows = torch.tensor(inside)
         self.codes.append(step.codes[torch.tensor(rows)[good_rows].to(step.codes.device)])
+        self.checksums.append(compress(checksums, inside))
         self.activations.append(lines)
         self._encodings.append(encodings[good_rows])
         self.count += kept  # last: now they are samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -32,7 +33,14 @@ class Run:
     """A run in `path`, begun or gone on with; options are those of a `Runner`."""
 
     def __init__(
-        self, path: Path, wanted: int, make: Make, chains: int, ranges: tuple[float, float], **options: Any
+        self,
+        path: Path,
+        wanted: int,
+        make: Make,
+        chains: int,
+        ranges: tuple[float, float],
+        clock: Callable[[], float] = time.monotonic,
+        **options: Any,
     ) -> None:
         network, generator = linear_network(), pixel_generator(SHAPE)
         reader = Reader(network, [parse_unit("output:1", network)])
@@ -42,7 +50,9 @@ class Run:
         new = not (path / "config.yaml").exists()
         self.folder = RunFolder.create(path, "n: 1\n", {}) if new else RunFolder.reopen(path)
         try:
-            self.recorder = Recorder(self.folder, method.State, ["output:1"], SIZE, reader, region, torch.device("cpu"))
+            self.recorder = Recorder(
+                self.folder, method.State, ["output:1"], SIZE, reader, region, torch.device("cpu"), generator, clock
+            )
         except BaseException:
             self.folder.close()
             raise
@@ -62,7 +72,7 @@ def go(run: Run, steps: int | None = None) -> list[Progress]:
 
 def data(path: Path) -> dict[str, bytes]:
     """What a run has written of its samples and steps."""
-    files = [path / name for name in ("activations.csv", "trace.csv", "codes.bin")]
+    files = [path / name for name in ("activations.csv", "trace.csv", "codes.bin", "checksums.bin")]
     return {file.name: file.read_bytes() for file in [*files, *sorted((path / "images").iterdir())]}
 
 

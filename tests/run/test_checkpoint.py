@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from invset.core.paper import PaperState
 from invset.errors import RunFolderError
-from invset.run.checkpoint import load, pack, save, unpack
+from invset.run.checkpoint import load, pack, unpack, write
+from invset.run.json_files import write_atomically
 from tests.toys import Linear, assert_same_bits, walk
 
 CPU = torch.device("cpu")
+
+
+def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+    write_atomically(path, write(tensors, meta))
 
 
 def some_state() -> PaperState:
@@ -95,13 +103,20 @@ def test_equal_contents_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
-    words = r"checkpoint\.safetensors: cannot be read, or is damaged .* new run"
+    words = r"checkpoint\.safetensors: cannot be read, is damaged, or of another version .* new run"
     with pytest.raises(RunFolderError, match=words):
         load(path)
     save(path, {"a": torch.zeros(100)}, {"step": 1})
     whole = path.read_bytes()
     for damaged in (b"", whole[:5], whole[:60], whole[:-1], whole + b"x", b"PK\x03\x04" + whole, b"\xff" * 200):
         path.write_bytes(damaged)
+        with pytest.raises(RunFolderError, match=words):
+            load(path)
+    drawn = random.Random(0)
+    for _ in range(300):  # whatever byte changes
+        changed = bytearray(whole)
+        changed[drawn.randrange(8, len(whole))] ^= 1 << drawn.randrange(8)
+        path.write_bytes(changed)
         with pytest.raises(RunFolderError, match=words):
             load(path)
     for metadata in (None, {"format": "pt"}, {"invset": "no JSON"}, {"invset": "[1]"}):

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from invset.errors import RunFolderError
 from invset.run.folder import RunFolder, extent, is_locked
-from invset.run.journals import Journal
+from invset.run.journals import ChecksumJournal, Journal
 from invset.run.json_files import write_json
 
 
@@ -32,7 +33,10 @@ def test_create_and_reopen(tmp_path: Path) -> None:
     with create(tmp_path / "a" / "run") as folder:
         assert folder.paths.config.read_text() == "unit: fc8:volcano\n"
         folder.update_manifest(seconds=2.5, device="cuda")
+        for leftover in ("images/.0004.png.tmp", ".manifest.json.tmp"):
+            (folder.paths.root / leftover).write_bytes(b"of a process that was killed")
     with RunFolder.reopen(tmp_path / "a" / "run") as folder:
+        assert not list(folder.paths.root.rglob("*.tmp"))
         assert folder.manifest == {"device": "cuda", "limit": "inf", "seconds": 2.5}
         write_json(folder.paths.summary, {"samples": 3, "mean": math.nan, "ranges": [(0.5, -math.inf)]})
         summary = json.loads(folder.paths.summary.read_text(), parse_constant=pytest.fail)
@@ -115,13 +119,19 @@ Written = tuple[RunFolder, dict[str, Any]]
 @pytest.fixture
 def written(tmp_path: Path) -> Iterator[Written]:
     """Three images, of which the checkpoint knows two, and litter."""
-    with create(tmp_path) as folder, closing(Journal(folder.paths.activations, ["x"])) as journal:
+    with (
+        create(tmp_path) as folder,
+        closing(Journal(folder.paths.activations, ["x"])) as journal,
+        closing(ChecksumJournal(folder.paths.checksums)) as checksums,
+    ):
         journal.append([(1,), (2,)])
-        meta = json.loads(json.dumps({"step": 4, **extent(2, journal)}))
+        checksums.append([zlib.crc32(b"image")] * 2)
+        meta = json.loads(json.dumps({"step": 4, **extent(2, journal, checksums)}))
         journal.append([(3,)])
+        checksums.append([0])
         for number in (1, 2, 3):
             folder.paths.image(number).write_bytes(b"image")
-        for name in ("images/.0004.png.tmp", ".checkpoint.safetensors.tmp", "trace.csv", "summary.json"):
+        for name in ("trace.csv", "summary.json"):
             (tmp_path / name).write_bytes(b"x")
         (tmp_path / "images" / "notes.txt").write_text("the user's")
         yield folder, meta
@@ -129,12 +139,15 @@ def written(tmp_path: Path) -> Iterator[Written]:
 
 def test_rollback_to_a_checkpoint(written: Written, tmp_path: Path) -> None:
     folder, meta = written
-    assert meta == {"step": 4, "images": 2, "journals": {"activations.csv": 6}}
+    lines, checksums = b"x\n1\n2\n", 2 * zlib.crc32(b"image").to_bytes(4, "little")
+    journals = {"activations.csv": [6, zlib.crc32(lines)], "checksums.bin": [8, zlib.crc32(checksums)]}
+    assert meta == {"step": 4, "images": 2, "journals": journals}
     own = {".lock", "config.yaml", "manifest.json", "summary.json"}
     for _ in range(2):
         folder.rollback(meta)
         files = contents(tmp_path)
-        assert files.pop("activations.csv") == b"x\n1\n2\n"
+        assert files.pop("activations.csv") == lines
+        assert files.pop("checksums.bin") == checksums
         assert set(files) == own | {"images/0001.png", "images/0002.png", "images/notes.txt"}
 
 
@@ -144,16 +157,26 @@ def test_rollback_without_a_checkpoint(written: Written, tmp_path: Path) -> None
     assert "images/notes.txt" in contents(tmp_path)
 
 
-def test_rollback_of_what_was_lost_changes_nothing(written: Written, tmp_path: Path) -> None:
+def test_what_a_checkpoint_counts_is_checked_and_nothing_changed(written: Written, tmp_path: Path) -> None:
     folder, meta = written
     before = contents(tmp_path)
+    assert folder.check(meta) == []
+    journals = meta["journals"]
     for lost, words in (
-        ({"journals": {"activations.csv": 99}}, r"activations\.csv: has 8 bytes where the checkpoint counts 99"),
-        ({"journals": {"codes.bin": 4}}, r"codes\.bin: has 0 bytes where the checkpoint counts 4"),
-        ({"images": 5}, r"0004\.png: missing, but the checkpoint counts 5"),
-        ({"images": "many"}, r"checkpoint\.safetensors: no checkpoint of this version"),
-        ({"journals": 3}, r"checkpoint\.safetensors: no checkpoint of this version"),
+        ({"activations.csv": [99, 0]}, r"activations\.csv: its first 99 bytes are not as they were written"),
+        ({"activations.csv": [6, 1]}, r"activations\.csv: its first 6 bytes"),
+        ({"codes.bin": [4, 0]}, r"codes\.bin: its first 4 bytes"),
+        (3, r"checkpoint\.safetensors: no checkpoint of this version"),
+        ({"trace.csv": 4}, r"checkpoint\.safetensors: no checkpoint of this version"),
     ):
+        counted = {**journals, **lost} if isinstance(lost, dict) else lost
         with pytest.raises(RunFolderError, match=words):
-            folder.rollback({**meta, **lost})
+            folder.check({**meta, "journals": counted})
+    with pytest.raises(RunFolderError, match="checksums"):
+        folder.check({**meta, "images": 10**15})
+    with pytest.raises(RunFolderError, match="no checkpoint of this version"):
+        folder.check({**meta, "images": "many"})
     assert contents(tmp_path) == before
+    folder.paths.image(1).unlink()
+    folder.paths.image(2).write_bytes(b"Image")
+    assert folder.check(meta) == [1, 2]

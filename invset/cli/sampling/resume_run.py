@@ -58,13 +58,20 @@ def merge(folder: Path, asked: SampleSettings, given: Sequence[str] | None = Non
 
 
 def finished_status(folder: Path, settings: SampleSettings) -> str | None:
-    """What the run in a folder came to, if this version of invset finished it as far as settings ask; else None."""
+    """What the run in a folder came to, if this version of invset finished it as far as settings ask; else None.
+
+    It is not finished if samples are missing.
+    """
     paths = Layout(folder)
     if not paths.summary.is_file() or read_json(paths.manifest).get("invset") != __version__:
         return None
     summary = read_json(paths.summary)
     status = summary.get("status")
-    return str(status) if status in FINAL and goal.is_reached(summary, settings) else None
+    if status not in FINAL or not goal.is_reached(summary, settings):
+        return None
+    files = [paths.samples, paths.codes] if summary.get("samples") else []
+    files += map(paths.image, range(1, int(summary.get("samples", 0)) + 1))
+    return str(status) if all(file.is_file() for file in files) else None
 
 
 def _leaves() -> list[str]:
