@@ -219,7 +219,7 @@ class ModelSettings:
     folder: str | None = setting(
         None, "of images to start from, with starts=near, codes or mixed, or auto where that is near; of method=search"
     )
-    device: str = setting("auto", "auto: a GPU if there is one (CUDA); cpu, cuda, cuda:1, mps")
+    device: str = setting("auto", "auto: a GPU if there is one; cpu, cuda, cuda:1")
     precision: str = setting(
         "float32",
         "that networks compute in: float32, bfloat16; of GPUs also tf32, float16",

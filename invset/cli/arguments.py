@@ -9,12 +9,12 @@ from itertools import takewhile
 
 from invset.cli.overrides import OPTIONS
 from invset.errors import ConfigError
-from invset.names import hint
+from invset.names import near
 from invset.settings import SETTINGS, names
 
 HYDRAS = (
-    "--cfg", "--config-dir", "--config-name", "--config-path", "--experimental-rerun", "--help", "--hydra-help", "--info",
-    "--multirun", "--package", "--resolve", "--run", "--shell-completion", "--version",
+    "--cfg", "--config-dir", "--config-name", "--config-path", "--experimental-rerun", "--help", "--hydra-help",
+    "--info", "--multirun", "--package", "--resolve", "--run", "--shell-completion", "--version",
     "-c", "-cd", "-cn", "-cp", "-h", "-i", "-m", "-p", "-r", "-sc",
 )  # fmt: skip
 WITH_VALUE = ("--cfg", "--config-", "--experimental-rerun", "--info", "--package", "-c", "-i", "-p")  # how those begin
@@ -45,7 +45,8 @@ def read_arguments(command: str, arguments: Sequence[str]) -> list[str]:
     if not known:
         return list(arguments)
     sweeps = any(argument in SWEEPS for argument in arguments)
-    rest, read = list(arguments), []
+    rest = list(arguments)
+    read: list[str] = []
     while rest:
         word = rest.pop(0)
         name, equals, value = word.lstrip("-").partition("=")
@@ -63,14 +64,16 @@ def read_arguments(command: str, arguments: Sequence[str]) -> list[str]:
             if word.startswith(WITH_VALUE) and "=" not in word and rest and not rest[0].startswith("-"):
                 read.append(rest.pop(0))
         else:
-            raise ConfigError(f"there is no flag {word}, and no setting '{name}': {hint(name, known)}")
+            close = " or ".join(f"{name}=" for name in near(name, known))
+            advice = f"did you mean {close}?" if close else f"invset {command} --help lists the settings."
+            raise ConfigError(f"there is no flag {word}: settings are written key=value, as n=20; {advice}")
     return read
 
 
 def _refuse_cut(words: Sequence[str]) -> None:
     raise ConfigError(
-        f"'{words[1]}' is no setting. If it belongs to {words[0]}, the shell has cut them at a space: put both in quotes, "
-        f"as {shlex.quote(' '.join(words))}."
+        f"'{words[1]}' is no setting. If it belongs to {words[0]}, the shell has cut them at a space: put both in "
+        f"quotes, as {shlex.quote(' '.join(words))}."
     )
 
 
@@ -81,8 +84,8 @@ def _read_range(word: str, sweeps: bool) -> str:
     parts = value.split(",")
     if sweeps and len(parts) > 1 and all(re.fullmatch(NUMBER, part.strip()) for part in parts):
         raise ConfigError(
-            f"{word}: with -m this sweeps over numbers, and a number is no range: write 'range=[{value}]' for one range, "
-            "'range=[30,40],[50,60]' to sweep over two."
+            f"{word}: with -m this sweeps over numbers, and a number is no range: write 'range=[{value}]' for one "
+            "range, 'range=[30,40],[50,60]' to sweep over two."
         )
     if pair := WITH_COMMA.fullmatch(value):
         return f"range=[{pair[2]},{pair[3]}]"

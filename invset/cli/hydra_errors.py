@@ -38,9 +38,8 @@ def describe_error(error: Exception, command: str) -> str:
     if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*?)'", text):
         key, values = several[1], several[2]
         as_one = f"; as one text, {_quoted(f'{key}={values}')}" if " " in values and "[" not in values else ""
-        return (
-            f"{key}={values}: write a list as '{key}=[{values}]' (in quotes), or add -m to sweep over the values{as_one}."
-        )
+        advice = f"write a list as '{key}=[{values}]' (in quotes), or add -m to sweep over the values"
+        return f"{key}={values}: {advice}{as_one}."
     if unknown := re.match(r"(?:Could not override|Error merging override) '?\+*([^'=\s]+)", text):
         name, known = unknown[1], names(SETTINGS[command])
         if name not in known and not name.startswith(("hydra.", *OPTIONS)):
@@ -60,7 +59,7 @@ def describe_error(error: Exception, command: str) -> str:
 
 
 def _quoted(override: str) -> str | None:
-    """An override as the shell and Hydra's grammar take it, if it is a text that only needs quotes: two pairs of them."""
+    """An override in the two pairs of quotes that the shell and Hydra's grammar want; None if they do not mend it."""
     key, _, text = override.partition("=")
     return f'"{key}={quote(text)}"' if re.fullmatch(r"[^\"$`\\!={}\[\]]*[ ',()][^\"$`\\!={}\[\]]*", text) else None
 

@@ -67,7 +67,6 @@ def _launch(command: str, arguments: list[str]) -> int:
     # idle machine (BENCHMARKS.md). Set before torch is imported, which `app` does.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # what device=mps cannot compute, the CPU does
 
     from invset.cli import app, processes, signals
 

@@ -135,11 +135,13 @@ def parse_unit(text: str, network: Network, default_position: Word = "center") -
 
 def _layer_with(label: str, network: Network) -> str:
     """The layer that has a unit of that label; of several names of one layer the first."""
-    named = {network.layers[layer]: layer for layer in reversed(network.labels)}.values()
-    layers = [layer for layer in named if plain(label) in map(plain, network.labels[layer])]
+    named: dict[str, str] = {}
+    for layer in network.labels:
+        named.setdefault(network.layers[layer], layer)
+    layers = [layer for layer in named.values() if plain(label) in map(plain, network.labels[layer])]
     if len(layers) == 1:
         return layers[0]
-    close = [f"{layer}:{name}" for layer in layers or named for name in near(label, network.labels[layer])]
+    close = [f"{layer}:{name}" for layer in layers or named.values() for name in near(label, network.labels[layer])]
     if not close or label in network.layers:
         raise ConfigError(f"'{label}' is not a unit: {GRAMMAR}, as in {list(network.layers)[-1]}:1.")
     raise ConfigError(f"'{label}' is not a unit: did you mean {' or '.join(map(shlex.quote, close))}?")
