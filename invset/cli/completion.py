@@ -73,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
     if shell not in SCRIPTS.get(action, ()):
         print("invset: write invset -sc install=bash, or zsh, fish; uninstall=bash takes it away.", file=sys.stderr)
         return 2
-    print(SCRIPTS[action][shell])
+    print(SCRIPTS[action][shell], flush=True)
     return 0
 
 

@@ -105,9 +105,9 @@ def parse_unit(text: str, network: Network, default_position: Word = "center") -
 
     `layer:N` counts from 1, as the paper does. `layer:label` ignores case and apostrophes, and `_`, `-`, comma and
     space are equal (`fc8:school_bus`); digits alone are always a number. A label alone is that of the only layer which
-    has it. On a layer of maps a position may follow:
-    `:row:column`, counting from 0 (`conv5:197:6:6` is the centre of CaffeNet's 13 x 13), `:center`, `:max` or
-    `:mean`; on a layer of tokens `:token`, counting from 0, which is the class token where there is one, or these.
+    has it. On a layer of maps a position may follow: `:row:column`, counting from 0 (`conv5:197:6:6` is the centre of
+    CaffeNet's 13 x 13), `:center`, `:max` or `:mean`; on a layer of tokens `:token`, counting from 0, which is the
+    class token where there is one, or these.
 
     Args:
         text: as above.

@@ -32,6 +32,7 @@ from invset.settings import SETTINGS
         ("range=-5-5", "range=[-5,5]"),
         ("range=-5--3", "range=[-5,-3]"),
         ("range=1e-5..1e-4", "range=[1e-5,1e-4]"),
+        ("range=50 -m n=3,4", "range=50 -m n=3,4"),
         ("range=50..60 -m", "range=[50,60] -m"),
         ("range=30-40,50-60 -m", "range=[30,40],[50,60] -m"),
         ("range=[50,60] range=50 range=auto range=", "range=[50,60] range=50 range=auto range="),
@@ -42,7 +43,7 @@ def test_what_is_understood(written: str, understood: str) -> None:
 
 
 def test_numbers_with_a_space() -> None:
-    assert read_arguments("sample", ["range=50 60"]) == ["range=[50,60]"]
+    assert read_arguments("sample", ["range=50 60", ""]) == ["range=[50,60]", ""]
 
 
 @pytest.mark.parametrize(
