@@ -8,8 +8,11 @@ from collections.abc import Iterable
 
 
 def plain(name: str) -> str:
-    """The name in lower case, with `_`, `-` and runs of spaces as one space: equal for equal names."""
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
+    """The name in lower case, without apostrophes, with `_`, `-`, commas and runs of spaces as one space.
+
+    Equal for equal names, and to be typed without quotes.
+    """
+    return re.sub(r"[\s_,-]+", " ", name.replace("'", "")).strip().casefold()
 
 
 def near(name: str, names: Iterable[str], count: int = 5) -> list[str]:

@@ -207,7 +207,10 @@ class ModelSettings:
         "auto",
     )
     code: CodeSettings = section(CodeSettings)
-    neuron: Any = setting("fc8:goldfish", "layer:unit, conv5:97:8:8 (row and column, from 0), conv5:97:max, or a list")
+    neuron: Any = setting(
+        "fc8:goldfish",
+        "layer:unit, a label alone (volcano), conv5:97:8:8 (row and column, from 0), conv5:97:max, or a list",
+    )
     position: str = setting("center", "of a unit that is a map: center, max, mean", ("center", "max", "mean"))
     starts: str = setting(
         "auto",

@@ -8,6 +8,11 @@ def test_spellings_of_one_name_are_equal(spelling: str) -> None:
     assert plain(spelling) == "school bus"
 
 
+def test_quotes_and_commas_need_not_be_typed() -> None:
+    assert plain("jack-o'-lantern") == plain("Jack_o_lantern")
+    assert plain("bakery, shop") == plain("bakery_shop")
+
+
 def test_near_prefers_whole_words_then_likeness_then_parts() -> None:
     assert near("cat", ["caterpillar", "cart", "tiger cat", "dog"]) == ["tiger cat"]
     assert near("cat", ["caterpillar", "cart", "dog"]) == ["cart", "caterpillar"]

@@ -76,8 +76,12 @@ def find_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.device(name)
-        torch.zeros(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+        if found.type == "mps":
+            raise ConfigError(
+                f"device={name}: Apple's GPUs lack the 64-bit numbers of sums over samples; use device=cpu."
+            )
+        torch.zeros(1, device=found).tolist()  # of `meta` only this fails
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).splitlines()[0].partition(". ")[0]
         raise ConfigError(f"device={name}: not to be had here ({reason}). Use device=cpu.") from error
     return found

@@ -31,7 +31,7 @@ commands:
 
   invset COMMAND --help       what a command takes
   invset --version
-  eval "$(invset -sc install=bash)"   completion of commands' settings in bash (zsh, fish likewise)
+  eval "$(invset -sc install=bash)"   completion in bash; zsh likewise; fish: invset -sc install=fish | source
 """
 
 FIRST = ("neuron", "range", "n", "method", "until", "gain", "fill", "constraint")  # of the settings, in --help

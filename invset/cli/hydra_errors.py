@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hydra.errors import OverrideParseException
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from invset.cli.overrides import OPTIONS
+from invset.cli.overrides import OPTIONS, quote
 from invset.names import hint
 from invset.settings import SETTINGS, describe_type, names, walk
 
@@ -31,13 +31,15 @@ def describe_error(error: Exception, command: str) -> str:
         return (
             f"{given}: cannot be read; write key=value, as n=100, neuron=fc8:981 or 'range=[50,60]' "
             "(in quotes, so that the shell leaves the brackets alone); a text with spaces or other signs needs quotes "
-            "of its own, as \"hydra.run.dir='my run'\"."
+            f"of its own, as {_quoted(given) or _quoted('hydra.run.dir=my run')}."
         )
     if isinstance(error, InterpolationResolutionError):
         return f"{error.full_key}: {text.partition(' full_key:')[0]}: give a value in its place."
     if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*?)'", text):
         key, values = several[1], several[2]
-        return f"{key}={values}: write a list as '{key}=[{values}]' (in quotes), or add -m to sweep over the values."
+        as_one = f"; as one text, {_quoted(f'{key}={values}')}" if " " in values and "[" not in values else ""
+        advice = f"write a list as '{key}=[{values}]' (in quotes), or add -m to sweep over the values"
+        return f"{key}={values}: {advice}{as_one}."
     if unknown := re.match(r"(?:Could not override|Error merging override) '?\+*([^'=\s]+)", text):
         name, known = unknown[1], names(SETTINGS[command])
         if name not in known and not name.startswith(("hydra.", *OPTIONS)):
@@ -54,6 +56,12 @@ def describe_error(error: Exception, command: str) -> str:
         wanted = _wanted(merging[1].partition("=")[0].lstrip("+"), command)
         return f"{merging[1]}: {f'give {wanted}.' if wanted else detail}"
     return f"{text} {detail}".strip()
+
+
+def _quoted(override: str) -> str | None:
+    """An override in the two pairs of quotes that the shell and Hydra's grammar want; None if they do not mend it."""
+    key, _, text = override.partition("=")
+    return f'"{key}={quote(text)}"' if re.fullmatch(r"[^\"$`\\!={}\[\]]*[ ',()][^\"$`\\!={}\[\]]*", text) else None
 
 
 def _wanted(name: str, command: str) -> str | None:

@@ -13,7 +13,6 @@ from itertools import takewhile
 from invset import __version__
 from invset.cli.help import COMMANDS, USAGE, describe_command
 from invset.errors import ConfigError, InvsetError
-from invset.settings import SETTINGS, names
 
 # Commands that read their arguments themselves.
 OWN = ("compare", "reproduce", "animate", "facets", "overview", "runs", "show", "weights")
@@ -33,6 +32,8 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Do what the arguments say; returns the exit code."""
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        arguments = [*arguments[1:], "--help"]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         commands = "\n".join(f"  {name:<9}  {what}" for name, what in COMMANDS.items())
         print(USAGE.format(version=__version__, commands=commands))
@@ -41,7 +42,9 @@ def run(arguments: list[str]) -> int:
         print(f"invset {__version__}")
         return 0
     if arguments[0] in ("-sc", "--shell-completion"):
-        return _complete(arguments)
+        from invset.cli import completion
+
+        return completion.run(arguments[1:])
     command, *rest = arguments
     if command not in COMMANDS:
         close = difflib.get_close_matches(command, COMMANDS, n=1)
@@ -82,7 +85,9 @@ def _launch(command: str, arguments: list[str]) -> int:
 
 def _run(command: str, arguments: list[str]) -> int:
     from invset.cli import app
+    from invset.cli.arguments import read_arguments
 
+    arguments = read_arguments(command, arguments)
     module = import_module(f"invset.cli.{command}")
     if command in OWN:
         return int(module.run(arguments))
@@ -103,22 +108,3 @@ def _with_find(arguments: list[str]) -> list[str]:
     alone = [word for word in words if "=" not in word]
     rest = [*(word for word in words if "=" in word), *arguments[len(words) :]]
     return [*rest, f"find={quote(' '.join(alone))}"] if alone else rest
-
-
-def _complete(arguments: list[str]) -> int:
-    """Hydra's completion knows no commands: offer them first, then let it complete the command's settings."""
-    from invset.cli import app
-
-    line = os.environ.get("COMP_LINE", "")
-    words = line.split()
-    typed = words[1] if len(words) > 1 else ""
-    installs = any(argument.startswith(("install=", "uninstall=")) for argument in arguments)
-    if not installs and (typed not in COMMANDS or (len(words) == 2 and not line.endswith(" "))):
-        print(" ".join(COMMANDS))
-        return 0
-    if typed in OWN:  # not of Hydra
-        own = [f"{name}=" for name in names(SETTINGS[typed])] if typed in SETTINGS else []
-        print(" ".join(own or import_module(f"invset.cli.{typed}").ACTIONS))
-        return 0
-    os.environ["COMP_LINE"] = line.replace(f" {typed}", "", 1) if typed else line
-    return app.launch(typed or "sample", lambda _: 0, arguments)

@@ -73,7 +73,7 @@ def _say_statuses(folder: Path, jobs: Sequence[Job], console: Console) -> int:
     failed = [job for job in jobs if job.status in UNFINISHED]
     say(console, f"{len(jobs)} jobs: {', '.join(f'{count} {status}' for status, count in counts.items())}")
     for job in failed:
-        where = shorten(job.folder) if job.folder is not None else " ".join(job.overrides)
+        where = shorten(job.folder) if job.folder is not None else " ".join(settings_of(job.overrides).values())
         say(console, f"{where}: {job.status}{f': {job.reason}' if job.reason else ''}")
     if failed and (folder / RECORD).exists():
         say(console, f"to do what is missing: {resume_command(folder)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from math import isqrt
 from typing import Literal
@@ -102,10 +103,11 @@ def center(*size: int) -> tuple[int, ...]:
 def parse_unit(text: str, network: Network, default_position: Word = "center") -> Unit:
     """The unit that a text names.
 
-    `layer:N` counts from 1, as the paper does. `layer:label` ignores case, and `_`, `-` and space are equal
-    (`fc8:school_bus`); digits alone are always a number. On a layer of maps a position may follow:
-    `:row:column`, counting from 0 (`conv5:197:6:6` is the centre of CaffeNet's 13 x 13), `:center`, `:max` or
-    `:mean`; on a layer of tokens `:token`, counting from 0, which is the class token where there is one, or these.
+    `layer:N` counts from 1, as the paper does. `layer:label` ignores case and apostrophes, and `_`, `-`, comma and
+    space are equal (`fc8:school_bus`); digits alone are always a number. A label alone is that of the only layer which
+    has it. On a layer of maps a position may follow: `:row:column`, counting from 0 (`conv5:197:6:6` is the centre of
+    CaffeNet's 13 x 13), `:center`, `:max` or `:mean`; on a layer of tokens `:token`, counting from 0, which is the
+    class token where there is one, or these.
 
     Args:
         text: as above.
@@ -115,6 +117,8 @@ def parse_unit(text: str, network: Network, default_position: Word = "center") -
     Raises:
         ConfigError: no such layer, unit, label or position, or a label that several units have.
     """
+    if ":" not in text:
+        text = f"{_layer_with(text, network)}:{text}"
     layer, _, rest = (part.strip() for part in text.strip().partition(":"))
     if not layer or not rest:
         raise ConfigError(f"'{text}' is not a unit: {GRAMMAR}, as in {list(network.layers)[-1]}:1.")
@@ -127,6 +131,20 @@ def parse_unit(text: str, network: Network, default_position: Word = "center") -
         return Unit(layer, index, None, label)
     position = _position(text, where, shape[1:]) if where else default_position
     return Unit(layer, index, position, label, shape[1:])
+
+
+def _layer_with(label: str, network: Network) -> str:
+    """The layer that has a unit of that label; of several names of one layer the first."""
+    named: dict[str, str] = {}
+    for layer in network.labels:
+        named.setdefault(network.layers[layer], layer)
+    layers = [layer for layer in named.values() if plain(label) in map(plain, network.labels[layer])]
+    if len(layers) == 1:
+        return layers[0]
+    close = [f"{layer}:{name}" for layer in layers or named.values() for name in near(label, network.labels[layer])]
+    if not close or label in network.layers:
+        raise ConfigError(f"'{label}' is not a unit: {GRAMMAR}, as in {list(network.layers)[-1]}:1.")
+    raise ConfigError(f"'{label}' is not a unit: did you mean {' or '.join(map(shlex.quote, close))}?")
 
 
 def _index(text: str, name: str, layer: str, network: Network) -> int:

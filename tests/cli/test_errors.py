@@ -34,6 +34,7 @@ CASES = [
     ("neuron=fc8:0", "counted from 1"),
     ("neuron=fc9:1", "no layer 'fc9': did you mean fc8"),
     ("neuron=fc8", "'fc8' is not a unit"),
+    ("neuron=volcan", "'volcan' is not a unit: did you mean fc8:volcano"),
     ("neuron=conv5:97:99:99", "is no position in this layer"),
     ("neuron=[fc8:2,fc8:goldfish] range=[[1,2],[1,2]]", "names of the same unit"),
     # counts
@@ -86,6 +87,9 @@ CASES = [
     ("schedule.groups=0", "schedule.groups=0: give 1 or more"),
     ("method=ppgn schedule.groups=3", "schedule.groups=3: method=ppgn cannot"),
     ("device=foo", "device=foo: not to be had here"),
+    ("device=mps", "device=mps: Apple's GPUs lack the 64-bit numbers"),
+    ("device=meta", "device=meta: not to be had here"),
+    ("device=hpu", "device=hpu: not to be had here"),
     ("--config-dir missing", "not found"),
     ("resume=nowhere", "there is no run here to continue"),
     (f"resume={'x' * 300}", "File name too long: choose a shorter path"),
@@ -142,7 +146,8 @@ def test_no_gpu(invset, here, command):
 def test_an_unknown_flag(invset, here):
     result = invset("sample", "-x")
     assert result.code == 2
-    assert "unrecognized arguments: -x" in result.err
+    assert result.err.startswith("invset: there is no flag -x: ")
+    assert result.err.count("\n") == 1
     assert list(here.iterdir()) == []
 
 
@@ -187,9 +192,16 @@ def test_a_mistake_of_the_program_is_no_setting(invset, here, monkeypatch):
         invset("sample", "n=12")
 
 
-def test_two_numbers_without_brackets(invset, here):
-    result = invset("sample", "range=50,60")
+def test_a_label_with_a_comma_is_shown_in_its_quotes(invset, here):
+    result = invset("sample", "neuron=fc8:grey whale, gray whale")
     assert result.code == 2
-    assert result.err == (
-        "invset: range=50,60: write a list as 'range=[50,60]' (in quotes), or add -m to sweep over the values.\n"
-    )
+    assert result.err.count("\n") == 1
+    assert """as one text, "neuron='fc8:grey whale, gray whale'".""" in result.err
+
+
+def test_a_label_with_an_apostrophe_is_shown_in_its_quotes(invset, here):
+    result = invset("sample", "neuron=fc8:yellow lady's slipper")
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert r"""as "neuron='fc8:yellow lady\'s slipper'".""" in result.err
+    assert "did you mean yellow lady's slipper" in invset("probe", r"neuron='fc8:yellow lady\'s slippr'").err

@@ -1,4 +1,4 @@
-"""The commands, their help, and completion; what needs no Hydra loads none."""
+"""The commands and their help; what needs no Hydra loads none."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def test_help_of_a_command(invset, command, flag):
     result = invset(command, "n=12", flag)
     assert result.code == 0
     assert result.out.startswith(f"invset {command}: ")
+
+
+def test_help_comes_first_too(invset):
+    assert invset("help", "sample", "method=ppgn") == invset("sample", "method=ppgn", "--help")
+    assert invset("help", "smaple").err.startswith("invset: there is no command 'smaple': did you mean sample?")
 
 
 def test_version(invset):
@@ -72,37 +77,5 @@ def test_a_process_can_run_several_commands(invset, linear):
     assert not Path("outputs").exists()
 
 
-def _offered(invset, monkeypatch, line: str) -> list[str]:
-    monkeypatch.setenv("COMP_LINE", line)
-    result = invset("-sc", "query=bash")
-    assert result.code == 0
-    assert result.err == ""
-    return result.out.split()
-
-
-@pytest.mark.parametrize("line", ["invset", "invset ", "invset sam", "invset sample"])
-def test_completion_offers_commands(invset, monkeypatch, line):
-    assert "sample" in _offered(invset, monkeypatch, line)
-
-
-def test_completion_offers_settings_and_configs(invset, monkeypatch):
-    assert {"neuron=", "network="} <= set(_offered(invset, monkeypatch, "invset sample ne"))
-    assert {"network=mini", "network=linear"} <= set(_offered(invset, monkeypatch, "invset sample network="))
-    assert "experiment=linear" in _offered(invset, monkeypatch, "invset sample n=3 experiment=")
-    assert "schedule.K=" in _offered(invset, monkeypatch, "invset sample schedule.")
-    assert {"chains=", "codes="} <= set(_offered(invset, monkeypatch, "invset probe "))
-    assert {"groups=", "features="} <= set(_offered(invset, monkeypatch, "invset facets "))
-    assert "fetch" in _offered(invset, monkeypatch, "invset weights ")
-
-
 def test_help_of_a_method_that_there_is_not(invset):
     assert invset("sample", "method=papre", "--help") == (2, "", "invset: method=papre: did you mean paper?\n")
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_installs(invset, monkeypatch, shell):
-    monkeypatch.delenv("COMP_LINE", raising=False)
-    result = invset("-sc", f"install={shell}")
-    assert result.code == 0
-    assert "invset" in result.out
-    assert "complete" in result.out or "compdef" in result.out

@@ -451,3 +451,10 @@ def test_experiments_that_bring_their_ranges(invset, here):
 def test_overrides_are_the_same_however_they_are_written():
     assert settings_of(["a='b:c'", "x=[1, 2]", "+y={k: 1}"]) == settings_of(["y={k:1}", "x=[1,2]", r"a=b\:c"])
     assert settings_of(["a=1", "a=2", "device=cpu", "hydra.x=1", "~hydra.y"]) == {"a": "a=2", "device": "device=cpu"}
+
+
+def test_missing_jobs_are_written_as_they_were_given(invset, here):
+    record = {"hydra": {"overrides": {"task": ["neuron=fc8:2,fc8:981"]}, "sweep": {"subdir": "${hydra.job.num}"}}}
+    (here / "sweep").mkdir()
+    (here / "sweep" / "multirun.yaml").write_text(yaml.safe_dump(record))
+    assert "\nneuron=fc8:981: missing\n" in invset("overview", "sweep").out

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,21 @@ def test_units_of_a_vector_layer(toy: Network, text: str, index: int) -> None:
     assert (unit.layer, unit.index, unit.position, unit.label) == ("fc", index, None, toy.labels["fc"][index])
     assert str(unit) == f"fc:{index + 1}"
     assert parse_unit(str(unit), toy) == unit
+
+
+@pytest.mark.parametrize("text", ["volcano", " School_Bus ", "GREAT EGRET"])
+def test_a_label_alone_is_that_of_the_layer_which_has_it(toy: Network, text: str) -> None:
+    assert parse_unit(text, toy) == parse_unit(f"fc:{text}", toy)
+
+
+def test_a_label_alone_in_several_layers(toy: Network) -> None:
+    again = {"fc": "fc", "same": "fc", "last": "last"}  # two names of one layer
+    one = replace(toy, layers=again, labels=dict.fromkeys(("fc", "same"), toy.labels["fc"]), shapes={})
+    assert str(parse_unit("volcano", one)) == "fc:1"
+    two = replace(toy, labels={"fc": toy.labels["fc"], "last": ("volcano", "lake")}, shapes={})
+    assert str(parse_unit("lake", two)) == "last:2"
+    with pytest.raises(ConfigError, match="did you mean fc:volcano or last:volcano"):
+        parse_unit("volcano", two)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +145,9 @@ def test_a_description_shows_the_label(toy: Network) -> None:
     [
         ("fc", "'fc' is not a unit: write layer:number"),
         ("", "is not a unit"),
+        ("crane", "2 units of fc are labelled 'crane'; write fc:3 or fc:5"),
+        ("toilet", "did you mean 'fc:toilet seat' or 'fc:toilet tissue'"),
+        ("zzzz", "'zzzz' is not a unit: write layer:number"),
         ("fc:", "is not a unit"),
         ("fx:1", "network toy has no layer 'fx': there are conv, fc, last"),
         ("fc:0", "has units 1 to 8, counted from 1"),
