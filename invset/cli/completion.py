@@ -55,8 +55,9 @@ VALUES = {
     "model": ("mini", "caffenet"),
     "features": OF_IMAGENET[1:],
 }
-RUNS = ("*", "runs/*", "outputs/*/*", "multirun/*/*/*", "reproduced/*/runs/*")  # where folders of runs usually are
-SWEEPS = ("*", "multirun/*/*")
+# Where folders of runs and sweeps usually are.
+RUNS = ("*", "outputs/*", "outputs/*/*", "outputs/sweeps/*/*/*", "outputs/reproduced/*/runs/*")
+SWEEPS = ("*", "outputs/sweeps/*/*")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -116,9 +117,9 @@ def _offer(words: Sequence[str], typed: str) -> Iterator[str]:
     elif command == "reproduce":
         yield from (f"{path.stem} " for path in sorted((config_folder() / "recipe").glob("*.yaml")))
         yield "all "
-    elif command in ("compare", "facets", "animate"):
+    elif command in ("compare", "facets", "animate", "show"):
         yield from (f"{folder} " for folder in _folders(RUNS, "config.yaml"))
-    elif command == "overview":
+    if command in ("overview", "show"):
         yield from (f"{folder} " for folder in _folders(SWEEPS, "multirun.yaml"))
 
 

@@ -86,14 +86,21 @@ def test_actions_of_weights():
 
 
 def test_folders_of_runs_and_sweeps(here):
-    for path in ("outputs/day/time/config.yaml", "multirun/day/time/multirun.yaml", "multirun/day/time/0/config.yaml"):
+    for path in (
+        "outputs/day/time/config.yaml",
+        "outputs/sweeps/day/time/multirun.yaml",
+        "outputs/sweeps/day/time/0/config.yaml",
+    ):
         (here / path).parent.mkdir(parents=True, exist_ok=True)
         (here / path).touch()
-    runs = ["multirun/day/time/0 ", "outputs/day/time "]
+    runs = ["outputs/day/time ", "outputs/sweeps/day/time/0 "]
     for command in ("compare", "facets", "animate"):
         assert [word for word in complete(f"invset {command} ") if "/" in word] == runs
-    assert "multirun/day/time " in complete("invset overview m")
-    assert set(complete("invset sample resume=m")) == {"resume=multirun/day/time/0", "resume=multirun/day/time"}
+    assert "outputs/sweeps/day/time " in complete("invset overview o")
+    assert set(complete("invset sample resume=outputs/s")) == {
+        "resume=outputs/sweeps/day/time/0",
+        "resume=outputs/sweeps/day/time",
+    }
 
 
 def test_it_is_quick_and_loads_neither_torch_nor_hydra():
