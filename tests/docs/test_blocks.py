@@ -17,6 +17,7 @@ import itertools
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -165,12 +166,23 @@ def mini() -> Network:
     return build_network("mini")
 
 
+@pytest.fixture
+def own_modules(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working folder whose modules can be imported, and are forgotten after the test."""
+    monkeypatch.syspath_prepend(str(here))
+    before = set(sys.modules)
+    yield here
+    for name in set(sys.modules) - before:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(here)):
+            del sys.modules[name]
+
+
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if any(block.runs for block in read_blocks(page))], ids=lambda page: page.name
 )
-def test_a_page_runs_from_top_to_bottom(page, here, mini_run, monkeypatch):
+def test_a_page_runs_from_top_to_bottom(page, own_modules, mini_run, few_codes, monkeypatch):
+    here = own_modules
     monkeypatch.setenv("INVSET_CACHE", str(here / "cache"))
-    monkeypatch.syspath_prepend(str(here))
     names: dict[str, Any] = {}
     blocks = [block for block in read_blocks(page) if block.runs]
     for folder in {folder for block in blocks for folder in FOLDER.findall(block.text)}:
