@@ -112,15 +112,17 @@ def test_a_block_is_run_or_checked_or_says_why_not(block):
 def check_words(words: list[str]) -> None:
     """Check a command without running it."""
     words = [*itertools.dropwhile(lambda word: re.match(r"[A-Z_]+=", word), words)]
-    if words and words[0] == "torchrun":
-        words = words[words.index("-m") + 1 :]
+    if words and words[0] in ("torchrun", "uvx"):
+        words = words[words.index("invset") :]
     if not words or words[0] in OF_THE_SHELL:
         return
     if words[0] == "python" and words[1].endswith(".py"):
         assert (ROOT / words[1]).is_file()
         return
     assert words[0] == "invset", f"{words[0]}: is neither of invset nor of OF_THE_SHELL"
-    command, *arguments = words[1:]
+    command, *arguments = words[1:] or ["help"]
+    if command in ("help", "--help", "--version"):
+        return
     assert command in COMMANDS
     try:
         check_arguments(command, arguments)
@@ -145,7 +147,7 @@ def check_arguments(command: str, arguments: list[str]) -> None:
             if command != "units" and settings.network.kind == "mini":
                 for neuron in parse_neurons(settings.neuron):
                     parse_unit(neuron, mini())
-    else:
+    elif command in SETTINGS:
         parse(command, arguments, next(iter(SETTINGS[command].__dataclass_fields__)))
 
 
