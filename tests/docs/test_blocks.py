@@ -18,6 +18,7 @@ import re
 import shlex
 import shutil
 import sys
+import webbrowser
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -185,6 +186,7 @@ def own_modules(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_page_runs_from_top_to_bottom(page, own_modules, mini_run, few_codes, monkeypatch):
     here = own_modules
     monkeypatch.setenv("INVSET_CACHE", str(here / "cache"))
+    monkeypatch.setattr(webbrowser, "open", lambda address: True)  # of invset show
     names: dict[str, Any] = {}
     blocks = [block for block in read_blocks(page) if block.runs]
     for folder in {folder for block in blocks for folder in FOLDER.findall(block.text)}:
