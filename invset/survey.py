@@ -37,7 +37,8 @@ class Survey:
         unit: with its label.
         activations: (m,) each, over "random codes", "natural codes", "images" and at the tops of "ascents", as far as
             there are any.
-        codes, images: of the ascents' tops, (m, c) and (m, 3, h, w) in [0, 1].
+        codes: of the ascents' tops, (m, c).
+        images: of the same, (m, 3, h, w) in [0, 1].
     """
 
     unit: str

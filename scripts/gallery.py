@@ -41,7 +41,8 @@ def run() -> None:
             samples = load(folder).images
             shown = samples[:: max(1, len(samples) // arguments.show)][: arguments.show]
             images += [*shown]
-            captions += [f"{unit.split(':')[-1].replace('_', ' ')} {interval}", *[""] * (len(shown) - 1)]
+            label = unit.split(":")[-1].replace("_", " ")
+            captions += [f"{unit if label.isdigit() else label} {interval}", *[""] * (len(shown) - 1)]
     save_grid(arguments.output, images, captions, arguments.title, columns)
 
 
