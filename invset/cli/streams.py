@@ -31,7 +31,9 @@ def forgive() -> None:
 
 def _forgiving(stream: Any) -> IO[str]:
     if stream is None:  # closed by the shell, as by >&-; files opened later shall not get its number
-        return open(os.devnull, "w")  # noqa: PTH123, SIM115
+        nowhere = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        os.set_inheritable(nowhere.fileno(), True)
+        return nowhere
     return io.TextIOWrapper(
         io.BufferedWriter(_Forgiving(stream.fileno(), "w", closefd=False)),
         encoding=stream.encoding,

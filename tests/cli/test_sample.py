@@ -254,6 +254,8 @@ def test_what_is_said(invset, here, linear):
 def test_what_is_said_of_the_papers_method(invset, here, linear):
     result = invset(*linear, "method=paper", "hydra.run.dir=run")
     assert "at least 5 needed)" in result.out.splitlines()[1]
+    fewest = invset(*linear, "method=paper", "n=4", "hydra.run.dir=fewest").out.splitlines()[1]
+    assert fewest.endswith(" for the samples)"), "all of them seeds"
     with Image.open(here / "run" / "seeds.png") as picture:
         assert min(picture.size) > 100
 

@@ -148,7 +148,6 @@ def _describe_steps(figures: Mapping[str, Any], sampling: Sampling) -> str:
     seeds = figures["seed_steps"] if figures["seed_steps"] is not None else figures["gradient_steps"]
     if sampling.kind.joint:
         return f"{seeds} steps"
-    return (
-        f"{seeds} steps for the seeds, {figures['sampling_steps']} for the samples; "
-        f"at least {figures['minimum_sampling_steps']} needed"
-    )
+    least = figures["minimum_sampling_steps"]
+    steps = f"{seeds} steps for the seeds, {figures['sampling_steps']} for the samples"
+    return f"{steps}; at least {least} needed" if least else steps
