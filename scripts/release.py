@@ -24,7 +24,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp")
 
 
 def with_address(text: str, address: str, tag: str) -> str:
-    """A page whose relative links lead to the files at `tag` of the repository: pictures to themselves, others to pages."""
+    """A page whose relative links lead to the repository's files at `tag`: pictures as files, others as pages."""
 
     def lead(link: re.Match[str]) -> str:
         kind = "raw" if link["path"].lower().endswith(PICTURES) else "blob"
@@ -46,12 +46,6 @@ def missing_in_wheel(names: Iterable[str], committed: Iterable[str]) -> list[str
     return sorted(wanted - set(names))
 
 
-def committed_files() -> list[str]:
-    """Their paths from the root."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True)
-    return listed.stdout.splitlines()
-
-
 def main() -> None:
     """Build, and check what was built."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -61,9 +55,8 @@ def main() -> None:
     asked = parser.parse_args()
     if any(asked.out.glob("*")):
         sys.exit(f"{asked.out}: is not empty.")
-    if not re.search(
-        rf"^## {re.escape(asked.tag[1:])} \(\d{{4}}-\d\d-\d\d\)$", (ROOT / "CHANGELOG.md").read_text(), re.M
-    ):
+    heading = rf"^## {re.escape(asked.tag[1:])} \(\d{{4}}-\d\d-\d\d\)$"
+    if not re.search(heading, (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE):
         sys.exit(f"CHANGELOG.md: has no line '## {asked.tag[1:]} (YYYY-MM-DD)'.")
     with tempfile.TemporaryDirectory() as folder:
         committed = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
@@ -78,8 +71,9 @@ def main() -> None:
     wheel = next(path for path in built if path.suffix == ".whl")
     if wheel.name.split("-")[1] != asked.tag[1:]:
         sys.exit(f"{wheel.name}: is not version {asked.tag[1:]}, which the tag names.")
-    with zipfile.ZipFile(wheel) as files:
-        if missing := missing_in_wheel(files.namelist(), committed_files()):
+    with zipfile.ZipFile(wheel) as files, tarfile.open(fileobj=io.BytesIO(committed)) as archive:
+        files_committed = [member.name for member in archive if member.isfile()]
+        if missing := missing_in_wheel(files.namelist(), files_committed):
             sys.exit(f"{wheel.name}: lacks {', '.join(missing)}.")
     for path in built:
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
