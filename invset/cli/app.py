@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from invset.cli import streams
 from invset.cli.compose import register_schemas, require_known
 from invset.cli.help import config_folder
 from invset.cli.hydra_errors import describe_error
@@ -47,6 +48,8 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
     def work(config: DictConfig) -> int:
         nonlocal worst, bug
         elsewhere = os.getpid() != here
+        if elsewhere:
+            streams.forgive()
         try:
             # Any other process than the one that was launched knows Ctrl-C by Python's own exception only. What a
             # launcher has made of other signals stays: Slurm's are submitit's.
@@ -60,6 +63,10 @@ def launch(command: str, task: Task, arguments: list[str]) -> int:
                 jobs.write_failure(str(mistake))
             else:
                 _remove_empty_folder()
+        except Interrupted:
+            if not jobs.in_sweep():
+                _remove_empty_folder()
+            raise
         except Exception as error:
             bug = error
             if elsewhere:

@@ -46,23 +46,28 @@ class MeasuredRuns(NamedTuple):
     observer: Observer | None
 
 
-def run_folders(words: Sequence[str]) -> list[Path]:
-    """The folders of runs that were given, each once. Raises ConfigError: there is no run in one."""
+def run_folders(words: Sequence[str], several: bool = True) -> list[Path]:
+    """The folders of runs that were given, each once. Raises ConfigError: there is no run in one.
+
+    `several`: the command takes more than one, as the advice then says.
+    """
     folders = [Path(word) for word in words if Path(word).name not in OF_A_SWEEP or Path(word).is_dir()]
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ConfigError("the same run is given twice: give each once.")
     for folder in folders:
         if Layout(folder).config.is_file():
             continue
-        if inner := len(list(folder.glob("*/config.yaml"))):
-            raise ConfigError(f"{folder}: holds {inner} runs but is not a run itself: give these, as {folder}/*")
+        if inner := sorted(path.parent for path in folder.glob("*/config.yaml")):
+            how_many = "1 run" if len(inner) == 1 else f"{len(inner)} runs"
+            advice = f"give these, as {folder}/*" if several else f"give one, as {inner[-1]}"
+            raise ConfigError(f"{folder}: holds {how_many} but is not a run itself: {advice}")
         raise ConfigError(f"{folder}: there is no such run (no config.yaml); give the folder that invset sample wrote.")
     return folders
 
 
 def one_run(command: str, words: Sequence[str]) -> Path:
     """The folder of the one run that a command is for. Raises ConfigError: no run is given, or several."""
-    folders = run_folders(words)
+    folders = run_folders(words, several=False)
     if len(folders) != 1:
         raise ConfigError(f"invset {command} takes one run: give its folder, as invset {command} outputs/DATE/TIME.")
     return folders[0]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import signal
 import sys
 from functools import partial
 from importlib import import_module
 from itertools import takewhile
+from types import ModuleType
 
 from invset import __version__
+from invset.cli import streams
 from invset.cli.help import COMMANDS, USAGE, describe_command
 from invset.errors import ConfigError, InvsetError
 
@@ -20,14 +23,14 @@ OWN = ("compare", "reproduce", "animate", "facets", "overview", "runs", "show", 
 
 def main() -> None:
     """The console script."""
-    try:
-        code = run(sys.argv[1:])
-        if (processes := sys.modules.get("invset.cli.processes")) is not None:
-            processes.end(code)
-        sys.exit(code)
-    except BrokenPipeError:  # of `invset … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    streams.forgive()
+    # Until there is work that could be lost, Ctrl-C ends the process at once: imports take seconds.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    code = run(sys.argv[1:])
+    if (processes := sys.modules.get("invset.cli.processes")) is not None:
+        processes.end(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -70,9 +73,10 @@ def _launch(command: str, arguments: list[str]) -> int:
 
     from invset.cli import app, processes, signals
 
+    module = import_module(f"invset.cli.{command}")
     with signals.as_exceptions():
         try:
-            return processes.share(partial(_run, command, arguments))
+            return processes.share(partial(_run, command, module, arguments))
         except InvsetError as error:
             return app.complain(error)
         except OSError as error:
@@ -83,12 +87,11 @@ def _launch(command: str, arguments: list[str]) -> int:
             return stop.exit_code
 
 
-def _run(command: str, arguments: list[str]) -> int:
+def _run(command: str, module: ModuleType, arguments: list[str]) -> int:
     from invset.cli import app
     from invset.cli.arguments import read_arguments
 
     arguments = read_arguments(command, arguments)
-    module = import_module(f"invset.cli.{command}")
     if command in OWN:
         return int(module.run(arguments))
     if command == "sample":

@@ -42,7 +42,11 @@ class Pipelined:
             return work()
         if self._device.type == "cuda":
             work = partial(_run_on, self._beside(), work)
-        writing = self._writer.submit(work)
+        try:
+            writing = self._writer.submit(work)
+        except RuntimeError:  # "can't start new thread": from here on all is written here
+            self._writer.shutdown(cancel_futures=True)  # or a thread started later would do this work again
+            return work()
         self._early = _settle(lambda: self._method.step(following))
         while not writing.done():
             waited = _settle(lambda: wait([writing]))

@@ -216,6 +216,13 @@ def test_wrong_arguments(here, linear_run, arguments, message):
         animate.run(words)
 
 
+def test_of_a_folder_of_runs_it_is_said_to_give_one(here, linear_copy):
+    (here / "runs").mkdir()
+    linear_copy.rename(here / "runs" / "a")
+    with pytest.raises(ConfigError, match=r"runs: holds 1 run but is not a run itself: give one, as runs/a$"):
+        _animate("runs")
+
+
 def test_a_place_that_cannot_be_written(here, linear_run):
     Path("file").touch()
     Path("folder.gif").mkdir()

@@ -175,7 +175,7 @@ def test_the_folder_to_write_to_is_named_by_the_time(here, linear_run):
         (["nowhere"], "nowhere: there is no such run"),
         (["RUN", "runs=[x]"], "give either these or runs=, not both"),
         (["x=" + "x" * 300], "there is no setting 'x'"),
-        (["sweep"], r"holds 1 runs but is not a run itself: give these, as sweep/\*"),
+        (["sweep"], r"holds 1 run but is not a run itself: give these, as sweep/\*"),
         (["n=5"], "compare what"),
         (["RUN", "RUN"], "the same run is given twice"),
         (["RUN", "n=23"], "run has 22 samples; give 22 or fewer"),

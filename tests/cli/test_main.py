@@ -12,6 +12,7 @@ import pytest
 
 from invset import __version__
 from invset.cli.main import COMMANDS
+from invset.cli.signals import Interrupted
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
@@ -75,6 +76,22 @@ def test_a_process_can_run_several_commands(invset, linear):
     assert invset(*linear, "n=5", "hydra.run.dir=second").code == 0
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert not Path("outputs").exists()
+
+
+def test_an_interruption_before_a_run_begins_leaves_nothing(invset, monkeypatch, linear):
+    def interrupted(settings):
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr("invset.cli.processes.assemble", interrupted)
+    assert invset(*linear) == (130, "", "")
+    assert not Path("outputs").exists()
+
+
+def test_an_interruption_of_the_import_shows_no_traceback(tmp_path):
+    (tmp_path / "torch.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from invset.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, "sample"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 def test_help_of_a_method_that_there_is_not(invset):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from invset.core.problem import round_to_eight_bits
 from invset.errors import RunFolderError
-from invset.run.images import load_png, save_pngs
+from invset.run.images import load_png, load_pngs, save_pngs
 
 
 def test_what_is_read_is_what_the_network_saw(tmp_path):
@@ -52,6 +52,14 @@ def test_several_at_once_are_the_files_of_one_by_one(tmp_path, monkeypatch):
         save_pngs([tmp_path / f"{threads}-{number}.png" for number in range(9)], images)
         for number in range(9):
             assert (tmp_path / f"{threads}-{number}.png").read_bytes() == (tmp_path / f"one-{number}.png").read_bytes()
+
+
+def test_where_threads_cannot_be_started_the_files_are_the_same(tmp_path, monkeypatch, few_threads):
+    monkeypatch.setattr("invset.run.images.THREADS", 4)
+    images = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(2))
+    paths = [tmp_path / f"{number}.png" for number in range(5)]
+    save_pngs(paths, list(images))
+    assert torch.equal(load_pngs(paths), round_to_eight_bits(images))
 
 
 def test_files_are_written_in_order_and_none_after_one_that_fails(tmp_path):

@@ -152,6 +152,12 @@ def test_pipelined_a_run_is_the_same(tmp_path: Path, wanted: int) -> None:
         assert same_runs(again, whole)
 
 
+def test_where_threads_cannot_be_started_a_run_is_the_same(tmp_path: Path, few_threads: None) -> None:
+    whole, _ = sampled(tmp_path / "whole", 18)
+    pipelined, _ = sampled(tmp_path / "pipelined", 18, pipelined=True)
+    assert same_runs(pipelined, whole)
+
+
 def test_the_next_step_begins_before_the_last_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither could end, were one to wait for the other's end."""
     both = threading.Barrier(2)
