@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from invset.errors import InvsetError
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 FLUSHED_AT_ONCE = 8  # files; a file system that is given several at once is ten times as quick
 _REMEDIES = {
@@ -78,8 +81,22 @@ def flush(paths: Iterable[Path]) -> None:
     Raises:
         OSError: one is not there, or the disk failed.
     """
-    with ThreadPoolExecutor(FLUSHED_AT_ONCE) as pool:
-        list(pool.map(_flush, paths))
+    list(map_on_threads(_flush, list(paths), FLUSHED_AT_ONCE))
+
+
+def map_on_threads(work: Callable[[T], R], items: Sequence[T], threads: int) -> Iterator[R]:
+    """`map`, on so many threads; on this one where another cannot be started."""
+    threads = min(threads, len(items))
+    if threads < 2:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            results = pool.map(work, items)
+        except RuntimeError:  # "can't start new thread"
+            pool.shutdown(cancel_futures=True)
+            results = map(work, items)
+        yield from results
 
 
 def _flush(path: Path) -> None:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import io
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from invset.errors import RunFolderError
+from invset.files import map_on_threads
 from invset.run.json_files import write_atomically
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 THREADS = min(8, os.cpu_count() or 1)
 
@@ -34,7 +30,7 @@ def save_pngs(paths: Sequence[Path], images: Sequence[Tensor]) -> list[int]:
     """
     pictures = [to_picture(image) for image in images]
     checksums = []
-    for path, data in zip(paths, _map(encode_png, pictures), strict=True):
+    for path, data in zip(paths, map_on_threads(encode_png, pictures, THREADS), strict=True):
         write_atomically(path, data)
         checksums.append(zlib.crc32(data))
     return checksums
@@ -68,7 +64,7 @@ def load_pngs(paths: Sequence[Path]) -> Tensor:
     Raises:
         RunFolderError: as `load_png`, of the first that is missing or no image.
     """
-    return torch.stack(list(_map(load_png, paths)))
+    return torch.stack(list(map_on_threads(load_png, paths, THREADS)))
 
 
 def to_picture(image: Tensor) -> Image.Image:
@@ -89,18 +85,3 @@ def from_picture(picture: Image.Image) -> Tensor:
     rgb = picture.convert("RGB")
     levels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8).view(rgb.height, rgb.width, 3)
     return levels.permute(2, 0, 1).float().div(255).contiguous()
-
-
-def _map(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """`map`, on as many threads as there are cores; on this one where another cannot be started."""
-    threads = min(THREADS, len(items))
-    if threads < 2:
-        yield from map(work, items)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            results = pool.map(work, items)
-        except RuntimeError:  # "can't start new thread"
-            pool.shutdown(cancel_futures=True)
-            results = map(work, items)
-        yield from results
