@@ -26,6 +26,7 @@ SHARE = (0.3, 0.5)  # of the second code in a start, the farthest of DRAWN: near
 DRAWN = 3
 HIGHEST = 8  # codes that tell which class gives most of a unit
 BATCH = 64  # codes evaluated at once
+TINY = torch.finfo(torch.float32).tiny
 
 
 class Near(NamedTuple):
@@ -84,7 +85,10 @@ class NearStarts:
         first, others = self.codes[row], self.codes[(row + further) % count]
         second = others[(others - first).norm(dim=1).argmax()]
         low, high = SHARE
-        return first.lerp(second, low + (high - low) * float(torch.rand((), generator=randomness)))
+        share = low + (high - low) * float(torch.rand((), generator=randomness))
+        mixed = first.lerp(second, share)
+        # As long as natural codes are: a plain mixture of unlike ones is shorter, and its image paler.
+        return mixed * (first.norm().lerp(second.norm(), share) / mixed.norm().clamp_min(TINY))
 
 
 def _evaluate(problem: Problem, codes: Tensor, device: torch.device) -> Tensor:

@@ -69,6 +69,18 @@ def test_the_order_depends_on_the_random_seed_alone() -> None:
     assert not torch.equal(*bent)
 
 
+def test_a_start_is_as_long_as_the_codes_it_lies_between() -> None:
+    lengths = torch.tensor([1.0, 3.0])
+    starts = NearStarts(torch.eye(2) * lengths[:, None], 0, chains=1)
+    for attempt in range(20):
+        start = starts.draw(0, attempt)
+        weights = start / lengths  # of the mixture, up to a factor
+        share = weights / weights.sum()
+        assert float(start.norm()) == pytest.approx(float(share @ lengths), rel=1e-5)
+    assert starts.draw(0, 0).isfinite().all()
+    assert NearStarts(torch.zeros(2, 3), 0, 1).draw(0, 0).tolist() == [0, 0, 0]
+
+
 def test_a_start_lies_between_two_codes_nearer_to_the_first() -> None:
     codes = torch.eye(6)
     starts = NearStarts(codes, 0, chains=2)
@@ -76,7 +88,7 @@ def test_a_start_lies_between_two_codes_nearer_to_the_first() -> None:
     firsts = [int(start.argmax()) for start in drawn]
     for round_ in range(20):  # each code once, then again beside others
         assert sorted(firsts[6 * round_ : 6 * round_ + 6]) == list(range(6))
-    shares = torch.stack([start.sort().values[-2] for start in drawn if start.count_nonzero() == 2])
+    shares = torch.stack([start.sort().values[-2] / start.sum() for start in drawn if start.count_nonzero() == 2])
     assert len(shares) == 120, "the second is another"
     assert 0.3 <= shares.min() < 0.33
     assert 0.47 < shares.max() <= 0.5
