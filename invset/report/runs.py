@@ -117,6 +117,8 @@ def read_run(root: Path) -> FinishedRun:
         raise RunFolderError(f"{root}: this run has not come to its end (no summary.json): resume it first.")
     summary = read_json(paths.summary)
     units, activations, chains = _read_activations(paths.activations)
+    if len(ranges) != len(units):
+        raise damaged(paths.config, f"it has {len(ranges)} ranges, and there are {len(units)} units")
     if summary.get("samples") != len(activations):
         raise RunFolderError(
             f"{root}: summary.json counts {summary.get('samples')} samples, activations.csv {len(activations)}: the "

@@ -62,6 +62,8 @@ def _fetch(weights: Weights, say: Say, move: Move) -> Path:
             path = _accept(weights, source, part)
         except SourceError as error:
             failures.append(f"  {source.url}: {error}")
+            if not _length(part):
+                part.unlink(missing_ok=True)
             continue
         say(f"  {cache.describe_trust(weights)}")
         return path
@@ -120,9 +122,6 @@ def _request(url: str, part: Path, most: int, move: Move) -> None:
             _receive(response, part, have, most, move)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise _Retry(f"the connection failed ({_reason(error)})") from error
-    finally:
-        if part.exists() and not 0 < _length(part) <= most:
-            part.unlink()
 
 
 def _receive(response: requests.Response, part: Path, have: int, most: int, move: Move) -> None:
@@ -147,6 +146,7 @@ def _receive(response: requests.Response, part: Path, have: int, most: int, move
             file.write(piece)
             have += len(piece)
             if have > most:
+                part.unlink()
                 raise SourceError(f"it gives more than {most:,} bytes")
             move(have, total)
 
