@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import io
 import shutil
 import tempfile
 import weakref
@@ -31,7 +30,7 @@ from invset.models.registry import IN_MEMORY
 from invset.report.runs import read_run
 from invset.run.config import write_config
 from invset.run.folder import RunFolder
-from invset.run.images import encode_png, to_picture
+from invset.run.images import encode_png, open_png, to_picture
 from invset.run.json_files import read_json
 from invset.run.layout import Layout
 from invset.settings import EncoderSettings, ProbeSettings, SampleSettings, UnitsSettings, check, from_dict
@@ -156,8 +155,7 @@ def load(folder: str | Path) -> Samples:
     paths, finished = Layout(root), read_run(root)
     rows = list(range(finished.count))
     images = torch.cat([*finished.images(rows)]) if rows else torch.zeros(0, 3, 0, 0)
-    with describing(RunFolderError, paths.samples, ", as the run left it", action="read"):
-        grid = Image.open(io.BytesIO(paths.samples.read_bytes())) if rows else None
+    grid = open_png(paths.samples) if rows else None
     units = tuple(read_json(paths.manifest).get("units", finished.units))
     codes = torch.zeros(0, 0) if finished.codes is None else finished.codes
     return Samples(images, finished.activations, codes, units, finished.ranges, finished.summary, grid, root)

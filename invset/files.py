@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import BinaryIO, Literal, TypeVar
 
 from invset.errors import InvsetError
 
@@ -30,6 +31,7 @@ _REMEDIES = {
     errno.ENOENT: "put back what is missing",
     errno.EMFILE: "raise the limit on open files",
     errno.ENAMETOOLONG: "choose a shorter path",
+    errno.ELOOP: "put the file itself in the place of the link",
 }
 
 
@@ -53,6 +55,28 @@ def describing(
         raise error_class(f"{path}: cannot be {action} ({cause}): {remedy}{advice}.") from error
 
 
+def read_regular(path: Path, most: int) -> BinaryIO:
+    """A regular file of `most` bytes at most, open for reading. Raises OSError as `open_regular`."""
+    return os.fdopen(open_regular(path, most=most), "rb")
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY, most: int | None = None) -> int:
+    """The descriptor of a regular file of `most` bytes at most: no link is followed, and no pipe waited for.
+
+    Folders of runs are passed on: whatever is in one is opened by this.
+
+    Raises:
+        OSError: it is something else, or larger, or cannot be opened.
+    """
+    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    state = os.fstat(file)
+    small = most is None or state.st_size <= most
+    if small and stat.S_ISREG(state.st_mode):
+        return file
+    os.close(file)
+    raise OSError(errno.EINVAL, "not a regular file" if small else f"larger than {most:,} bytes", str(path))
+
+
 def write_atomically(path: Path, data: bytes, flushed: bool = False) -> None:
     """Put `data` at `path`: the old file or the new one is there at every moment, never half of one.
 
@@ -63,6 +87,7 @@ def write_atomically(path: Path, data: bytes, flushed: bool = False) -> None:
     """
     temporary = path.with_name(temporary_name(path.name))
     try:
+        temporary.unlink(missing_ok=True)  # it may be a link, which writing would follow
         temporary.write_bytes(data)
         if flushed:
             flush([temporary])
@@ -113,6 +138,13 @@ def _flush(path: Path) -> None:
 def temporary_name(name: str) -> str:
     """What a file is called while it is being written."""
     return f".{name}.tmp"
+
+
+def remove_temporary(*folders: Path) -> None:
+    """Remove what killed processes have left half written. Raises OSError: it cannot be removed."""
+    for folder in folders:
+        for leftover in folder.glob(temporary_name("*")):
+            leftover.unlink(missing_ok=True)
 
 
 def user_path(path: str | Path) -> Path:

@@ -15,6 +15,11 @@ def plain(name: str) -> str:
     return re.sub(r"[\s_,-]+", " ", name.replace("'", "")).strip().casefold()
 
 
+def legible(text: str) -> str:
+    """The text with a question mark for each letter that cannot be printed, as a control character."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+
+
 def near(name: str, names: Iterable[str], count: int = 5) -> list[str]:
     """At most `count` names: those with `name` as a word, or else spelled like it or with it inside one."""
     wanted = plain(name)

@@ -1,34 +1,47 @@
-"""Damage files of weights in many ways and read them: each ends in tensors or in one WeightsError, soon and small.
+"""Damage files in many ways and read them: each ends in what it holds or in one error of a line, soon and small.
 
     python scripts/fuzz.py --mutations 10000
 
-Prints a row a format. Exits with 1 if a reader raised anything else, took long, grew beyond the limit, or gave more
-than its file holds; the files that did are left in the folder. After a crash of the interpreter the last one is
-`current` there.
+Of weights, images and labels; and of the folder of a run and of a sweep each file, which `invset.load`, `invset sample
+resume=`, compare, facets and overview, by chance, then read. Prints a row a format. Exits with 1 if a reader raised
+anything else, took long, grew beyond the limit, gave more than its file holds, lost a sample or ran a program; the
+files that did are left in the folder. After a crash of the interpreter the last one is `current` there.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
+import os
 import random
 import resource
 import runpy
+import shutil
+import signal
 import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
-from io import BytesIO
+from functools import partial
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save
 
-from invset.errors import WeightsError
+import invset
+from invset.cli import main as cli
+from invset.cli.sweep.jobs import read_jobs
+from invset.errors import InvsetError, RunFolderError
+from invset.models.image_folder import read_image
+from invset.models.labels import class_names
+from invset.names import legible
 from invset.run.summary import peak_memory
 from invset.weights.caffemodel import read_caffemodel, read_mean
 from invset.weights.formats import kind
@@ -43,8 +56,24 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "matconvnet": read_matconvnet,
     "safetensors": read_tensors,
     "torch": read_tensors,
+    "image": partial(read_image, size=(8, 8)),
+    "labels": class_names,
 }
+RUN = (
+    "config.yaml", "manifest.json", "summary.json", "activations.csv", "trace.csv", "codes.bin", "codes.safetensors",
+    "checkpoint.safetensors", "checkpoint.flushed.safetensors", "checksums.bin", "samples.png", "images/0003.png",
+)  # fmt: skip
+SWEEP = ("multirun.yaml", "0/.hydra/overrides.yaml", "0/config.yaml", "0/summary.json", "0/activations.csv")
+LINEAR = ("experiment=linear", "schedule.K=4", "device=cpu", "threads=1")
+QUICK = 16  # times as often as commands, which take a second, what takes a hundredth
+COMMANDS = {
+    "run": (*[("load",)] * QUICK, ("sample", "resume=run", "n=10"), ("compare", "run", "whole/run"), ("facets", "run")),
+    "sweep": (*[("jobs",)] * QUICK, ("overview", "sweep"), ("runs", "."), ("sample", "resume=sweep")),
+}
+PROGRAMS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "pty.spawn", "socket.connect")
+started: list[str] = []  # programs, by what reads the files
 MOST_SECONDS = 5.0  # a file; the files are some kilobytes
+MOST_SECONDS_OF_A_COMMAND = 30.0  # which may sample
 MOST_MEMORY = 256  # MiB more than at the start
 HEADROOM = 2**31  # bytes of addresses beyond those in use, after which allocation fails
 
@@ -53,7 +82,7 @@ def main() -> None:
     """Damage, read, count."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mutations", type=int, default=10_000, help="of each format")
-    parser.add_argument("--formats", nargs="+", choices=list(READERS), default=list(READERS))
+    parser.add_argument("--formats", nargs="+", help="those whose names begin so")
     parser.add_argument("--seed", type=int, default=0, help="random seed")
     parser.add_argument("--folder", type=Path, help="for the files that fail; a new one in the system's for such")
     arguments = parser.parse_args()
@@ -62,7 +91,10 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     faulthandler.enable()
     warnings.simplefilter("error")
+    sys.addaudithook(lambda event, _: started.append(event) if event in PROGRAMS else None)
+    signal.signal(signal.SIGALRM, _stop)
     originals = whole_files(folder)
+    originals |= whole_folders(folder)
     for name, files in originals.items():  # imports, and whatever a first time needs
         for data in files:
             if not isinstance(read_file(READERS[name], data, folder), int):
@@ -71,7 +103,9 @@ def main() -> None:
     start, failures = peak_memory(), 0
     print("| format | mutations | loaded | refused | failed | slowest, s | peak memory, MiB more |")
     print("|---|---|---|---|---|---|---|")
-    for name in arguments.formats:
+    for name in READERS:
+        if arguments.formats and not name.startswith(tuple(arguments.formats)):
+            continue
         counts, slowest = fuzz(name, originals, arguments.mutations, random.Random(f"{arguments.seed} {name}"), folder)
         more = (peak_memory() - start) / 2**20
         failures += counts["failed"] + (more > MOST_MEMORY)
@@ -101,11 +135,12 @@ def fuzz(
             word = "loaded" if result <= 16 * len(data) + 1000 else f"gave {result} bytes for {len(data)}"
         else:
             word = "refused" if result == "refused" else result
-        if seconds > MOST_SECONDS:
+        if seconds > (MOST_SECONDS_OF_A_COMMAND if "/" in name else MOST_SECONDS):
             word = f"took {seconds:.1f} s"
         if word not in ("loaded", "refused"):
-            (folder / f"{name}-{number}").write_bytes(data)
-            print(f"{folder / f'{name}-{number}'}: {word}", file=sys.stderr)
+            kept = folder / f"{name.replace('/', '-')}-{number}"
+            kept.write_bytes(data)
+            print(f"{kept}: {word}", file=sys.stderr)
             word = "failed"
         counts[word] += 1
     return counts, slowest
@@ -115,14 +150,67 @@ def read_file(reader: Callable[[Path], Any], data: bytes, folder: Path) -> int |
     """Bytes of the tensors that were read, or "refused", or the exception that should not have come."""
     path = folder / "current"
     path.write_bytes(data)
+    started.clear()
+    signal.alarm(round(4 * MOST_SECONDS_OF_A_COMMAND))
     try:
-        kind(path)
-        return sum(tensor.nbytes for tensor in tensors(reader(path)))
-    except WeightsError as error:
+        if reader in (read_caffemodel, read_mean, read_matconvnet, read_tensors):
+            kind(path)
+        found = sum(tensor.nbytes for tensor in tensors(reader(path)))
+        return f"started {started}" if started else found
+    except InvsetError as error:
         message = str(error)
-        return "refused" if message.startswith(str(path)) and len(message) < 1500 else f"says: {message[:3000]}"
+        named = isinstance(error, RunFolderError) or message.startswith(str(path))
+        return "refused" if named and len(message) < 1500 else f"says: {message[:3000]}"
     except Exception as error:
         return f"raised {type(error).__name__}: {error}"[:300]
+    finally:
+        signal.alarm(0)
+
+
+def read_folder(name: str, chance: random.Random, folder: Path, path: Path) -> None:
+    """A command on the folder of a run or a sweep in which one file is damaged.
+
+    Raises:
+        RunFolderError: the command refused it.
+        ValueError: a sample that is not damaged was lost, or the command said what it should not.
+    """
+    which = name.partition("/")[0]
+    shutil.rmtree(folder / which, ignore_errors=True)
+    shutil.copytree(folder / "whole" / which, folder / which)
+    shutil.copyfile(path, folder / name)
+    command = chance.choice(COMMANDS[which])
+    said = StringIO()
+    os.environ["COLUMNS"] = "200"
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        if command[0] in ("load", "jobs"):
+            code = 0 * len(invset.load(which) if command[0] == "load" else read_jobs(Path(which)))
+        else:
+            code = cli.run([*command, *(("out=out",) if command[0] in ("compare", "facets") else ())])
+    text = said.getvalue()
+    if "Traceback" in text or "Warning" in text or text != legible(text) or len(text) > 20_000:
+        raise ValueError(f"{command}: said {text[-2000:]!r}")
+    for image in (folder / "whole" / which).rglob("images/*.png"):
+        now = folder / image.relative_to(folder / "whole")
+        if now != folder / name and (not now.exists() or now.read_bytes() != image.read_bytes()):
+            raise ValueError(f"{command}: lost {now}")
+    if code not in (0, 3):
+        raise RunFolderError(text[-1000:])
+
+
+def whole_folders(folder: Path) -> dict[str, list[bytes]]:
+    """The files of a run, and of a sweep; their readers are added to READERS."""
+    (folder / "whole").mkdir(exist_ok=True)
+    with contextlib.chdir(folder / "whole"), contextlib.redirect_stdout(StringIO()):
+        cli.run(["sample", *LINEAR, "n=8", "hydra.run.dir=run", "hydra.output_subdir=null"])
+        cli.run(["sample", *LINEAR, "-m", "seed=0,1", "n=4", "hydra.sweep.dir=sweep"])
+    chance = random.Random(0)
+    names = [f"{which}/{name}" for which, files in (("run", RUN), ("sweep", SWEEP)) for name in files]
+    READERS.update({name: partial(read_folder, name, chance, folder) for name in names})
+    return {name: [(folder / "whole" / name).read_bytes()] for name in names}
+
+
+def _stop(*_: object) -> None:
+    raise TimeoutError("it hangs")
 
 
 def tensors(value: Any) -> Iterable[torch.Tensor]:
@@ -172,7 +260,19 @@ def whole_files(folder: Path) -> dict[str, list[bytes]]:
         "safetensors": [save(state, {"size": "64"})],
         "torch": [torch_file(state, zip) for zip in (True, False)]
         + [torch_file({"state_dict": state, "epoch": 3}, True)],
+        "image": [image_file(kind, mode) for kind in ("PNG", "JPEG", "BMP", "WEBP") for mode in ("RGB", "L")]
+        + [image_file("PNG", mode) for mode in ("RGBA", "P", "I;16", "1")],
+        "labels": [b"n01443537\tgoldfish\nn01484850\tgreat white shark\n", "Tür\r\nHügel\r\n".encode()],
     }
+
+
+def image_file(kind: str, mode: str) -> bytes:
+    """A small picture, with EXIF data that turn it."""
+    file, exif = BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.radial_gradient("L").resize((12, 9)).convert(mode if mode != "I;16" else "I").convert(mode)
+    picture.save(file, kind, **({} if kind == "BMP" else {"exif": exif}))
+    return file.getvalue()
 
 
 def matlab_file(array: Callable[..., np.ndarray], old: bool, compressed: bool) -> bytes:

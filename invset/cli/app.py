@@ -26,6 +26,7 @@ from invset.cli.overrides import normalise
 from invset.cli.signals import Interrupted, as_exceptions
 from invset.cli.sweep import jobs
 from invset.errors import ConfigError, InvsetError, RunFolderError
+from invset.names import legible
 from invset.run.layout import Layout
 
 LONG = 300  # characters of an error that is no message of ours
@@ -115,7 +116,7 @@ def _translate(error: Exception, command: str) -> InvsetError:
 
 def complain(error: InvsetError) -> int:
     """Print an error; returns the exit code it stands for."""
-    print(f"invset: {error}", file=sys.stderr)
+    print(f"invset: {legible(str(error))}", file=sys.stderr)
     return error.exit_code
 
 

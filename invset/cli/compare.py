@@ -7,11 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from invset.cli.compose import parse
 from invset.cli.finished import choose_folder, is_own_network, measure_runs, run_folders, write_files
-from invset.cli.terminal import say, shorten
+from invset.cli.terminal import cell, say, shorten
 from invset.errors import ConfigError
 from invset.report.comparison import compare
 from invset.report.comparison_page import comparison_histograms, comparison_notes, comparison_rows
@@ -70,9 +69,9 @@ def _tables(width: int, names: Sequence[str], rows: Sequence[Row]) -> Iterator[T
         table = Table(box=None, pad_edge=False)
         table.add_column("")
         for name in names[start : start + most]:
-            table.add_column(Text(name), justify="right", overflow="fold", max_width=WIDE if wide else NARROW)
+            table.add_column(cell(name), justify="right", overflow="fold", max_width=WIDE if wide else NARROW)
         for row in rows:
-            texts = [format_value(cell) for cell in row.cells[start : start + most]]
-            table.add_row(Text(row.title), *(Text(text if wide else text.replace(" [", "\n[")) for text in texts))
+            texts = [format_value(value) for value in row.cells[start : start + most]]
+            table.add_row(cell(row.title), *(cell(text if wide else text.replace(" [", "\n[")) for text in texts))
         table.add_row()
         yield table

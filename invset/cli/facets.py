@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from invset.assemble.methods import method_class
 from invset.cli.compose import parse
 from invset.cli.finished import choose_folder, is_own_network, measure_runs, one_run, write_files
-from invset.cli.terminal import say, shorten
+from invset.cli.terminal import cell, say, shorten
 from invset.errors import ConfigError, RunFolderError
 from invset.metrics.clusters import cluster
 from invset.report.facets_page import draw_facets, facets_notes, facets_verdict, group_lines, groups_of, samples_csv
@@ -67,8 +66,8 @@ def _table(lines: Sequence[Mapping[str, str | float]]) -> Table:
     table = Table(box=None, pad_edge=False)
     names = [name for name in lines[0] if name != "seen"]
     for name in names:
-        table.add_column(Text(name.split(" ")[-1] if len(names) == 9 else name), justify="right")
+        table.add_column(cell(name.split(" ")[-1] if len(names) == 9 else name), justify="right")
     for line in lines:
-        cells = [line[name] for name in names]
-        table.add_row(*(Text(cell if isinstance(cell, str) else f"{cell:.4g}") for cell in cells))
+        values = [line[name] for name in names]
+        table.add_row(*(cell(value if isinstance(value, str) else f"{value:.4g}") for value in values))
     return table

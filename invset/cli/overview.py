@@ -14,9 +14,10 @@ from invset.cli.compose import parse
 from invset.cli.sweep.jobs import RECORD, Job, read_jobs, settings_of
 from invset.cli.terminal import resume_command, say, shorten
 from invset.errors import ConfigError, RunFolderError
+from invset.files import remove_temporary
 from invset.report.sweep_page import Block, Swept, block, draw_overview, overview_csv, read_samples
 from invset.run.config import read_config
-from invset.run.json_files import read_json, write_atomically
+from invset.run.json_files import read_json, write_atomically, writing
 from invset.run.layout import Layout
 from invset.run.sheet import save_picture
 
@@ -63,6 +64,8 @@ def write_overview(folder: Path, console: Console) -> int:
         cells.setdefault((list(rows).index(row), columns.index(its_range) if by_range else 0), run)
     titles = [_title(row, with_ranges=not by_range) for row in rows.values()]
     heading = "  ".join([str(shorten(folder)), *(overrides[0][key] for key in overrides[0] if key not in swept)])
+    with writing(folder):
+        remove_temporary(folder)
     write_atomically(folder / "overview.csv", overview_csv(runs).encode("utf-8", "replace"))
     save_picture(folder / "overview.png", draw_overview(heading, columns, titles, cells, shape))
     return _say_statuses(folder, jobs, console)

@@ -96,7 +96,7 @@ def _run(settings: SampleSettings, sampling: Sampling, folder: RunFolder, consol
     )  # fmt: skip
     with closing(run):
         if run.recorder.state is not None:
-            say(console, _describe_going_on(run.recorder.count, int(summary.get("samples", 0))))
+            say(console, _describe_going_on(run.recorder.count, summary.get("samples") or 0))
         if run.recorder.mended:
             say(console, run.recorder.mended)
         ended: InvsetError | Interrupted | None = None

@@ -6,11 +6,22 @@ import shlex
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
+
+from invset.names import legible
 
 
 def say(console: Console, text: str) -> None:
-    """Print a text as it is: nothing in it is highlighted, marked up, or broken where the terminal ends."""
-    console.out(text, highlight=False)
+    """Print a text as it is: nothing in it is highlighted, marked up, or broken where the terminal ends.
+
+    But for control characters, which could have come from a file.
+    """
+    console.out(legible(text), highlight=False)
+
+
+def cell(text: str) -> Text:
+    """A text of a table, likewise."""
+    return Text(legible(text))
 
 
 def shorten(path: Path) -> Path:

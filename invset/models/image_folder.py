@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from invset.errors import ConfigError
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+MOST_PIXELS = 2**26  # of an image: 200 MB while it is read
 
 
 class ImageFolder:
@@ -74,14 +76,24 @@ def read_image(path: str | Path, size: tuple[int, int]) -> Tensor | None:
     Args:
         path: PNG, JPEG, BMP or WebP.
         size: (h, w).
+
+    Raises:
+        ConfigError: it has very many pixels.
     """
     h, w = size
     try:
-        with Image.open(path, formats=FORMATS) as file:
-            if file.mode.startswith(("I", "F")):  # more than 8 bits a channel
-                return None
-            image = ImageOps.fit(_opaque(ImageOps.exif_transpose(file)), (w, h), Image.Resampling.BILINEAR)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as file:
+                if file.width * file.height > MOST_PIXELS:
+                    raise Image.DecompressionBombError
+                if file.mode.startswith(("I", "F")):  # more than 8 bits a channel
+                    return None
+                image = ImageOps.fit(_opaque(ImageOps.exif_transpose(file)), (w, h), Image.Resampling.BILINEAR)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        most = f"more than {MOST_PIXELS // 10**6} million pixels"
+        raise ConfigError(f"{path}: has {most}: make it smaller, or take it out of the folder.") from error
+    except Exception:  # of a damaged file PIL raises nearly any
         return None
     values = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return values.view(h, w, 3).permute(2, 0, 1).float().div(255)

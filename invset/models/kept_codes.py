@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from invset.errors import WeightsError
-from invset.files import write_atomically
+from invset.files import remove_temporary, write_atomically
 from invset.weights.cache import user_folder
 from invset.weights.tensors import read_safetensors
 
@@ -36,6 +36,7 @@ def encode_once(files: Sequence[Path], batches: Iterator[Tensor], encode: Callab
     codes = torch.cat([first, *map(encode, batches)])
     with suppress(OSError):  # then the next run encodes again
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_temporary(path.parent)
         write_atomically(path, save({"codes": codes}, {"images": state}))
     return codes
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from invset.errors import WeightsError
-from invset.files import user_path
+from invset.files import read_regular, user_path
+from invset.names import legible
 
 DATA_FOLDER = Path(__file__).parents[1] / "data"
 IMAGENET = DATA_FOLDER / "mini" / "imagenet_classes.txt"
+LONGEST = 2**24  # bytes of a file of names
 
 
 def class_names(path: str | Path | None = None) -> tuple[str, ...]:
@@ -39,9 +41,10 @@ def labels_for(layers: Mapping[str, int], path: str | Path | None) -> dict[str, 
 def _lines(path: str | Path | None) -> tuple[tuple[str, str], ...]:
     path = IMAGENET if path is None else user_path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        with read_regular(path.resolve(), LONGEST) as file:
+            lines = file.read().decode().splitlines()
+    except (OSError, ValueError) as error:  # a null in a path, or what is no UTF-8
         hint = "Give a text file with a line for each unit: folder, tab, name, or the name alone."
         raise WeightsError(f"{path}: cannot read the class names ({error}). {hint}") from error
     folders_names = (line.partition("\t") for line in lines if line)
-    return tuple((folder, name or folder) for folder, _, name in folders_names)
+    return tuple((folder, legible(name or folder)) for folder, _, name in folders_names)

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from invset.metrics.estimate import Estimate
 from invset.metrics.share import in_range
-from invset.run.sheet import GREY, INK, legible
+from invset.names import legible
+from invset.run.sheet import GREY, INK
 
 BLUE, RED, PALE, UNDECIDED = "#3b6ea5", "#c0392b", "#dbe6f1", "#999999"
 STYLE: Any = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import Tensor
 
 from invset.assemble.sampling import check_targets, describe_target
@@ -20,7 +18,8 @@ from invset.errors import ConfigError, RunFolderError
 from invset.metrics.filling import evenly_spaced
 from invset.run.config import read_config
 from invset.run.images import load_png
-from invset.run.json_files import read_json
+from invset.run.journals import read_samples
+from invset.run.json_files import damaged, read_json, reading
 from invset.run.layout import Layout
 from invset.run.sheet import TILE, Cell, tile
 from invset.settings import SampleSettings
@@ -96,11 +95,10 @@ class FinishedRun:
         paths = [Layout(self.root).image(row + 1) for row in rows]
         size: torch.Size | None = None
         for start in range(0, len(paths), batch):
-            images = [load_png(path) for path in paths[start : start + batch]]
-            size = images[0].shape if size is None else size
-            for path, image in zip(paths[start:], images, strict=False):
-                if image.shape != size:
-                    raise _damaged(path, "it is of another size than the run's other images")
+            images = []
+            for path in paths[start : start + batch]:
+                images.append(load_png(path, size))
+                size = images[0].shape[1:]
             yield torch.stack(images)
 
 
@@ -114,18 +112,20 @@ def read_run(root: Path) -> FinishedRun:
     try:
         ranges = check_targets(settings).ranges
     except ConfigError as error:
-        raise RunFolderError(f"{paths.config}: damaged: {error}") from error
+        raise damaged(paths.config, error) from error
     if not paths.summary.is_file():
         raise RunFolderError(f"{root}: this run has not come to its end (no summary.json): resume it first.")
     summary = read_json(paths.summary)
     units, activations, chains = _read_activations(paths.activations)
+    if len(ranges) != len(units):
+        raise damaged(paths.config, f"it has {len(ranges)} ranges, and there are {len(units)} units")
     if summary.get("samples") != len(activations):
         raise RunFolderError(
             f"{root}: summary.json counts {summary.get('samples')} samples, activations.csv {len(activations)}: the "
             "run is going on, or was stopped. Let it end, or resume it."
         )
-    manifest = read_json(paths.manifest) if paths.manifest.is_file() else {}
-    codes, labels = _read_codes(paths.codes), _labels_of(manifest, units)
+    manifest = read_json(paths.manifest) if paths.manifest.exists() else {}
+    codes, labels = _read_codes(paths.codes, len(activations)), _labels_of(manifest, units)
     hardly_known = tuple(map(str, manifest.get("hardly_known") or ()))
     return FinishedRun(root, settings, units, labels, ranges, activations, chains, codes, summary, hardly_known)
 
@@ -148,30 +148,26 @@ def spread_rows(activations: Tensor, count: int) -> list[int]:
 
 def _read_activations(path: Path) -> tuple[tuple[str, ...], Tensor, Tensor]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = csv.DictReader(file)
-            rows = [row for row in lines if row["sample"]]
-        columns = [name for name in lines.fieldnames or () if name.endswith(" saved")]
+        columns, rows = read_samples(path)
+        columns = [name for name in columns if name.endswith(" saved")]
         saved = torch.tensor([[float(row[column]) for column in columns] for row in rows])
         saved = saved.reshape(len(rows), len(columns))
         chains = torch.tensor([int(row["chain"]) for row in rows], dtype=torch.int64)
         numbers = [int(row["sample"]) for row in rows]
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be read ({error.strerror}). Put it back as the run left it.") from error
-    except (csv.Error, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise _damaged(path, "a line is not as a run writes it") from error
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise damaged(path, "a line is not as a run writes it") from error
     if not columns or numbers != list(range(1, len(rows) + 1)) or not saved.isfinite().all():
-        raise _damaged(path, "samples are to be numbered 1, 2, 3 …, each with its activations as saved")
+        raise damaged(path, "samples are to be numbered 1, 2, 3 …, each with its activations as saved")
     return tuple(column.removesuffix(" saved") for column in columns), saved, chains
 
 
-def _read_codes(path: Path) -> Tensor | None:
-    if not path.is_file():
+def _read_codes(path: Path, count: int) -> Tensor | None:
+    if not path.exists():
         return None
-    try:
-        return load_file(path)["codes"].float()
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise _damaged(path, "it holds no codes") from error
+    with reading(path), safe_open(path, framework="pt") as file:
+        if len(shape := file.get_slice("codes").get_shape()) != 2 or shape[0] != count:
+            raise ValueError(f"it holds no codes of {count} samples")
+        return file.get_tensor("codes").float().clone()
 
 
 def _labels_of(manifest: Mapping[str, Any], units: Sequence[str]) -> tuple[str | None, ...]:
@@ -179,7 +175,3 @@ def _labels_of(manifest: Mapping[str, Any], units: Sequence[str]) -> tuple[str |
     described = manifest.get("units") or ()
     names = dict(text.split(" ", 1) for text in described if " " in text)
     return tuple(names.get(unit) if unit.count(":") == 1 else None for unit in units)
-
-
-def _damaged(path: Path, what: str) -> RunFolderError:
-    return RunFolderError(f"{path}: damaged: {what}. Put the file back as the run left it.")

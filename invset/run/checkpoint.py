@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from invset.errors import RunFolderError
+from invset.run.json_files import reading
 
 # One key: safetensors writes several in an order that changes from process to process.
 _KEY = "invset"
@@ -77,18 +78,13 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         RunFolderError: the file is missing, damaged, or not of this version.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            expected, text = json.loads((file.metadata() or {})[_KEY])
-            # Copies, because what safetensors gives may be a window on the file.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
+    with reading(path), safe_open(path, framework="pt") as file:
+        expected, text = json.loads((file.metadata() or {}).get(_KEY, "[0, 0]"))
+        # Copies, because what safetensors gives may be a window on the file.
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
         meta = json.loads(text)
         if not isinstance(meta, dict) or expected != _checksum(tensors, text):
             raise ValueError("its checksum is another")
-    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise RunFolderError(
-            f"{path}: cannot be read, is damaged, or of another version ({error}): start a new run in another folder."
-        ) from error
     return tensors, meta
 
 

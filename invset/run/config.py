@@ -8,10 +8,9 @@ from pathlib import Path
 import yaml
 
 from invset.errors import ConfigError, RunFolderError
+from invset.run.json_files import damaged, read_yaml
 from invset.run.layout import Layout
 from invset.settings import SampleSettings, check, from_dict
-
-LONGEST = 2**20  # bytes; one has about 2000
 
 
 def write_config(settings: SampleSettings) -> str:
@@ -25,18 +24,16 @@ def read_config(folder: Path) -> SampleSettings:
     Raises:
         RunFolderError: the file cannot be read, or holds no settings of a run.
     """
-    path = Layout(folder).config
+    paths = Layout(folder)
+    if not paths.config.exists():
+        raise RunFolderError(f"{folder}: there is no run here (no config.yaml); give the folder of one.")
+    if paths.images.is_symlink():  # of any folder; images are removed, and written, there
+        raise RunFolderError(f"{paths.images}: a link. Put the folder itself there, or start a new run.")
+    values = read_yaml(paths.config)
     try:
-        with path.open("rb") as file:
-            values = yaml.safe_load(file.read(LONGEST))
         settings = from_dict(SampleSettings, values if isinstance(values, dict) else {"config": values})
         check(settings)
-    except FileNotFoundError as error:
-        raise RunFolderError(f"{folder}: there is no run here (no config.yaml); give the folder of one.") from error
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be read ({error.strerror}). Put it back as the run left it.") from error
-    except (yaml.YAMLError, ConfigError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        reason = " ".join(f"{error}".split("\n")[0].split())
-        raise RunFolderError(f"{path}: damaged: no settings of a run ({reason}). Put it back as it was.") from error
+    except (ConfigError, ValueError) as error:
+        raise damaged(paths.config, f"no settings of a run ({error})") from error
     assert isinstance(settings, SampleSettings)
     return settings

@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from invset.errors import RunFolderError
-from invset.files import temporary_name
+from invset.files import open_regular, read_regular, remove_temporary
 from invset.run.journals import Growing, checksum, read_checksums
-from invset.run.json_files import read_json, write_atomically, write_json, writing
+from invset.run.json_files import LARGEST, read_json, write_atomically, write_json, writing
 from invset.run.layout import Layout
 
 _ANEW = "start a new run in another folder"
@@ -79,8 +79,7 @@ class RunFolder:
         held = _lock(paths.lock)
         try:
             with writing(path):
-                for leftover in [*path.glob(temporary_name("*")), *paths.images.glob(temporary_name("*"))]:
-                    leftover.unlink()  # of a process that was killed
+                remove_temporary(path, paths.images)
             return cls(paths, held, read_json(paths.manifest))
         except BaseException:
             os.close(held)
@@ -133,7 +132,11 @@ class RunFolder:
         for journal in self.paths.journals:
             with writing(journal):
                 if journal.name in journals:
-                    os.truncate(journal, journals[journal.name][0])
+                    file = open_regular(journal, os.O_WRONLY)
+                    try:
+                        os.ftruncate(file, journals[journal.name][0])
+                    finally:
+                        os.close(file)
                 else:
                     journal.unlink(missing_ok=True)
         with writing(self.paths.images):
@@ -164,7 +167,7 @@ def _lock(path: Path) -> int:
     lock two files of one name.
     """
     with writing(path):
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        file = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -188,14 +191,15 @@ def _extent_of(meta: Mapping[str, Any], path: Path) -> tuple[int, dict[str, tupl
     try:
         journals = {str(name): (int(length), int(value)) for name, (length, value) in meta["journals"].items()}
         return int(meta["images"]), journals
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise RunFolderError(f"{path}: no checkpoint of this version of invset: {_ANEW}.") from error
 
 
 def _checksum_of(path: Path) -> int | None:
     """The CRC-32 of a file, None if there is none that can be read."""
     try:
-        return zlib.crc32(path.read_bytes())
+        with read_regular(path, LARGEST) as file:
+            return zlib.crc32(file.read())
     except OSError:
         return None
 
@@ -203,7 +207,7 @@ def _checksum_of(path: Path) -> int | None:
 def is_locked(path: Path) -> bool:
     """Whether a process holds the lock at `path`."""
     try:
-        with path.open("rb") as file:
+        with read_regular(path, LARGEST) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
         return error.errno in (errno.EWOULDBLOCK, errno.EACCES)

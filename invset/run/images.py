@@ -6,17 +6,19 @@ import io
 import os
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from torch import Tensor
 
-from invset.errors import RunFolderError
 from invset.files import map_on_threads
-from invset.run.json_files import write_atomically
+from invset.run.json_files import reading, write_atomically
 
 THREADS = min(8, os.cpu_count() or 1)
+MOST_PIXELS = 2**22  # of a run's image, where its size is not known
 
 
 def save_pngs(paths: Sequence[Path], images: Sequence[Tensor]) -> list[int]:
@@ -43,28 +45,32 @@ def encode_png(picture: Image.Image) -> bytes:
     return encoded.getvalue()
 
 
-def load_png(path: Path) -> Tensor:
-    """A saved image: (3, h, w) float32 in [0, 1], each value exactly byte / 255.
+def open_png(path: Path, size: Sequence[int] | None = None) -> Image.Image:
+    """A PNG of a run; one of another size than (h, w), or of very many pixels, is refused before it is decoded.
 
     Raises:
-        RunFolderError: the file is missing or no image.
+        RunFolderError: the file is missing, no PNG, or of another size.
     """
-    try:
-        with Image.open(path) as picture:
-            return from_picture(picture)
-    except (OSError, SyntaxError) as error:  # PIL's word for a broken PNG may be SyntaxError
-        raise RunFolderError(
-            f"{path}: cannot be read as an image ({error}). Put the file back as the run left it."
-        ) from error
+    with reading(path) as file:
+        picture = PngImageFile(file)  # Image.open would try other formats, of which some call programs
+        if picture.width * picture.height > MOST_PIXELS if size is None else picture.size[::-1] != tuple(size):
+            raise ValueError(f"it is of another size than the run's other images, {picture.width} x {picture.height}")
+        picture.load()
+    return picture
 
 
-def load_pngs(paths: Sequence[Path]) -> Tensor:
+def load_png(path: Path, size: Sequence[int] | None = None) -> Tensor:
+    """A saved image: (3, h, w) float32 in [0, 1], each value exactly byte / 255. Raises as `open_png`."""
+    return from_picture(open_png(path, size))
+
+
+def load_pngs(paths: Sequence[Path], size: Sequence[int] | None = None) -> Tensor:
     """`load_png` of several images of one size, read on as many threads as there are cores: (b, 3, h, w).
 
     Raises:
-        RunFolderError: as `load_png`, of the first that is missing or no image.
+        RunFolderError: as `open_png`, of the first that cannot be read.
     """
-    return torch.stack(list(map_on_threads(load_png, paths, THREADS)))
+    return torch.stack(list(map_on_threads(partial(load_png, size=size), paths, THREADS)))
 
 
 def to_picture(image: Tensor) -> Image.Image:

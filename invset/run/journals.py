@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from invset.errors import RunFolderError
-from invset.files import describing
-from invset.run.json_files import writing
+from invset.files import open_regular
+from invset.run.json_files import reading, writing
 
 _FLOAT = _CRC = 4  # bytes of a float32, and of a CRC-32
 _PART = 2**20  # bytes read at once
+LONGEST_CSV = 2**28  # bytes; a line has about 60
 
 
 class Growing:
@@ -33,7 +34,7 @@ class Growing:
     def __init__(self, path: Path) -> None:
         self.path = path
         with writing(path):
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            self._file = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             self.length = os.fstat(self._file).st_size
             self.checksum = checksum(path, self.length)
 
@@ -139,8 +140,8 @@ class ChecksumJournal(Growing):
 
 def read_checksums(path: Path, count: int) -> list[int]:
     """The first `count` of a `ChecksumJournal`'s file. Raises RunFolderError: it cannot be read, or holds fewer."""
-    with describing(RunFolderError, path, "", action="read"):
-        data = path.read_bytes()
+    with reading(path) as file:
+        data = file.read(_CRC * count)
     if len(data) < _CRC * count:
         raise _cut_short(path, len(data))
     return [int.from_bytes(data[first : first + _CRC], "little") for first in range(0, _CRC * count, _CRC)]
@@ -150,10 +151,10 @@ def checksum(path: Path, length: int) -> int:
     """The CRC-32 of the first `length` bytes of a file.
 
     Raises:
-        OSError: it cannot be read.
+        RunFolderError: it cannot be read.
     """
     value = 0
-    with path.open("rb") as file:
+    with reading(path) as file:
         while length > 0 and (part := file.read(min(length, _PART))):
             value = zlib.crc32(part, value)
             length -= len(part)
@@ -166,13 +167,21 @@ def read_codes(path: Path, code_size: int) -> Tensor:
     Raises:
         RunFolderError: the file cannot be read, or does not end with a whole code.
     """
-    with describing(RunFolderError, path, "", action="read"):
-        data = path.read_bytes()
+    with reading(path) as file:
+        data = file.read()
     if len(data) % (_FLOAT * code_size):
         raise _cut_short(path, len(data))
     if not data:
         return torch.empty(0, code_size)
     return torch.frombuffer(bytearray(data), dtype=torch.float32).view(-1, code_size)
+
+
+def read_samples(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """The columns of activations.csv, and its lines that are of samples. Raises RunFolderError: it is damaged."""
+    with reading(path, LONGEST_CSV) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+        lines = csv.DictReader(text)
+        rows = [row for row in lines if row["sample"]]
+        return lines.fieldnames or (), rows
 
 
 def _cut_short(path: Path, length: int) -> RunFolderError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -17,17 +16,15 @@ from torch import Tensor
 from invset.core.method import Step
 from invset.core.region import Region
 from invset.errors import NonFiniteError, RunFolderError
+from invset.models.network import Generator
 from invset.run import checkpoint
 from invset.run.folder import RunFolder, extent
 from invset.run.images import load_pngs, save_pngs
-from invset.run.journals import ChecksumJournal, CodeJournal, Journal, read_codes
+from invset.run.journals import ChecksumJournal, CodeJournal, Journal, read_codes, read_samples
 from invset.run.json_files import flush, write_atomically
 
 Read = Callable[[Tensor], tuple[Tensor, ...]]
 """images (b, 3, h, w) -> encodings (b, d), activations (b, p)"""
-
-Draw = Callable[[Tensor], Tensor]
-"""codes (b, c) -> images (b, 3, h, w)"""
 
 READ_BATCH = 32
 FLUSH_EVERY = 10.0  # seconds of work that a power cut may cost
@@ -87,7 +84,7 @@ class Recorder:
 
     `count` is the number of samples so far, those since the last checkpoint among them; `state`, of the type `kind`,
     is the checkpoint's, None without one. `mended` says what was lost, and from where the run goes on; '' as a rule.
-    `draw` makes images again that were lost.
+    `draw` makes images again that were lost, and tells the size of all.
     """
 
     def __init__(
@@ -99,7 +96,7 @@ class Recorder:
         read: Read,
         region: Region,
         device: torch.device,
-        draw: Draw | None = None,
+        draw: Generator | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = folder
@@ -291,7 +288,8 @@ class Recorder:
     def _saved(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
         read: list[tuple[Tensor, ...]] = []
         for first in range(0, len(numbers), READ_BATCH):  # as `_read_batches` has them
-            images = load_pngs([self.folder.paths.image(number) for number in numbers[first : first + READ_BATCH]])
+            paths = [self.folder.paths.image(number) for number in numbers[first : first + READ_BATCH]]
+            images = load_pngs(paths, None if self._draw is None else self._draw.image_shape[1:])
             with torch.no_grad():
                 read.append(self.read(images.to(self.device)))
         encodings, activations = (torch.cat(parts) for parts in zip(*read, strict=True))
@@ -333,10 +331,9 @@ def _read_batches(activations: Path, count: int) -> list[Sequence[int]]:
     What a network gives for an image depends in its last bits on how many others are in the batch: so a resumed run has
     the very encodings that it had before, if all candidates were in range as saved.
     """
-    with activations.open(newline="") as file:
-        steps = [row["step"] for row in csv.DictReader(file) if row["sample"]]
+    steps = [row.get("step") for row in read_samples(activations)[1]]
     if len(steps) != count:  # not as it was written: any batches do
-        steps = [""] * count
+        steps = [None] * count
     batches: list[Sequence[int]] = []
     for _, group in groupby(range(1, count + 1), key=lambda number: steps[number - 1]):
         numbers = list(group)

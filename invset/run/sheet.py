@@ -11,6 +11,7 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from invset.names import legible
 from invset.run.images import encode_png, to_picture
 from invset.run.json_files import write_atomically
 
@@ -117,11 +118,6 @@ def font_of(size: int) -> Font:
         return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
     except OSError:
         return ImageFont.load_default(size)
-
-
-def legible(text: str) -> str:
-    """The text with a question mark for each letter that cannot be printed, as a control character."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def wrapped(text: str, width: int, font: Font) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import resource
 import sys
@@ -19,8 +18,8 @@ from invset.core.problem import Counts
 from invset.metrics.filling import uniform_distance
 from invset.metrics.pairwise import mean_pairwise_distance, near_duplicates
 from invset.run.images import load_png
-from invset.run.journals import read_codes
-from invset.run.json_files import write_atomically
+from invset.run.journals import read_codes, read_samples
+from invset.run.json_files import damaged, write_atomically
 from invset.run.recorder import Recorder, Tally
 from invset.run.sheet import save_grid
 
@@ -157,12 +156,11 @@ def _code_range(recorder: Recorder) -> dict[str, float]:
 
 
 def _saved_activations(recorder: Recorder, units: Sequence[str]) -> dict[int, list[float]]:
-    with recorder.folder.paths.activations.open(newline="") as file:
-        return {
-            int(row["sample"]): [float(row[f"{unit} saved"]) for unit in units]
-            for row in csv.DictReader(file)
-            if row["sample"]
-        }
+    path = recorder.folder.paths.activations
+    try:
+        return {int(row["sample"]): [float(row[f"{unit} saved"]) for unit in units] for row in read_samples(path)[1]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(path, repr(error)) from error
 
 
 def _written(values: Sequence[float]) -> str:

@@ -125,6 +125,9 @@ def keep(weights: Weights, file: Path, source: str, record: Record | None) -> Pa
     sha256 = _examine(weights, file, record)
     with describing(WeightsError, place(weights), ELSEWHERE):
         file.replace(place(weights))
+        for name in ("{}.*.part", "{}.*.unpacked", temporary_name("{}*")):
+            for rest in folder().glob(name.format(weights.file)):
+                rest.unlink(missing_ok=True)  # of other sources, or of processes that were killed
     _write_record(weights, place(weights), sha256, source)
     return place(weights)
 

@@ -23,6 +23,7 @@ from invset.weights.known import Source, SourceError, Weights
 TRIES = 4  # failures in a row, after which a source is given up
 WAIT = 1.0  # seconds after the first of them, and twice as long after each other
 TIMEOUT = (15.0, 60.0)  # seconds, until it is connected and between bytes
+LARGEST = 4 * 2**30  # bytes of a file of which no size is published, or of an archive
 
 Say = Callable[[str], None]  # is given a line about what happens now
 Move = Callable[[int, int | None], None]  # is given how many bytes have come, and of how many, if that is known
@@ -57,13 +58,13 @@ def _fetch(weights: Weights, say: Say, move: Move) -> Path:
         say(f"  from {source.url}")
         part = cache.place(weights).with_name(f"{weights.file}.{zlib.crc32(source.url.encode()):08x}.part")
         try:
-            _download(source.url, part, say, move)
+            _download(source, weights.size, part, say, move)
             path = _accept(weights, source, part)
         except SourceError as error:
             failures.append(f"  {source.url}: {error}")
+            if not _length(part):
+                part.unlink(missing_ok=True)
             continue
-        for rest in cache.folder().glob(f"{weights.file}.*.part"):
-            rest.unlink()
         say(f"  {cache.describe_trust(weights)}")
         return path
     if any(cache.folder().glob(f"{weights.file}.*.part")):
@@ -88,11 +89,11 @@ def _accept(weights: Weights, source: Source, part: Path) -> Path:
             file.unlink(missing_ok=True)
 
 
-def _download(url: str, part: Path, say: Say, move: Move) -> None:
+def _download(source: Source, size: int | None, part: Path, say: Say, move: Move) -> None:
     """Make `part` the whole of what the address gives, in as many tries as may help.
 
     Raises:
-        SourceError: it does not give the file; what came is kept.
+        SourceError: it does not give the file; what came is kept, unless it is more than the file.
         WeightsError: the file cannot be written.
     """
     failures = 0
@@ -100,7 +101,7 @@ def _download(url: str, part: Path, say: Say, move: Move) -> None:
         before = _length(part)
         try:
             with describing(WeightsError, part, cache.ELSEWHERE):
-                return _request(url, part, move)
+                return _request(source.url, part, LARGEST if source.member or size is None else size, move)
         except _Retry as failure:
             failures = 1 if _length(part) > before else failures + 1
             if failures == TRIES:
@@ -110,7 +111,7 @@ def _download(url: str, part: Path, say: Say, move: Move) -> None:
             time.sleep(wait)
 
 
-def _request(url: str, part: Path, move: Move) -> None:
+def _request(url: str, part: Path, most: int, move: Move) -> None:
     """One request, and its body into the part: the rest of it, if the server gives that."""
     have = _length(part)
     headers = {"Accept-Encoding": "identity", "User-Agent": f"invset/{__version__}"}
@@ -118,12 +119,12 @@ def _request(url: str, part: Path, move: Move) -> None:
         headers["Range"] = f"bytes={have}-"
     try:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            _receive(response, part, have, move)
+            _receive(response, part, have, most, move)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise _Retry(f"the connection failed ({_reason(error)})") from error
 
 
-def _receive(response: requests.Response, part: Path, have: int, move: Move) -> None:
+def _receive(response: requests.Response, part: Path, have: int, most: int, move: Move) -> None:
     status, span = response.status_code, response.headers.get("Content-Range", "")
     if have and status in (PARTIAL_CONTENT, REQUESTED_RANGE_NOT_SATISFIABLE):
         if span == f"bytes */{have}":
@@ -144,6 +145,9 @@ def _receive(response: requests.Response, part: Path, have: int, move: Move) -> 
         while piece := response.raw.read1(1 << 18, decode_content=False):  # an archive is wanted packed
             file.write(piece)
             have += len(piece)
+            if have > most:
+                part.unlink()
+                raise SourceError(f"it gives more than {most:,} bytes")
             move(have, total)
 
 

@@ -272,7 +272,7 @@ def test_the_same_config_may_be_repeated(invset, copied, linear_run):
         (lambda folder: shutil.rmtree(folder), 2, "there is no run here to continue"),
         (lambda folder: (folder / "config.yaml").unlink(), 2, "there is no run here to continue"),
         (lambda folder: (folder / "manifest.json").unlink(), 1, "manifest.json: cannot be read"),
-        (lambda folder: (folder / "manifest.json").write_text("{"), 1, "manifest.json: not JSON"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), 1, "manifest.json: damaged"),
         (lambda folder: (folder / "trace.csv").write_text("step\n"), 1, "bytes are not as they were written"),
         (lambda folder: (folder / "config.yaml").write_text("n: [\n"), 1, "config.yaml: damaged"),
         (lambda folder: (folder / "config.yaml").write_text("- 3\n"), 1, "config.yaml: damaged"),

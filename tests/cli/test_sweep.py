@@ -273,8 +273,8 @@ def test_a_damaged_run(invset, sweep):
     assert (result.code, result.err) == (1, "")
     rows = table(sweep)
     assert [row["status"] for row in rows] == ["damaged", "damaged", "damaged", "unreachable"]
-    assert "cannot be read as an image" in rows[0]["error"]
-    assert "summary.json: not JSON" in rows[1]["error"]
+    assert "0001.png: damaged" in rows[0]["error"]
+    assert "summary.json: damaged" in rows[1]["error"]
 
 
 def test_an_overview_of_what_is_there(invset, sweep):
@@ -422,7 +422,7 @@ def test_a_record_that_is_damaged(invset, sweep, text):
     result = invset("sample", "resume=sweep")
     assert (result.code, result.out) == (1, "")
     assert result.err.count("\n") == 1
-    assert "multirun.yaml: cannot be read, or is damaged" in result.err
+    assert "multirun.yaml: damaged" in result.err
 
 
 def test_a_record_that_is_gone(invset, sweep):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
-from invset.cli.terminal import write_time
+from invset.cli.app import complain
+from invset.cli.terminal import say, write_time
+from invset.errors import RunFolderError
 
 
 @pytest.mark.parametrize(
@@ -14,3 +17,11 @@ from invset.cli.terminal import write_time
 )  # fmt: skip
 def test_write_time(seconds, text):
     assert write_time(seconds) == text
+
+
+def test_control_characters_of_a_file_are_not_printed(capsys):
+    say(Console(), "fc8:1 \x1b[2Jgold\x07fish\x9b")
+    complain(RunFolderError("run: \x1b]0;title\x07"))
+    printed = capsys.readouterr()
+    assert printed.out == "fc8:1 ?[2Jgold?fish?\n"
+    assert printed.err == "invset: run: ?]0;title?\n"

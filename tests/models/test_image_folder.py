@@ -103,3 +103,9 @@ def test_folders_without_images(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("not an image")
     with pytest.raises(ConfigError, match="none of its 1 images can be read"):
         list(ImageFolder(tmp_path, (4, 4)).batches(2))
+
+
+def test_an_image_of_very_many_pixels_is_named(tmp_path: Path) -> None:
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
+    with pytest.raises(ConfigError, match=r"huge\.png: has more than 67 million pixels: make it smaller"):
+        read_image(tmp_path / "huge.png", (4, 4))

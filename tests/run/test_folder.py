@@ -67,7 +67,7 @@ def test_reopen_needs_a_run(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     create(tmp_path).close()
     manifest = tmp_path / "manifest.json"
-    for text, words in ((b"{", "not JSON"), (b"[1]", "no JSON object"), (b"\xff", "not JSON")):
+    for text, words in ((b"{", "damaged"), (b"[1]", "no JSON object"), (b"\xff", "damaged")):
         manifest.write_bytes(text)
         with pytest.raises(RunFolderError, match=rf"manifest\.json: .*{words}"):
             RunFolder.reopen(tmp_path)

@@ -37,7 +37,7 @@ def test_errors(tmp_path, picture):
     whole = (tmp_path / "a.png").read_bytes()
     for damaged in (b"", b"text", whole[:40], whole[:-30]):
         (tmp_path / "a.png").write_bytes(damaged)
-        with pytest.raises(RunFolderError, match=r"a\.png: cannot be read as an image"):
+        with pytest.raises(RunFolderError, match=r"a\.png: (cannot be read|damaged)"):
             load_png(tmp_path / "a.png")
     with pytest.raises(RunFolderError, match=r"b\.png: cannot be read"):
         load_png(tmp_path / "b.png")

@@ -89,6 +89,8 @@ def load_recipe(name: str) -> Recipe:
         known = sorted(found.stem for found in recipe_folder().glob("*.yaml"))
         raise ConfigError(f"{name}: there is no such figure: {hint(name, [*known, 'all'])}") from error
     try:
+        if b"${" in data:
+            raise ValueError("it looks values up elsewhere, with ${")
         recipe = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Recipe), OmegaConf.create(data.decode())))
     except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
         reason = " ".join(f"{error}".split("\n")[0].split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from invset import __version__
@@ -69,8 +70,8 @@ def finished_status(folder: Path, settings: SampleSettings) -> str | None:
     status = summary.get("status")
     if status not in FINAL or not goal.is_reached(summary, settings):
         return None
-    files = [paths.samples, paths.codes] if summary.get("samples") else []
-    files += map(paths.image, range(1, int(summary.get("samples", 0)) + 1))
+    samples = summary.get("samples") or 0
+    files = chain([paths.samples, paths.codes] if samples else [], map(paths.image, range(1, samples + 1)))
     return str(status) if all(file.is_file() for file in files) else None
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import islice, product
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import RangeSweep
 from hydra.errors import HydraException, OverrideParseException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -21,13 +22,14 @@ from invset.errors import RunFolderError
 from invset.run import goal
 from invset.run.config import read_config
 from invset.run.folder import is_locked
-from invset.run.json_files import read_json, write_atomically
+from invset.run.json_files import LONGEST, TEXTS, damaged, read_json, read_yaml, reading, write_atomically
 from invset.run.layout import Layout
 
 RECORD = "multirun.yaml"  # Hydra writes it before the first job
 OVERRIDES = Path(".hydra") / "overrides.yaml"  # Hydra writes it as a job begins
 FAILURE = "failure.txt"  # what stopped a job, in a line
-LONGEST = 2**20  # bytes of such a file that are read; one has about 5000
+MOST_JOBS = 100_000
+ENDS = ("complete", "incomplete", "unreachable", "interrupted", "failed")
 launched: Path | None = None  # the folder of the sweep that this process has launched, if it has
 
 
@@ -92,14 +94,12 @@ def read_record(folder: Path) -> tuple[list[str], str]:
     Raises:
         RunFolderError: it cannot be read, or is damaged.
     """
-    values = _read_yaml(folder / RECORD)
+    values = read_yaml(folder / RECORD, TEXTS)
     try:
         task, subdir = values["hydra"]["overrides"]["task"], values["hydra"]["sweep"]["subdir"]
     except (KeyError, TypeError) as error:
-        raise _damaged(folder / RECORD) from error
-    if not isinstance(task, list):
-        raise _damaged(folder / RECORD)
-    return [str(override) for override in task], str(subdir)
+        raise damaged(folder / RECORD, "no record of a sweep") from error
+    return _overrides(folder / RECORD, task), str(subdir)
 
 
 def read_jobs(folder: Path) -> list[Job]:
@@ -112,20 +112,24 @@ def read_jobs(folder: Path) -> list[Job]:
     known = [sorted(job.overrides) for job in jobs]
     try:
         expected = expand(read_record(folder)[0]) if (folder / RECORD).is_file() else []
-    except OverrideParseException as error:
-        raise _damaged(folder / RECORD) from error
+    except (OverrideParseException, ValueError) as error:
+        raise damaged(folder / RECORD, error) from error
     except HydraException:  # of a glob: what it finds, only a launch knows
         expected = []
     return jobs + [Job(None, job, "missing") for job in expected if sorted(job) not in known]
 
 
 def expand(overrides: Sequence[str]) -> list[tuple[str, ...]]:
-    """The overrides of each job of a sweep over values, in Hydra's order."""
+    """The overrides of each job of a sweep over values, in Hydra's order. Raises ValueError: there are too many."""
     lists = []
     for override in OverridesParser.create().parse_overrides(list(overrides)):
+        if isinstance(value := override.value(), RangeSweep):
+            value.shuffle = False  # Hydra would list the whole range
         swept = override.is_discrete_sweep()
         values = override.sweep_string_iterator() if swept else [override.get_value_element_as_str()]
-        lists.append([f"{override.get_key_element()}={value}" for value in values])
+        lists.append([f"{override.get_key_element()}={value}" for value in islice(values, MOST_JOBS)])
+    if prod(map(len, lists)) >= MOST_JOBS:
+        raise ValueError(f"a sweep of {MOST_JOBS} jobs or more")
     return list(product(*lists))
 
 
@@ -141,7 +145,8 @@ def read_status(folder: Path) -> tuple[str, str]:
     if paths.lock.exists() and is_locked(paths.lock):
         return "running", ""
     if failure.is_file():
-        return "failed", failure.read_text("utf-8", "replace")[:LONGEST]
+        with reading(failure, LONGEST) as file:
+            return "failed", file.read().decode("utf-8", "replace")
     if not paths.summary.is_file():
         return "cut short", ""
     try:
@@ -149,28 +154,19 @@ def read_status(folder: Path) -> tuple[str, str]:
         reached = goal.is_reached(summary, read_config(folder))
     except RunFolderError as error:
         return "damaged", str(error)
-    return str(summary.get("status")) if reached else "cut short", ""
+    status = summary.get("status") if reached else "cut short"
+    return (status, "") if status in (*ENDS, "cut short") else ("damaged", "")
 
 
 def _read_job(folder: Path) -> Job:
-    task = _read_yaml(folder / OVERRIDES)
-    return Job(folder, tuple(map(str, task)) if isinstance(task, list) else (), *read_status(folder))
+    path = folder / OVERRIDES
+    return Job(folder, tuple(_overrides(path, read_yaml(path, TEXTS))), *read_status(folder))
 
 
-def _read_yaml(path: Path) -> Any:
-    try:
-        with path.open(encoding="utf-8") as file:
-            # All values as texts: this loader expands nothing, however often a document refers to its own parts.
-            return yaml.load(file.read(LONGEST), Loader=yaml.BaseLoader)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> RunFolderError:
-    return RunFolderError(
-        f"{path}: cannot be read, or is damaged. Remove it, and give the sweep's own command again, with "
-        "hydra.sweep.dir= its folder."
-    )
+def _overrides(path: Path, values: Any) -> list[str]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise damaged(path, "no list of overrides")
+    return values
 
 
 def _number(folder: Path) -> tuple[int, str]:
