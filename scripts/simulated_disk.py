@@ -111,7 +111,7 @@ class Disk:
             changes = real.__name__ != "open" or (args[1] & os.O_CREAT and not Path(args[0]).exists())
             if changes:
                 self.calls += 1
-                if self.calls == self.fatal:
+                if 0 < self.fatal <= self.calls:  # nothing works after it
                     raise PowerCut
             if before is not None:
                 before(*args)

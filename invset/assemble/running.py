@@ -103,9 +103,8 @@ class Run:
         self.growth.write(self.folder.paths.coverage)
         summary.write_codes(recorder, sampling.models.generator.code_size)
         summary.write_samples(recorder, self.units, sampling.title)
-        paths = self.folder.paths
-        recorder.flush(*(one for one in (paths.coverage, paths.codes, paths.samples) if one.exists()))
-        write_json(paths.summary, figures)
+        recorder.flush()
+        write_json(self.folder.paths.summary, figures)
         self.folder.update_manifest(ended=time.strftime("%Y-%m-%dT%H:%M:%S%z"), seconds=figures["seconds"])
         return figures
 

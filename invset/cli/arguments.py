@@ -51,9 +51,9 @@ def read_arguments(command: str, arguments: Sequence[str]) -> list[str]:
         word = rest.pop(0)
         name, equals, value = word.lstrip("-").partition("=")
         name = name if name in known else name.replace("-", "_")
-        if not word.startswith("-"):
+        if not re.match(r"-(?![\d.])", word):
             if command in ONLY_SETTINGS and read and "=" in read[-1] and "=" not in word and word[:1] not in ("", "~"):
-                _refuse_cut([read[-1], word, *takewhile(lambda one: "=" not in one and one[:1] != "-", rest)])
+                _refuse_cut([read[-1], word, *takewhile(lambda one: "=" not in one and not one.startswith("--"), rest)])
             read.append(_read_range(word, sweeps))
         elif name in known or name.startswith(FREE):
             if not equals and (not rest or re.match(r"-(?![\d.])", rest[0])):

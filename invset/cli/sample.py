@@ -72,7 +72,7 @@ def _open_folder(settings: SampleSettings, sampling: Sampling, console: Console)
             say(console, f"the last bits of samples may differ: {'; '.join(differences)}")
         if replace(settings, resume=None) != read_config(folder.paths.root):
             # Should this process die, resume= alone continues to the new n.
-            write_atomically(folder.paths.config, config.encode())
+            write_atomically(folder.paths.config, config.encode(), flushed=True)
     except BaseException:
         folder.close()
         raise

@@ -23,11 +23,11 @@ def run(arguments: list[str], console: Console | None = None) -> int:
     """Print the path of the picture, and open it where there is a display; returns the exit code."""
     console = console or Console()
     settings = parse("show", arguments, "runs")
-    folder = _choose(settings.runs)
-    picture = next((folder / name for name in PICTURES if (folder / name).is_file()), None)
+    folders = _choose(settings.runs)
+    picture = next((one / name for one in folders for name in PICTURES if (one / name).is_file()), None)
     if picture is None:
         raise RunFolderError(
-            f"{folder}: has no picture yet: it comes at the end of a run; resume one that was stopped."
+            f"{folders[0]}: has no picture yet: it comes at the end of a run; resume one that was stopped."
         )
     say(console, f"{shorten(picture)}")
     if has_display():
@@ -40,10 +40,11 @@ def has_display() -> bool:
     return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-def _choose(words: list[str]) -> Path:
+def _choose(words: list[str]) -> list[Path]:
+    """The folder that was asked for, or all, newest first."""
     if words:
-        return Path(words[0]) if len(words) == 1 and holds_sweep(Path(words[0])) else one_run("show", words)
+        return [Path(words[0]) if len(words) == 1 and holds_sweep(Path(words[0])) else one_run("show", words)]
     found = find_runs([OUTPUTS])
     if not found:
         raise ConfigError(f"there is no run in {OUTPUTS} yet: make one with invset sample, or give the folder of one.")
-    return found[0]
+    return found

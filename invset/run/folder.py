@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from invset.errors import RunFolderError
-from invset.files import open_regular, read_regular, remove_temporary
+from invset.files import describing, open_regular, read_regular, remove_temporary
 from invset.run.journals import Growing, checksum, read_checksums
 from invset.run.json_files import LARGEST, read_json, write_atomically, write_json, writing
 from invset.run.layout import Layout
@@ -106,14 +106,16 @@ class RunFolder:
         images, journals = _extent_of(meta, self.paths.checkpoint)
         for journal in self.paths.journals:
             length, expected = journals.get(journal.name, (0, 0))
-            size = journal.stat().st_size if journal.is_file() else 0
-            if size < length or (length and checksum(journal, length) != expected):
+            with describing(RunFolderError, journal, f", or {_ANEW}", action="read"):
+                size = journal.stat().st_size if journal.is_file() else 0
+                changed = size < length or (length and checksum(journal, length) != expected)
+            if changed:
                 raise RunFolderError(
                     f"{journal}: its first {length} bytes are not as they were written; some were lost, or the file "
                     f"edited. Put it back as the run left it, or {_ANEW}."
                 )
         written = read_checksums(self.paths.checksums, images) if images else []
-        return [number for number, one in enumerate(written, 1) if _checksum_of(self.paths.image(number)) != one]
+        return [number for number, one in enumerate(written, 1) if checksum_of(self.paths.image(number)) != one]
 
     def rollback(self, meta: Mapping[str, Any] | None) -> None:
         """Take images and journals back to a checkpoint, checked before; to be called before journals are opened.
@@ -195,7 +197,7 @@ def _extent_of(meta: Mapping[str, Any], path: Path) -> tuple[int, dict[str, tupl
         raise RunFolderError(f"{path}: no checkpoint of this version of invset: {_ANEW}.") from error
 
 
-def _checksum_of(path: Path) -> int | None:
+def checksum_of(path: Path) -> int | None:
     """The CRC-32 of a file, None if there is none that can be read."""
     try:
         with read_regular(path, LARGEST) as file:

@@ -28,15 +28,21 @@ LONGEST_CSV = 2**28  # bytes; a line has about 60
 class Growing:
     """A file open for appending whole records; each is with the operating system when `_append` returns.
 
-    `checksum` is the CRC-32 of its `length` bytes.
+    `checksum` is the CRC-32 of its `length` bytes, which are records of so many bytes each.
+
+    Raises:
+        RunFolderError: the file does not end with a whole record, or cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, record: int = 1) -> None:
         self.path = path
         with writing(path):
             self._file = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             self.length = os.fstat(self._file).st_size
             self.checksum = checksum(path, self.length)
+        if self.length % record:
+            self.close()
+            raise _cut_short(path, self.length)
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
@@ -98,18 +104,11 @@ class Journal(Growing):
 
 
 class CodeJournal(Growing):
-    """Codes (code_size,) as raw float32, one after the other: begun or continued.
-
-    Raises:
-        RunFolderError: the file does not end with a whole code, or cannot be written.
-    """
+    """Codes (code_size,) as raw float32, one after the other: begun or continued."""
 
     def __init__(self, path: Path, code_size: int) -> None:
-        super().__init__(path)
+        super().__init__(path, _FLOAT * code_size)
         self.code_size = code_size
-        if self.length % (_FLOAT * code_size):
-            self.close()
-            raise _cut_short(path, self.length)
 
     def append(self, codes: Tensor) -> None:
         """Add (k, code_size) codes, on any device, in one write.
@@ -121,17 +120,10 @@ class CodeJournal(Growing):
 
 
 class ChecksumJournal(Growing):
-    """CRC-32s of files, one after the other: begun or continued.
-
-    Raises:
-        RunFolderError: the file does not end with a whole one, or cannot be written.
-    """
+    """CRC-32s of files, one after the other: begun or continued."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        if self.length % _CRC:
-            self.close()
-            raise _cut_short(path, self.length)
+        super().__init__(path, _CRC)
 
     def append(self, checksums: Iterable[int]) -> None:
         """Add some, in one write. Raises RunFolderError: the file cannot be written."""

@@ -18,10 +18,10 @@ from invset.core.region import Region
 from invset.errors import NonFiniteError, RunFolderError
 from invset.models.network import Generator
 from invset.run import checkpoint
-from invset.run.folder import RunFolder, extent
+from invset.run.folder import RunFolder, checksum_of, extent
 from invset.run.images import load_pngs, save_pngs
 from invset.run.journals import ChecksumJournal, CodeJournal, Journal, read_codes, read_samples
-from invset.run.json_files import flush, write_atomically
+from invset.run.json_files import flush, reading, write_atomically
 
 Read = Callable[[Tensor], tuple[Tensor, ...]]
 """images (b, 3, h, w) -> encodings (b, d), activations (b, p)"""
@@ -73,6 +73,7 @@ class Tally(NamedTuple):
 class _Found(NamedTuple):
     """A checkpoint: its state and tally, its meta, and the images it counts that are not as they were written."""
 
+    path: Path
     state: Any
     tally: Tally
     meta: dict[str, Any]
@@ -109,18 +110,25 @@ class Recorder:
         self.mended = ""
         self.state: Any = None
         self.tally = Tally()
-        found = self._find_checkpoint(kind, code_size)
+        self._checkpoint = b""  # the last one, as written
+        found = self._find_checkpoint(kind)
         if found is not None:
             self.state, self.tally = found.state, found.tally
+            with reading(found.path) as file:
+                self._checkpoint = file.read()
         folder.rollback(None if found is None else found.meta)
         self.activations = Journal(paths.activations, activation_header(units))
         self.trace = Journal(paths.trace, trace_header(units))
         self.codes = CodeJournal(paths.code_journal, code_size)
         self.checksums = ChecksumJournal(paths.checksums)
+        if found is not None and found.lost:
+            if missing := self._draw_again(found.lost):
+                self.mended = f"{missing} images were missing or damaged, and are made again from their codes"
+        elif found is not None and found.path != paths.checkpoint:
+            self.mended = "what came after that was lost in part, and is done again"
         groups = _read_batches(paths.activations, self.tally.samples)
         self._encodings = [self._saved(numbers)[0] for numbers in groups]
         self.count = sum(map(len, groups))
-        self._checkpoint = b""  # the last one, as written
         self._flushed = (clock(), 0)  # when, and how many images: those of an earlier process may not be on the disk
 
     @property
@@ -163,18 +171,19 @@ class Recorder:
         _, counts = checkpoint.pack(tally, "tally.")
         where = extent(tally.samples, self.activations, self.trace, self.codes, self.checksums)
         self._checkpoint = checkpoint.write(tensors, values | counts | where)
-        write_atomically(self.folder.paths.checkpoint, self._checkpoint)
-        if self._clock() - self._flushed[0] >= FLUSH_EVERY:
+        # The first is flushed before it has its place: where there is one, a power cut leaves one that can be read.
+        if not self.folder.paths.flushed.exists() or self._clock() - self._flushed[0] >= FLUSH_EVERY:
             self.flush()
+        write_atomically(self.folder.paths.checkpoint, self._checkpoint)
 
-    def flush(self, *others: Path) -> None:
-        """Force samples, journals and `others` to the disk, and only then a copy of the last checkpoint.
+    def flush(self) -> None:
+        """Force samples and all other files to the disk, and only then a copy of the last checkpoint.
 
         Raises:
             RunFolderError: the disk.
         """
         paths, images = self.folder.paths, range(self._flushed[1] + 1, self.count + 1)
-        files = [*map(paths.image, images), *others, *(one for one in paths.journals if one.exists())]
+        files = [*map(paths.image, images), *(one for one in paths.root.iterdir() if one.is_file())]
         flush(paths.root, [*files, paths.images, paths.root])
         if self._checkpoint:
             write_atomically(paths.flushed, self._checkpoint, flushed=True)
@@ -185,67 +194,55 @@ class Recorder:
         for journal in (self.activations, self.trace, self.codes, self.checksums):
             journal.close()
 
-    def _find_checkpoint(self, kind: type, code_size: int) -> _Found | None:
-        """The newest checkpoint of which all is there; else the newest whose lost images can be made again.
+    def _find_checkpoint(self, kind: type) -> _Found | None:
+        """The newest checkpoint of which all is there; else the newest that can be read; None if there never was one.
 
         Raises:
-            RunFolderError: there is none, though there was one that a power cut leaves whole.
+            RunFolderError: none can be read, though a power cut leaves one.
         """
-        paths = self.folder.paths
         damage: RunFolderError | None = None
         readable = []
-        for path in (paths.checkpoint, paths.flushed):
+        for path in (self.folder.paths.checkpoint, self.folder.paths.flushed):
             try:
                 if path.exists():
                     readable.append(self._load(path, kind))
             except RunFolderError as error:
                 damage = damage or error
-        whole = next((found for found in readable if not found.lost), None)
-        if whole is not None:
-            if damage or whole is not readable[0]:
-                lost = damage or "images are missing, or not as they were written"
-                self.mended = f"going on from an earlier checkpoint, for some of the last is lost: {lost}"
-            return whole
-        for found in readable:
-            try:
-                self._draw_again(found, code_size)
-            except RunFolderError as error:
-                damage = damage or error
-            else:
-                self.mended = f"{len(found.lost)} images were missing or damaged, and are made again from their codes"
-                return found
-        if damage is not None:
-            if paths.flushed.exists():
-                raise damage
-            self.mended = f"beginning anew, for there is nothing whole to go on from: {damage}"
-        return None
+            if readable and not readable[-1].lost:
+                return readable[-1]
+        if damage is not None and not readable:
+            raise damage
+        return readable[0] if readable else None
 
     def _load(self, path: Path, kind: type) -> _Found:
         tensors, meta = checkpoint.load(path)
         state = checkpoint.unpack(kind, tensors, meta, self.device)
         tally = checkpoint.unpack(Tally, {}, meta, self.device, "tally.")
-        return _Found(state, tally, meta, self.folder.check(meta))
+        return _Found(path, state, tally, meta, self.folder.check(meta))
 
-    def _draw_again(self, found: _Found, code_size: int) -> None:
-        """Make the lost images from their codes, and save them.
+    def _draw_again(self, numbers: Sequence[int]) -> int:
+        """Make lost images from their codes, and save them; returns how many of them were not there like that.
 
         Raises:
             RunFolderError: one does not lie in range as saved: these weights, or the codes, are others.
         """
-        image = self.folder.paths.image
-        codes = read_codes(self.folder.paths.code_journal, code_size)
-        for number in found.lost:
+        codes = read_codes(self.folder.paths.code_journal, self.codes.code_size)
+        missing = 0
+        for number in numbers:
+            path = self.folder.paths.image(number)
             if self._draw is None:
-                raise RunFolderError(f"{image(number)}: missing, or not as it was written.")
+                raise RunFolderError(f"{path}: missing, or not as it was written.")
             with torch.no_grad():
-                drawn = self._draw(codes[number - 1 : number].to(self.device))
-            save_pngs([image(number)], list(drawn.cpu()))
+                drawn = self._draw(codes[number - 1 : number].to(self.device))[0].cpu()
+            before, after = checksum_of(path), save_pngs([path], [drawn])[0]
+            missing += before != after  # drawn alone it may differ by rounding, and be there like that already
             _, activations = self._saved([number])
             if not bool(self.region.contains(activations.to(self.device)).all()):
                 raise RunFolderError(
-                    f"{image(number)}: missing, or not as it was written, and made again from its code it is not in "
-                    "range. Put it back, or start a new run in another folder."
+                    f"{path}: missing, or not as it was written, and made again from its code it is not in range. "
+                    "Put it back, or start a new run in another folder."
                 )
+        return missing
 
     def _record_samples(self, step: Step, rows: Sequence[int]) -> int:
         image = self.folder.paths.image

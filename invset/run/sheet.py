@@ -106,7 +106,7 @@ def save_grid(
 
 def save_picture(path: Path, picture: Image.Image) -> None:
     """Write a picture as a PNG; the file is whole or not there. Raises RunFolderError: it cannot be written."""
-    write_atomically(path, encode_png(picture))
+    write_atomically(path, encode_png(picture), flushed=True)
 
 
 @cache

@@ -228,7 +228,7 @@ def test_a_finished_run_whose_files_are_lost_is_mended(invset, copied, linear_ru
     (folder / "checkpoint.safetensors").write_bytes(b"x")
     (folder / "codes.safetensors").unlink()
     result = invset("sample", f"resume={folder}")
-    assert "going on from an earlier checkpoint" in result.out
+    assert "lost in part, and is done again" in result.out
     assert results(folder) == results(linear_run)
 
 
