@@ -12,7 +12,7 @@ def plain(name: str) -> str:
 
     Equal for equal names, and to be typed without quotes.
     """
-    return re.sub(r"[\s_,-]+", " ", name.replace("'", "")).strip().casefold()
+    return re.sub(r"[\s_,-]+", " ", re.sub("'", "", name)).strip().casefold()
 
 
 def legible(text: str) -> str:

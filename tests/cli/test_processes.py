@@ -129,5 +129,5 @@ def test_multistart_has_no_seeds_on_several_processes_either(nets):
     settings = [setting for setting in COMMAND if setting != "method=full"]
     (code, out, err), other = ended(started(2, *settings, "n=3", "schedule.K=2", "hydra.run.dir=run"))
     assert (code, err, other) == (0, "", (0, "", ""))
-    assert "steps of 2 chains)" in out
+    assert "3 of 3 samples" in out
     assert not (nets / "run" / "seeds.png").exists()

@@ -43,7 +43,8 @@ def reader() -> Reader:
 
 def test_the_folder(mini_run):
     assert {path.name for path in mini_run.iterdir()} == {
-        ".hydra", ".lock", "activations.csv", "checkpoint.safetensors", "codes.bin", "codes.safetensors", "config.yaml",
+        ".hydra", ".lock", "activations.csv", "checkpoint.safetensors",
+        "checkpoint.flushed.safetensors", "checksums.bin", "codes.bin", "codes.safetensors", "config.yaml",
         "coverage.csv", "images", "manifest.json", "samples.png", "summary.json", "trace.csv",
     }  # fmt: skip
     assert sorted(path.name for path in (mini_run / "images").iterdir()) == [f"{i:04d}.png" for i in range(1, 15)]
