@@ -72,8 +72,9 @@ COMMANDS = {
 }
 PROGRAMS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "pty.spawn", "socket.connect")
 started: list[str] = []  # programs, by what reads the files
-MOST_SECONDS = 5.0  # a file; the files are some kilobytes
+MOST_SECONDS = 5.0  # of the processor, a file; the files are some kilobytes
 MOST_SECONDS_OF_A_COMMAND = 30.0  # which may sample
+HANGS = 600  # seconds of the clock, after which something is waited for that does not come
 MOST_MEMORY = 256  # MiB more than at the start
 HEADROOM = 2**31  # bytes of addresses beyond those in use, after which allocation fails
 
@@ -127,9 +128,9 @@ def fuzz(
     others = [data for files in originals.values() for data in files]
     for number in range(count):
         data = damage(chance.choice(originals[name]), others, chance)
-        began = time.perf_counter()
+        began = time.process_time()
         result = read_file(READERS[name], data, folder)
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         slowest = max(slowest, seconds)
         if isinstance(result, int):
             word = "loaded" if result <= 16 * len(data) + 1000 else f"gave {result} bytes for {len(data)}"
@@ -151,7 +152,7 @@ def read_file(reader: Callable[[Path], Any], data: bytes, folder: Path) -> int |
     path = folder / "current"
     path.write_bytes(data)
     started.clear()
-    signal.alarm(round(4 * MOST_SECONDS_OF_A_COMMAND))
+    signal.alarm(HANGS)
     try:
         if reader in (read_caffemodel, read_mean, read_matconvnet, read_tensors):
             kind(path)
@@ -199,7 +200,8 @@ def read_folder(name: str, chance: random.Random, folder: Path, path: Path) -> N
 
 def whole_folders(folder: Path) -> dict[str, list[bytes]]:
     """The files of a run, and of a sweep; their readers are added to READERS."""
-    (folder / "whole").mkdir(exist_ok=True)
+    shutil.rmtree(folder / "whole", ignore_errors=True)
+    (folder / "whole").mkdir()
     with contextlib.chdir(folder / "whole"), contextlib.redirect_stdout(StringIO()):
         cli.run(["sample", *LINEAR, "n=8", "hydra.run.dir=run", "hydra.output_subdir=null"])
         cli.run(["sample", *LINEAR, "-m", "seed=0,1", "n=4", "hydra.sweep.dir=sweep"])

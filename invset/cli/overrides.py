@@ -40,7 +40,7 @@ def quote(text: str) -> str:
 def is_plain(override: str) -> bool:
     """Whether an override sets a value as written, or chooses among the configs that are in their places by name."""
     key = key_of(override)
-    if "${" in override or key == "resume":  # looked up, as in the environment; or another run
+    if "${" in override:  # looked up elsewhere, as in the environment
         return False
     if not re.fullmatch(r"[A-Za-z_][\w.]*", key):  # group@package puts a config where it does not belong
         return False

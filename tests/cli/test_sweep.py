@@ -22,6 +22,7 @@ from PIL import Image
 from invset.cli.main import run
 from invset.cli.signals import Interrupted
 from invset.cli.sweep.jobs import read_jobs, settings_of
+from invset.errors import RunFolderError
 
 RANGES = ("[0.6, 0.7]", "[1.5, 2]")  # the second cannot be reached
 JOBS = "0123"
@@ -402,6 +403,7 @@ EVIL = "# @package _global_\nhydra:\n  callbacks:\n    x:\n      _target_: os.mk
         "+experiment=linear,{}",
         "schedule@hydra.launcher=paper",
         "network={{kind: custom, factory: 'os:getcwd'}}",
+        "neuron=${{oc.env:HOME}}",
     ],
 )
 def test_what_could_run_something_is_to_be_given_again(invset, here, sweep, override):
@@ -458,3 +460,12 @@ def test_missing_jobs_are_written_as_they_were_given(invset, here):
     (here / "sweep").mkdir()
     (here / "sweep" / "multirun.yaml").write_text(yaml.safe_dump(record))
     assert "\nneuron=fc8:981: missing\n" in invset("overview", "sweep").out
+
+
+@pytest.mark.parametrize(
+    "override", ["seed=range(1,1000000000)", "seed=shuffle(range(0,1e12,0.1))", "seed=range(-inf,1)"]
+)
+def test_a_record_of_endless_jobs(tmp_path, override):
+    (tmp_path / "multirun.yaml").write_text(f"hydra: {{overrides: {{task: ['{override}']}}, sweep: {{subdir: x}}}}\n")
+    with pytest.raises(RunFolderError, match=r"multirun\.yaml: damaged: a sweep of 100000 jobs or more"):
+        read_jobs(tmp_path)
