@@ -1,5 +1,7 @@
 """The errors a user can cause. Each message says what is wrong, where, and what to do."""
 
+from typing import Any
+
 
 class InvsetError(Exception):
     """Something a user can mend; `exit_code` is what the command line ends with."""
@@ -18,7 +20,9 @@ class WeightsError(InvsetError):
 
 
 class NonFiniteError(InvsetError):
-    """A network or generator gave NaN or infinity."""
+    """A network or generator gave NaN or infinity; `rows` (k,) bool: for which codes of a step, if it was in one."""
+
+    rows: Any = None
 
 
 class OutOfMemoryError(InvsetError):

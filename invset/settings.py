@@ -10,6 +10,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from os import cpu_count
 from typing import Any, NamedTuple
 
 from invset.errors import ConfigError
@@ -87,6 +88,11 @@ def is_pair(value: Any) -> bool:
 
 BOUNDS = Takes(
     lambda value: value is None or value == "auto" or is_pair(value), "auto, null, or two numbers in order, as '[0,30]'"
+)
+MOST_THREADS = 4 * (cpu_count() or 1)  # far beyond it torch crawls, and crashes
+THREADS = Takes(
+    lambda value: value is None or (is_whole(value) and 1 <= value <= MOST_THREADS),
+    f"1 to {MOST_THREADS}, four for each of this machine's cores",
 )
 BATCH = Takes(
     lambda value: value in (None, "auto") or (is_whole(value) and value >= 1), "auto, or a whole number from 1 on"
@@ -229,7 +235,7 @@ class ModelSettings:
         ("float32", "tf32", "bfloat16", "float16"),
     )
     channels_last: bool | None = setting(None, "the order of maps in memory; null: whichever is quicker")
-    threads: int | None = setting(None, "of the CPU; null: as torch has it", at_least(1))
+    threads: int | None = setting(None, "of the CPU; null: as torch has it", THREADS)
     seed: int = setting(0, "the random seed")
 
 
@@ -294,7 +300,7 @@ class UnitsSettings:
 
     network: NetworkSettings = section(NetworkSettings, "as for invset sample", "mini")
     find: Any = setting(None, "a layer, or a word to look for, where it looks like a setting: \"find='a=b'\"")
-    threads: int | None = setting(None, "of the CPU; null: as torch has it", at_least(1))
+    threads: int | None = setting(None, "of the CPU; null: as torch has it", THREADS)
 
 
 @dataclass

@@ -130,11 +130,12 @@ def survey(
         starts = Starts(models.starts, settings.seed, count, generator, models.inverse, where)  # type: ignore[arg-type]
         codes = torch.stack([starts.draw(chain) for chain in range(count)]).to(device)
         distance = scales.typical_distance(codes[:BATCH])
-        drawn = known = evaluate(problem, codes)
+        codes, drawn = evaluate(problem, codes)
+        known = drawn
         over = {"random codes": drawn[: settings.codes]}
         if generator.statistics is not None and len(generator.statistics.bank):
             natural = generator.statistics.bank.to(device)
-            over["natural codes"] = evaluate(problem, natural)
+            natural, over["natural codes"] = evaluate(problem, natural)
             codes, known = torch.cat([codes, natural]), torch.cat([drawn, over["natural codes"]])
         if images is not None:
             with torch.no_grad():

@@ -137,11 +137,11 @@ def test_what_it_was_stands_in_its_folder_and_no_command_builds_it_again(tmp_pat
     ("given", "words"),
     [
         ({"code": None}, r"generator Sequential: code=None; give the numbers in a code, as code="),
-        ({"code": 5}, r"generator Sequential cannot be run on a code \(1, 5\) \(RuntimeError: mat1 and mat2"),
+        ({"code": 5}, r"generator Sequential cannot be run on codes \(2, 5\) \(RuntimeError: mat1 and mat2"),
         ({"output": None}, r"makes pixels from -\S+ to \S+: say what black and white are, as output=\(-1, 1\)"),
         ({"output": 255}, r"output=255: give what Sequential makes of black and of white, as output=\(-1, 1\)"),
         ({"generator": "mini"}, "code=6: this is for a torch module as generator"),
-        ({"generator": nn.Linear(6, 12)}, r"generator Linear makes \(1, 12\) of a code of 6, not an image"),
+        ({"generator": nn.Linear(6, 12)}, r"generator Linear makes \(2, 12\) of codes \(2, 6\), not images"),
         ({"generator": Bare(torch.no_grad()(gen().eval()))}, "generator Bare: no gradient comes from its images"),
         ({"generator": Bare(len, lock=(one for one in ()))}, "Bare cannot be copied .TypeError: cannot pickle"),
         ({"size": 3}, r"network Sequential cannot be run on images of 3x3 pixels"),
@@ -185,3 +185,23 @@ def test_a_sample_is_a_picture() -> None:
     assert len(pictures) == 6
     assert pictures[3] == samples[3] == samples[-3] == samples[3:5][0]
     assert samples[3].getpixel((5, 2)) == tuple((samples.images[3, :, 2, 5] * 255).round().int().tolist())
+
+
+@pytest.mark.parametrize("method", ["multistart", "paper"])
+def test_nan_for_some_images_ends_chains_and_not_the_run(method: str) -> None:
+    """In natural codes, unrelated codes and starts, and on the way."""
+
+    class Sometimes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net()
+
+        def forward(self, x: Tensor) -> Tensor:
+            rows = (x.detach().flatten(1).double().sum(dim=1) * 1e3) % 1 < 0.1
+            out: Tensor = self.net(x).masked_fill(rows[:, None], torch.nan)
+            return out
+
+    samples = in_memory(network=Sometimes(), range=None, n=12, method=method)
+    assert samples.summary["status"] == "complete"
+    assert samples.summary["chains_not_finite"] > 0
+    assert samples.activations.isfinite().all()

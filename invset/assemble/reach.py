@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invset.assemble.models import Models
 from invset.core import ascent
-from invset.core.problem import Pipeline, Problem
+from invset.core.problem import Pipeline, Problem, require_some
 from invset.core.randomness import seeded_generator
 from invset.errors import ConfigError
 from invset.models.network import Generator
@@ -44,9 +44,15 @@ def build_reading(
     return Problem(passes, bounds), passes.batches
 
 
-def evaluate(problem: Problem, codes: Tensor) -> Tensor:
-    """The activations (m, p) of codes (m, c), on the CPU."""
-    return torch.cat([problem.evaluate(batch).activations for batch in codes.split(BATCH)]).cpu()
+def evaluate(problem: Problem, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of codes (m, c) whose activations are finite, and these (m, p), on the CPU.
+
+    Raises:
+        NonFiniteError: there are none.
+    """
+    activations = torch.cat([problem.evaluate(batch).activations for batch in codes.split(BATCH)])
+    finite = require_some(activations.isfinite().all(dim=1))
+    return codes[finite], activations[finite].cpu()
 
 
 def climb(
@@ -68,8 +74,7 @@ def choose_ranges(
         ConfigError: no step leads a unit above that.
     """
     order = torch.randperm(len(codes), generator=seeded_generator(random_seed, "range"))
-    codes = codes[order[:LOOKS].to(codes.device)]
-    activations = evaluate(problem, codes)
+    codes, activations = evaluate(problem, codes[order[:LOOKS].to(codes.device)])
     ranges, words = [], []
     for constraint, unit in enumerate(units):
         usual = activations[:, constraint]

@@ -13,7 +13,8 @@ from invset.assemble import reach
 from invset.assemble.methods import Parts, build_method, method_class, own_settings
 from invset.assemble.models import FROM_IMAGES, NONE_GIVEN, Given, Models, build_models
 from invset.assemble.reach import Choice
-from invset.core.method import Abilities, Method
+from invset.assemble.repeatable import CODES, require_repeatable
+from invset.core.method import Abilities, Method, Renewing
 from invset.core.multistart import Multistart
 from invset.core.near import Near, NearStarts, count_looks, find_near
 from invset.core.problem import Counts, Passes, Pipeline, Problem
@@ -152,6 +153,7 @@ def assemble(
         settings.folder,
     )
     references = starts.reference_codes(REFERENCES).to(models.device)
+    require_repeatable(models, references[:CODES], settings.precision)
     natural = starts.natural_codes() if models.starts == "near" else None
     eight_bit = settings.pixels == "eight_bit"
     reading, _ = reach.build_reading(models.generator, Reader(models.network, models.units), bounds, eight_bit)
@@ -179,9 +181,9 @@ def assemble(
     method, problem = build_method(parts)
     title = describe_target((unit.describe() for unit in models.units), targets.ranges, settings.constraint)
     return Sampling(
-        targets, title, models, reader, region, problem, method, kind, problems.batches, problems.fused, references,
-        chains, tuple(unused), settings.objective.between, eight_bit, reading.passes.counts, found, tuple(unknown),
-        isinstance(method, Multistart) and method.even,
+        targets, title, models, reader, region, problem, Renewing(method), kind, problems.batches, problems.fused,
+        references, chains, tuple(unused), settings.objective.between, eight_bit, reading.passes.counts, found,
+        tuple(unknown), isinstance(method, Multistart) and method.even,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from torch import Tensor
 from invset.baselines.rounds import RoundState
 from invset.core.chains import Draw
 from invset.core.method import Abilities, Method, Step
-from invset.core.problem import Problem
+from invset.core.problem import Problem, require_some
 from invset.core.randomness import seeded_generator
 from invset.core.region import Region
 from invset.errors import ConfigError
@@ -108,8 +108,14 @@ class Mfv(Abilities):
         """
         return self.ascent.step(state)
 
+    def renew(self, state: Any, which: Tensor) -> Any:
+        """As the ascent's."""
+        return self.ascent.renew(state, which)
+
     def facets(self) -> Facets:
         """The natural codes of highest activation (of several units: of their sum, in half widths), in clusters.
+
+        Those that give NaN or infinity are left out.
 
         Raises:
             ConfigError: there are fewer different images than clusters.
@@ -117,8 +123,10 @@ class Mfv(Abilities):
         parts = [self.problem.evaluate(part) for part in self.real.split(BATCH)]
         encodings = torch.cat([part.encodings for part in parts])
         activations = torch.cat([part.activations for part in parts])
-        height = (activations / self.region.half_width).sum(dim=1)
-        highest = height.argsort(descending=True, stable=True)[: self.count].sort().values
+        finite = require_some(torch.cat([part.finite for part in parts]))
+        height = (activations / self.region.half_width).sum(dim=1).masked_fill(~finite, -torch.inf)
+        count = min(self.count, int(finite.sum()))
+        highest = height.argsort(descending=True, stable=True)[:count].sort().values
         labels, distances = cluster(
             encodings[highest],
             self.settings.clusters,

@@ -122,6 +122,11 @@ class Rounds(Abilities, ABC):
         state = state._replace(codes=codes, inner=state.inner + 1, idle=idle, step=state.step + 1)
         return (self._next_round(state) if last else state), step
 
+    def renew(self, state: RoundState, which: Tensor) -> RoundState:
+        """The state with new starts for the chains `which` (k,) bool."""
+        attempts = state.attempts + which.cpu()
+        return state._replace(codes=torch.where(which[:, None], self._starts(attempts), state.codes), attempts=attempts)
+
     @abstractmethod
     def _move(self, state: RoundState) -> tuple[Evaluation, Tensor]:
         """What the state's codes (k, c) give, and where they go (k, c)."""

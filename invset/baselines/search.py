@@ -73,12 +73,8 @@ class Search(Abilities):
         return SearchState("sampling", codes, numbers, following, scales.measure(self.problem, self.references), 0)
 
     def step(self, state: SearchState) -> tuple[SearchState, Step]:
-        """Read the activations of the images at hand, and take up the next.
-
-        Raises:
-            NonFiniteError: an activation or an encoding is NaN or infinite.
-        """
-        evaluation = self.problem.evaluate(state.codes, state.numbers)
+        """Read the activations of the images at hand, and take up the next; NaN is in no range."""
+        evaluation = self.problem.evaluate(state.codes)
         step = describe_step(self.region, state.step, state.codes, evaluation)._replace(chains=state.numbers)
         state = state._replace(step=state.step + 1)
         numbers, codes, following = self._read(state.following)

@@ -24,21 +24,19 @@ def ascend(problem: Problem, codes: Tensor, constraint: int, code_distance: floa
     """Raise one activation from each of k codes (k, c) by `count` gradient steps.
 
     Each chain's step, at first a tenth of `code_distance`, grows by a fifth while its activation rises and is halved,
-    and taken again from the chain's best code, when it does not. A chain without a gradient stays where it is.
-
-    Raises:
-        NonFiniteError: an activation or the gradient is NaN or infinite.
+    and taken again from the chain's best code, when it does not, or becomes NaN or infinite, or its gradient does. A
+    chain without a gradient stays where it is.
     """
     best = torch.full((len(codes),), -torch.inf, device=codes.device)
     best_codes, best_gradient = codes, torch.zeros_like(codes)
     length = torch.full_like(best, FIRST_LENGTH * code_distance)
     for _ in range(count + 1):
-        evaluation, pull_back = problem.linearise(codes)
+        evaluation, pull_back = problem.passes.linearise(codes)
         activation = evaluation.activations[:, constraint]
         upwards = torch.zeros_like(evaluation.activations)
         upwards[:, constraint] = 1
         gradient = -problem.free(codes, -pull_back(torch.zeros_like(evaluation.encodings), upwards))
-        rose = activation > best
+        rose = (activation > best) & activation.isfinite() & gradient.isfinite().all(dim=1)
         best = torch.where(rose, activation, best)
         best_codes = torch.where(rose[:, None], codes, best_codes)
         best_gradient = torch.where(rose[:, None], gradient, best_gradient)

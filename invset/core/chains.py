@@ -53,13 +53,13 @@ class Chains(NamedTuple):
 def start(problem: Problem, region: Region, draw: Draw, count: int) -> Chains:
     """Chains at starts from which every unmet constraint has a gradient: behind a ReLU that is off, no step leads on.
 
-    Starts that have none are drawn again, some times; then the objective may still wake them.
+    Starts that have none, or give NaN, are drawn again, some times; then the objective may still wake them.
     """
     attempts = torch.zeros(count, dtype=torch.int64)
     codes = torch.stack([problem.bound(draw(chain, 0)) for chain in range(count)])
     asleep = torch.arange(count)
     for _ in range(WAKING_ATTEMPTS):
-        asleep = asleep[_without_gradient(problem, region, codes[asleep], asleep)]
+        asleep = asleep[_without_gradient(problem, region, codes[asleep])]
         if not len(asleep):
             break
         for chain in asleep.tolist():
@@ -76,16 +76,17 @@ def restart(chains: Chains, which: Tensor, problem: Problem, draw: Draw) -> Chai
     return chains.where(which, Chains.at(codes, chains.multipliers.shape[1], attempts))
 
 
-def _without_gradient(problem: Problem, region: Region, codes: Tensor, chains: Tensor) -> Tensor:
-    """(k,) bool, on the CPU: some constraint is violated and its activation does not depend on the code."""
+def _without_gradient(problem: Problem, region: Region, codes: Tensor) -> Tensor:
+    """(k,) bool, on the CPU: some constraint is violated and its activation does not depend on the code; or NaN."""
     asleep = torch.zeros(len(codes), dtype=torch.bool, device=codes.device)
     for constraint in range(len(region.lower)):
-        evaluation, pull_back = problem.linearise(codes, chains, keep_images=False)
+        evaluation, pull_back = problem.passes.linearise(codes, keep_images=False)
         one = torch.zeros_like(evaluation.activations)
         one[:, constraint] = 1
         gradient = pull_back(torch.zeros_like(evaluation.encodings), one)
         violated = region.violation(evaluation.activations)[:, constraint] > 0
         asleep |= violated & (gradient == 0).all(dim=1)
+        asleep |= ~(evaluation.finite & gradient.isfinite().all(dim=1))
     return asleep.cpu()
 
 

@@ -88,7 +88,7 @@ class Full(Descent):
         rows = torch.arange(state.given, min(state.given + BATCH, len(state.chains.codes)))
         rows = rows.to(state.chains.codes.device)
         codes = state.chains.codes[rows]
-        evaluation = self.problem.evaluate(codes, rows)
+        evaluation = self.problem.evaluate(codes)
         view = View.of(self.region, evaluation.activations)
         multipliers = Multipliers(state.chains.multipliers[rows], state.seeking.penalty.expand(len(rows)).to(codes))
         step = Step.of(

@@ -10,9 +10,12 @@ from torch import Tensor
 from invset.core.lagrangian import Multipliers
 from invset.core.problem import Evaluation
 from invset.core.region import Region
+from invset.errors import NonFiniteError
 
 Phase = Literal["seeding", "sampling", "unreachable", "stalled", "done"]
 """`unreachable`: no code reached the ranges. `stalled`: sampling went on for long without a new sample."""
+
+RENEWALS = 10  # in a step, after which NaN ends the run
 
 ACTIVE: tuple[Phase, ...] = ("seeding", "sampling")
 
@@ -141,6 +144,10 @@ class Abilities:
     starts: ClassVar[str] = "normal"
     own_starts: ClassVar[bool] = False
 
+    def renew(self, state: Any, which: Tensor) -> Any:
+        """The state with new starts for the chains `which` (k,) bool; as it is of a method without chains."""
+        return state
+
 
 class Method(Protocol):
     """A way to sample an inverse set."""
@@ -154,6 +161,33 @@ class Method(Protocol):
 
     def step(self, state: Any) -> tuple[Any, Step]:
         """One step; only from a state whose phase is active."""
+
+    def renew(self, state: Any, which: Tensor) -> Any:
+        """The state with new starts for the chains `which` (k,) bool, whose codes give NaN or infinity."""
+
+
+class Renewing(Abilities):
+    """A method, of which a chain whose code gives NaN or infinity starts anew; its step is then taken with that."""
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self.State = method.State
+        self.begin = method.begin
+
+    def step(self, state: Any) -> tuple[Any, Step]:
+        """One step.
+
+        Raises:
+            NonFiniteError: new starts give NaN or infinity again and again.
+        """
+        for _ in range(RENEWALS):
+            try:
+                return self.method.step(state)
+            except NonFiniteError as error:
+                if error.rows is None:
+                    raise
+                state = self.method.renew(state, error.rows)
+        return self.method.step(state)
 
 
 def all_seeding(groups: int) -> tuple[Phase, ...]:

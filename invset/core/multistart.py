@@ -17,7 +17,8 @@ at the middle half of the range, or, to fill it evenly, at the part of it with t
 from __future__ import annotations
 
 import math
-from typing import ClassVar, NamedTuple
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -241,6 +242,10 @@ class Multistart(Descent):
             active[group]
         )
 
+    def renew(self, state: Any, which: Tensor) -> Any:
+        """New starts for the chains `which` (k,) bool, whose codes give NaN or infinity."""
+        return self._renew(state, state.chains.codes, torch.zeros_like(which), which)
+
     def _renew(self, state: MultistartState, sampled: Tensor, arrived: Tensor, renewed: Tensor) -> MultistartState:
         """New starts for those `renewed` (k,): `arrived` (k,), with a sample at `sampled` (k, c), or without one."""
         if not renewed.any():
@@ -292,28 +297,30 @@ class Multistart(Descent):
 
         Distances between encodings, and activations, depend on the code in one network more, in others less: by a
         factor of 400 in some. Where no start's activation depends on its code, or the weight is given, it stays.
-        Starts that are alike, or a single one, hardly push each other: then it is measured at the unrelated codes.
+        Starts that are alike, or a single one, hardly push each other: then it is measured at the unrelated codes. What
+        is not finite is left out.
         """
         problem, region = self.problem, self.region
         weight = usual = float(scales.objective)
         if self.schedule.objective_scale is not None:
             return usual
-        count = len(codes)
-        evaluation, pull_back = problem.linearise(codes, keep_images=False)
-        everyone = moments(evaluation.encodings)
+        count, linearise = len(codes), partial(problem.passes.linearise, keep_images=False)
+        evaluation, pull_back = linearise(codes)
+        everyone = moments(evaluation.encodings[evaluation.finite])
         if float(everyone.pairwise()) <= (ALIKE * distances.encodings * count) ** 2:
             codes = self.references
-            evaluation, pull_back = problem.linearise(codes, keep_images=False)
-            everyone = moments(evaluation.encodings)
+            evaluation, pull_back = linearise(codes)
+            everyone = moments(evaluation.encodings[evaluation.finite])
             # A code's distances count as many times as there are others in its group.
             weight = usual * max(count - 1, 1) / (len(codes) - 1)
         encodings, activations = evaluation.encodings, evaluation.activations
         apart = lagrangian.encoding_gradient(encodings, everyone, None, Scales(weight, scales.constraint))
         objective = pull_back(apart, torch.zeros_like(activations)).norm(dim=1)
         outwards = (activations - region.project(activations)).sign() / region.half_width
-        _, pull_back = problem.linearise(codes, keep_images=False)
+        _, pull_back = linearise(codes)
         constraints = self.schedule.penalty * pull_back(torch.zeros_like(encodings), outwards).norm(dim=1)
-        ratios = (constraints / objective)[(constraints > 0) & (objective > 0)]
+        ratios = constraints / objective
+        ratios = ratios[ratios.isfinite() & (ratios > 0)]
         return usual * PULL * float(ratios.median()) if len(ratios) else usual
 
     def _encoding_size(self, codes: Tensor) -> int:

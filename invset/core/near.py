@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from invset.core.problem import Problem
+from invset.core.problem import Problem, require_some
 from invset.core.randomness import seeded_generator
 from invset.core.region import Region
 
@@ -50,18 +50,21 @@ def find_near(problem: Problem, region: Region, codes: Tensor, count: int, rando
     """Of natural codes (m, c), the nearest to the ranges of `count` that are looked at.
 
     Raises:
-        NonFiniteError: an activation is NaN or infinite.
+        NonFiniteError: the activations of all of the first are NaN or infinite; others are passed over.
     """
     count, device, region = min(count, len(codes)), region.lower.device, region.to("cpu")
     order = torch.randperm(len(codes), generator=seeded_generator(random_seed, "near"))
     rows = order[: max(1, count // 2)]
     activations = _evaluate(problem, codes[rows], device)
     for left in range(ROUNDS, 0, -1):
-        away = region.distance(_predict(codes[rows], activations, codes))
+        finite = require_some(activations.isfinite().all(dim=1))
+        away = region.distance(_predict(codes[rows[finite]], activations[finite], codes))
         away[rows] = torch.inf
         new = away.argsort(stable=True)[: (count - len(rows)) // left]
         rows = torch.cat([rows, new])
         activations = torch.cat([activations, _evaluate(problem, codes[new], device)])
+    finite = activations.isfinite().all(dim=1)
+    rows, activations = rows[finite], activations[finite]
     kept = region.distance(activations).argsort(stable=True)[: max(FEWEST, round(NEAREST * count))]
     highest = activations.argsort(dim=0, descending=True, stable=True)[:HIGHEST]
     return Near(codes[rows[kept].sort().values], codes[rows[highest]])

@@ -16,6 +16,12 @@ PullBack = Callable[[Tensor, Tensor], Tensor]
 """∂L/∂encodings (k, d) and ∂L/∂activations (k, p) -> ∂L/∂codes (k, c); called once at most."""
 
 
+BEYOND = (
+    "NaN or infinite: the weights or the codes are beyond what the networks can compute. Check the weights, bound the "
+    "codes, or compute in float32."
+)
+
+
 class Evaluation(NamedTuple):
     """What k codes give: images (k, 3, h, w) in [0, 1], encodings (k, d), activations (k, p)."""
 
@@ -23,13 +29,19 @@ class Evaluation(NamedTuple):
     encodings: Tensor
     activations: Tensor
 
+    @property
+    def finite(self) -> Tensor:
+        """(k,) bool: neither the encoding nor an activation is NaN or infinite."""
+        return _finite(self.encodings) & _finite(self.activations)
+
 
 @dataclass
 class Counts:
-    """How many codes went forward, and backward, through generator and network."""
+    """How many codes went forward, and backward, through generator and network; how many of a step's gave NaN."""
 
     forward: int = 0
     backward: int = 0
+    not_finite: int = 0
 
 
 class Passes(Protocol):
@@ -85,7 +97,7 @@ class Pipeline:
 
 
 class Problem:
-    """Codes to images, encodings and p activations, every one of them finite.
+    """Codes to images, encodings and p activations.
 
     Args:
         passes: codes through the networks.
@@ -96,18 +108,17 @@ class Problem:
         self.passes = passes
         self.code_bounds = code_bounds
 
-    def evaluate(self, codes: Tensor, chains: Tensor | None = None) -> Evaluation:
-        """(k, c) codes, of `chains` (k,) -> images, encodings and activations, without a gradient.
+    def evaluate(self, codes: Tensor) -> Evaluation:
+        """(k, c) codes -> images, encodings and activations, without a gradient.
 
-        Raises:
-            NonFiniteError: an activation or encoding is NaN or infinite.
+        Activations are NaN, which is in no range, where one of them, or the encoding, is not finite.
         """
-        return _checked(self.passes.evaluate(codes), chains)
+        evaluation = self.passes.evaluate(codes)
+        unknown = ~evaluation.finite[:, None]
+        return evaluation._replace(activations=evaluation.activations.masked_fill(unknown, torch.nan))
 
-    def linearise(
-        self, codes: Tensor, chains: Tensor | None = None, *, keep_images: bool = True
-    ) -> tuple[Evaluation, PullBack]:
-        """(k, c) codes, of `chains` (k,) -> their evaluation, and what pulls gradients back to the codes.
+    def linearise(self, codes: Tensor, *, keep_images: bool = True) -> tuple[Evaluation, PullBack]:
+        """(k, c) codes -> their evaluation, and what pulls gradients back to the codes; for a step.
 
         Raises:
             NonFiniteError: an activation or encoding is NaN or infinite; the gradient, when it is pulled back.
@@ -116,10 +127,11 @@ class Problem:
 
         def pull_back_finite(encoding_gradient: Tensor, activation_gradient: Tensor) -> Tensor:
             gradient = pull_back(encoding_gradient, activation_gradient)
-            _require_finite(gradient, "the gradient", chains)
+            self._require_finite("the gradient", _finite(gradient))
             return gradient
 
-        return _checked(evaluation, chains), pull_back_finite
+        self._require_finite("the activation or encoding", evaluation.finite)
+        return evaluation, pull_back_finite
 
     def bound(self, codes: Tensor) -> Tensor:
         """The nearest codes within the bounds."""
@@ -132,6 +144,21 @@ class Problem:
         lowest, highest = self.code_bounds
         blocked = ((codes <= lowest) & (gradient > 0)) | ((codes >= highest) & (gradient < 0))
         return gradient.masked_fill(blocked, 0)
+
+    def _require_finite(self, what: str, finite: Tensor) -> None:
+        if not finite.all():
+            count = int((~finite).sum())
+            self.passes.counts.not_finite += count
+            error = NonFiniteError(f"{what} of {count} of {len(finite)} codes became {BEYOND}")
+            error.rows = ~finite
+            raise error
+
+
+def require_some(finite: Tensor) -> Tensor:
+    """`finite` (k,) bool of k codes. Raises NonFiniteError: none of them is."""
+    if not finite.any():
+        raise NonFiniteError(f"what all of {len(finite)} codes give is {BEYOND}")
+    return finite
 
 
 def round_to_eight_bits(images: Tensor) -> Tensor:
@@ -147,24 +174,6 @@ class _EightBits(torch.autograd.Function):
     @staticmethod
     def backward(ctx: object, gradient: Tensor) -> Tensor:
         return gradient
-
-
-def _checked(evaluation: Evaluation, chains: Tensor | None) -> Evaluation:
-    _require_finite(evaluation.activations, "the activation", chains, evaluation.encodings)
-    return evaluation
-
-
-def _require_finite(values: Tensor, what: str, chains: Tensor | None, also: Tensor | None = None) -> None:
-    finite = _finite(values) if also is None else _finite(values) & _finite(also)
-    if finite.all():
-        return
-    rows = (~finite).nonzero().flatten().cpu()
-    numbers = (rows if chains is None else chains.cpu()[rows]) + 1
-    raise NonFiniteError(
-        f"{what if not _finite(values).all() else 'the encoding'} of chain {', '.join(map(str, numbers[:5].tolist()))} "
-        "became NaN or infinite: the weights or the codes are beyond what the networks can compute. Check the weights, "
-        "bound the codes, or compute in float32."
-    )
 
 
 def _finite(values: Tensor) -> Tensor:

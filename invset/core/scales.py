@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from invset.core.lagrangian import Scales
-from invset.core.problem import Problem
+from invset.core.problem import Problem, require_some
 from invset.core.region import Region
 
 
@@ -20,8 +20,13 @@ class Distances(NamedTuple):
 
 
 def measure(problem: Problem, codes: Tensor) -> Distances:
-    """Distances between unrelated codes (m, c), m ≥ 2. If a median is 0, the mean; if that is 0 too, 1."""
-    return Distances(typical_distance(codes), typical_distance(problem.evaluate(codes).encodings))
+    """Distances between unrelated codes (m, c), m ≥ 2. If a median is 0, the mean; if that is 0 too, 1.
+
+    Raises:
+        NonFiniteError: no code's activations and encoding are finite.
+    """
+    evaluation = problem.evaluate(codes)
+    return Distances(typical_distance(codes), typical_distance(evaluation.encodings[require_some(evaluation.finite)]))
 
 
 def automatic(distances: Distances, region: Region, chains: int) -> Scales:
@@ -40,7 +45,9 @@ def fixed(objective: float, region: Region) -> Scales:
 
 
 def typical_distance(points: Tensor) -> float:
-    """The median distance between points (m, …); if it is 0 the mean, and if that is 0 too 1."""
+    """The median distance between points (m, …); if it is 0 the mean, and if that is 0 too, or of one point, 1."""
+    if len(points) < 2:
+        return 1.0
     distances = torch.pdist(points.flatten(1))
     typical = float(distances.median()) or float(distances.mean())
     return typical or 1.0

@@ -7,7 +7,7 @@ chains each go by their own count.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -97,6 +97,10 @@ class Descent(Abilities):
     def group(self, device: torch.device) -> Tensor:
         """The group of each chain, (k,): the first K are the first's."""
         return torch.arange(self.schedule.groups, device=device).repeat_interleave(self.schedule.chains)
+
+    def renew(self, state: Any, which: Tensor) -> Any:
+        """New starts for the chains `which` (k,) bool, whose codes give NaN or infinity."""
+        return state._replace(chains=restart(state.chains, which, self.problem, self.draw))
 
     def measure(self) -> tuple[Distances, Scales]:
         """The scales on which objective and constraints are weighed, from the references."""

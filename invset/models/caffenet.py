@@ -17,7 +17,7 @@ from invset.errors import WeightsError
 from invset.files import user_path
 from invset.models.blobs import Blobs, fill_layers, read_blobs
 from invset.models.colours import CAFFE_MEAN, caffe_colours
-from invset.models.labels import DATA_FOLDER, labels_for
+from invset.models.labels import DATA_FOLDER, class_folders, labels_for
 from invset.models.network import Network, crop
 from invset.models.random_weights import he_state
 from invset.weights.caffemodel import read_mean
@@ -82,7 +82,7 @@ def caffenet_network(
             whose conv1 takes blue first, as Caffe's); the name of known weights, as
             caffenet-matconvnet; None: the published ones, fetched if need be; "random": none, and its units detect
             nothing.
-        labels: a file of fc8's names; None: ImageNet's, if it has 1000 units.
+        labels: a file of fc8's names; None: those in the weights' file (.mat), or ImageNet's, if it has 1000 units.
         mean: Caffe's mean file (.binaryproto), of which the middle is taken, or three numbers, blue first, 0-255;
             None: what the weights' file says (.mat), or ImageNet's (104, 117, 123). The file is one of the network's.
         classes: units of fc8, with random weights; else the file says it.
@@ -95,6 +95,7 @@ def caffenet_network(
         ConfigError: the mean is no colour.
     """
     files: tuple[Path, ...] = ()
+    own_names: tuple[str, ...] = ()
     if weights == "random":
         colours = caffe_colours(_mean(mean, None))
         with torch.device("meta"):
@@ -102,7 +103,7 @@ def caffenet_network(
         module.load_state_dict(he_state(module, random_seed), assign=True)
     else:
         path = file_of(weights, "caffenet", find)
-        blobs, own_mean = _read(path)
+        blobs, own_mean, own_names = _read(path)
         colours = caffe_colours(_mean(mean, own_mean))
         fc8 = blobs.get("fc8", ())
         if fc8 and fc8[0].ndim:
@@ -111,7 +112,8 @@ def caffenet_network(
         files = (path,)
     if isinstance(mean, str | Path):
         files = (*files, user_path(mean))
-    named = labels_for({"fc8": module.fc8.out_features}, labels)
+    units = module.fc8.out_features
+    named = {"fc8": own_names} if labels is None and len(own_names) == units else labels_for({"fc8": units}, labels)
     layers = {layer: layer for layer, _ in module.named_children()}
     return Network("caffenet", module, layers, (3, SIZE, SIZE), named, files, colours)
 
@@ -133,11 +135,17 @@ def places205_network(
     return replace(network, name="places205")
 
 
-def _read(path: Path) -> tuple[Blobs, Tensor | None]:
-    """Layer -> (weight, bias), the first's input blue first; and the mean that the file gives, if it does."""
+def _read(path: Path) -> tuple[Blobs, Tensor | None, tuple[str, ...]]:
+    """Layer -> (weight, bias), the first's input blue first; the mean and the classes' names, if the file has them.
+
+    Not ImageNet's: they are known here, each by a name of its own.
+    """
+    names: tuple[str, ...] = ()
     if kind(path) == "matconvnet":
         net = read_matconvnet(path)
         blobs, mean, order = net.layers, net.average_image, ["norm" if type_ in LRN else type_ for type_ in net.types]
+        if tuple(folder for folder, _ in net.classes) != class_folders():
+            names = tuple("".join(filter(str.isprintable, name)) for _, name in net.classes)
         if "conv1" in blobs:
             filters, *rest = blobs["conv1"]
             blobs["conv1"] = (filters.flip(1), *rest)  # of red first
@@ -147,7 +155,7 @@ def _read(path: Path) -> tuple[Blobs, Tensor | None]:
     # AlexNet's tensors have CaffeNet's names and shapes, and would be silently wrong.
     if next((layer for layer in order if layer in ("norm", "pool")), None) == "norm" and "pool" in order:
         raise WeightsError(f"{path}: normalises before it pools, as AlexNet does and CaffeNet does not. {ADVICE}")
-    return blobs, None if mean is None else mean.flip(0)
+    return blobs, None if mean is None else mean.flip(0), names
 
 
 def _mean(given: str | Path | Sequence[float] | None, own: Tensor | None) -> Tensor | Sequence[float]:

@@ -70,7 +70,7 @@ def custom_generator(
     arguments: Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
     scale: float = 1.0,
-    mean: float | Sequence[float] = 0.0,
+    mean: float | Sequence[float] | None = None,
     deviation: float | Sequence[float] = 1.0,
     bgr: bool = False,
     crop: int | None = None,
@@ -85,7 +85,7 @@ def custom_generator(
         arguments: of the function.
         weights: as for `custom_network`.
         scale: of the colours; this, mean, deviation and bgr as for `Colours`, which the images are decoded from.
-        mean: added, on that scale.
+        mean: added, on that scale; None: 0, if all that it makes is then within [0, 1].
         deviation: multiplied by first.
         bgr: blue first.
         crop: pixels a side of the middle that is the image; None: all of it.
@@ -100,7 +100,12 @@ def custom_generator(
     module, files = _make(factory, arguments, weights, Generator)
     if isinstance(module, Generator):
         return module
-    return _generator(factory, module, code, Colours(scale, mean, deviation, bgr), crop, inverts, bounds, files)
+    colours = Colours(scale, 0.0 if mean is None else mean, deviation, bgr)
+    generator = _generator(factory, module, code, colours, crop, inverts, bounds, files)
+    if mean is None:
+        half = "generator.options.mean=0.5 generator.options.deviation=0.5"
+        _require_in_range(generator, f"{half} if they are -1 and 1; generator.options.mean=0")
+    return generator
 
 
 def network_in_memory(
@@ -150,15 +155,23 @@ def generator_in_memory(
     colours = Colours(1.0, -low / (high - low), 1 / (high - low))
     generator = _generator(name, _copied(name, given), code, colours)
     if output is None:
-        codes = torch.randn(LOOKS, generator.code_size, generator=seeded_generator("output"))
-        with torch.no_grad():
-            made = generator(codes)
-        if made.min() < -NEAR or made.max() > 1 + NEAR:
-            raise ConfigError(
-                f"generator {name} makes pixels from {float(made.min()):.3g} to {float(made.max()):.3g}: say what "
-                "black and white are, as output=(-1, 1); output=(0, 1) clamps what is outside."
-            )
+        _require_in_range(generator, "output=(-1, 1); output=(0, 1)")
     return generator
+
+
+def _require_in_range(generator: Generator, options: str) -> None:
+    """Refuse one whose images of some codes leave [0, 1]. Raises ConfigError: the `options` say what they are."""
+    codes = torch.randn(LOOKS, generator.code_size, generator=seeded_generator("output"))
+    device = next((parameter.device for parameter in generator.module.parameters()), codes.device)
+    generator.to(device)
+    with torch.no_grad():
+        made = generator(codes.to(device))
+    low, high = float(made.min()), float(made.max())
+    if low < -NEAR or high > 1 + NEAR:
+        raise ConfigError(
+            f"generator {generator.name} makes pixels from {low:.3g} to {high:.3g}: say what black and white are, as "
+            f"{options} clamps what is outside."
+        )
 
 
 def _network(
@@ -171,7 +184,7 @@ def _network(
 ) -> Network:
     network = discovered_network(name, module, size, colours, labels, None, files)
     last = list(network.layers)[-1]
-    images = torch.full((1, *network.input_shape), 0.5, device=network.device)
+    images = torch.full((2, *network.input_shape), 0.5, device=network.device)
     failure = f"network {name}: no gradient comes from {last} back to the image"
     _require_gradient(failure, images, lambda some: network.read([last], some)[last])
     return network
@@ -289,25 +302,25 @@ def _require_gradient(failure: str, inputs: Tensor, run: Callable[[Tensor], Tens
 
 
 def _image_size(name: str, module: nn.Module, code: int) -> tuple[int, int]:
-    """(h, w) of what the module makes of a code of zeros. Raises ConfigError where that is no image."""
+    """(h, w) of what the module makes of codes of zeros. Raises ConfigError where that is no image."""
     try:
         with torch.no_grad():
             images = module.eval()(_zeros(module, code))
     except Exception as error:  # of the user's code: anything
         raise ConfigError(
-            f"generator {name} cannot be run on a code (1, {code}) ({type(error).__name__}: {error}). Give the numbers "
+            f"generator {name} cannot be run on codes (2, {code}) ({type(error).__name__}: {error}). Give the numbers "
             "in a code, and let it take them as (b, c)."
         ) from error
-    if not isinstance(images, torch.Tensor) or images.ndim != 4 or tuple(images.shape[:2]) != (1, 3):
+    if not isinstance(images, torch.Tensor) or images.ndim != 4 or tuple(images.shape[:2]) != (2, 3):
         gave = tuple(images.shape) if isinstance(images, torch.Tensor) else type(images).__name__
-        raise ConfigError(f"generator {name} makes {gave} of a code of {code}, not an image (1, 3, height, width).")
+        raise ConfigError(f"generator {name} makes {gave} of codes (2, {code}), not images (2, 3, height, width).")
     return images.shape[2], images.shape[3]
 
 
 def _zeros(module: nn.Module, code: int) -> Tensor:
-    """A code of zeros (1, code), where and of what numbers the module computes."""
+    """Two codes of zeros (2, code), where and of what numbers the module computes."""
     parameter = next(module.parameters(), torch.zeros(()))
-    return torch.zeros(1, code, device=parameter.device, dtype=parameter.dtype)
+    return torch.zeros(2, code, device=parameter.device, dtype=parameter.dtype)
 
 
 NETWORKS = {"custom": custom_network}

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from invset.core.method import Method, Step
+from invset.core.method import Abilities, Method, Step
 from invset.passes.ranks import Ranks
 from invset.run.checkpoint import pack, unpack
 
 
-class Leading:
+class Leading(Abilities):
     """A method on the first process, whose steps the others take part in.
 
     They are given the state before each step, and keep nothing: so a run goes on with any number of processes, and they

@@ -44,6 +44,7 @@ class Tally(NamedTuple):
         accepted: those of them that lay in range.
         forward: codes that went forward through generator and network.
         backward: codes whose gradient was taken.
+        not_finite: how often a code gave NaN or infinity, so that its chain started anew.
         checked: saved images that went forward through the network.
         at_once: how many codes at once memory was found to suffice for; 0 as long as it never ran out.
         closest: the activations of the code that came closest to the ranges; none before the first step.
@@ -62,6 +63,7 @@ class Tally(NamedTuple):
     accepted: int = 0
     forward: int = 0
     backward: int = 0
+    not_finite: int = 0
     checked: int = 0
     at_once: int = 0
     closest: tuple[float, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -95,14 +96,14 @@ class Runner:
         counts, recorder = self.problem.passes.counts, self.recorder
         clock = time.perf_counter()
         state, tally = recorder.state, recorder.tally
-        counts.forward, counts.backward = tally.forward, tally.backward
+        counts.forward, counts.backward, counts.not_finite = tally.forward, tally.backward, tally.not_finite
         if tally.at_once:  # the same bits as without the interruption
             self.batches.learn(tally.at_once)
         if state is None:
             state = self.method.begin()
         while recorder.count < self.wanted and not self._is_at_plateau(state) and state.phase in ACTIVE:
             following, step = method.step(state)
-            tally = tally._replace(forward=counts.forward, backward=counts.backward, at_once=self.batches.largest or 0)
+            tally = tally._replace(**asdict(counts), at_once=self.batches.largest or 0)
             room = self.wanted - recorder.count
             first = tally.seed_steps < 0 and bool(step.sampling.any())
             last = len(step.samples) >= room

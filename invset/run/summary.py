@@ -66,6 +66,7 @@ def summarise(
             "backward": tally.backward + before.backward,
             "forward_of_saved_images": tally.checked,
         },
+        "chains_not_finite": tally.not_finite,
         "mean_pairwise_distance": mean_pairwise_distance(encodings) if len(encodings) > 1 else math.nan,
         "unrelated_distance": encoding_distance,
         "near_duplicates": duplicates,

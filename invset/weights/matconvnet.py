@@ -25,11 +25,13 @@ class SimpleNN(NamedTuple):
         each layer that has some; fully connected layers are convolutions. The third is "layer3" if it has no name.
     average_image: (3,) or (3, h, w), RGB, 0-255.
     types: type of every layer, in order, as vl_simplenn has them: conv, relu, pool, lrn or normalize …
+    classes: (name, description) of each class, in order; of ImageNet's the name is a wnid. () of a file without them.
     """
 
     layers: dict[str, tuple[Tensor, ...]]
     average_image: Tensor | None
     types: list[str]
+    classes: tuple[tuple[str, str], ...]
 
 
 def read_matconvnet(path: str | Path) -> SimpleNN:
@@ -53,10 +55,17 @@ def _network(contents: dict[str, Any]) -> SimpleNN:
             weights[layer.get("name") or f"layer{number}"] = found
     if not weights:
         raise ValueError("no layer has weights")
-    average = contents.get("meta", contents).get("normalization", {}).get("averageImage")
+    meta = contents.get("meta", contents)
+    average = meta.get("normalization", {}).get("averageImage")
     if average is not None:
         average = _tensor(average.ravel() if average.size == 3 else average.transpose(2, 0, 1))
-    return SimpleNN(weights, average, [layer["type"] for layer in contents["layers"]])
+    return SimpleNN(weights, average, [layer["type"] for layer in contents["layers"]], _classes(meta.get("classes")))
+
+
+def _classes(classes: Any) -> tuple[tuple[str, str], ...]:
+    columns = [classes.get(field) for field in ("name", "description")] if isinstance(classes, dict) else []
+    texts = [one for one in columns if isinstance(one, list) and all(isinstance(text, str) for text in one)]
+    return tuple(zip(texts[0], texts[-1], strict=False)) if texts else ()
 
 
 def _weights(layer: dict[str, Any]) -> tuple[Tensor, ...]:

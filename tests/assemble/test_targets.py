@@ -92,7 +92,8 @@ def test_a_neuron_twice():
     [
         ({"n": 9}, r"n=9 is less than schedule.K=10"),
         ({"batch_size": 0}, "batch_size=0: give auto, or a whole number from 1 on"),
-        ({"threads": 0}, "threads=0: give 1 or more"),
+        ({"threads": 0}, "threads=0: give 1 to "),
+        ({"threads": 100000}, "threads=100000: give 1 to .* four for each of this machine's cores"),
         ({"method": MethodSettings("papr")}, "method=papr: did you mean paper"),
         ({"constraint": "uper"}, "constraint=uper: there are lower, range"),
         ({"until": "plato"}, "until=plato: "),

@@ -264,6 +264,8 @@ def test_a_range_that_cannot_be_reached(invset, here, linear):
     assert result.err == ""
     assert "the range was not reached: the closest code gave output:1 1 (wanted [1.5, 2])" in result.out
     assert "invset probe 'neuron=[output:1]'" in result.out
+    lower = invset(*linear, "range=[1.5,2]", "constraint=lower", "hydra.run.dir=lower")
+    assert "output:1 1 (wanted >= 1.5)" in lower.out
     (instead,) = [line for line in result.out.splitlines() if line.startswith("what it came past on its way: ")]
     again = invset(*shlex.split(instead.partition(": ")[2])[1:], "hydra.run.dir=again")
     assert again.code == 0, instead
@@ -291,7 +293,7 @@ def _poisoned(monkeypatch, after: int) -> None:
 
 def test_nan_is_told_and_what_there_is_stays(invset, here, linear, monkeypatch, rows, results, linear_run):
     with monkeypatch.context() as patch:
-        _poisoned(patch, after=14)
+        _poisoned(patch, after=20)
         result = invset(*linear, "hydra.run.dir=run")
     assert result.code == 1
     assert result.err.count("\n") == 1
@@ -305,6 +307,12 @@ def test_nan_is_told_and_what_there_is_stays(invset, here, linear, monkeypatch, 
     assert len(load_file(here / "run" / "codes.safetensors")["codes"]) == count
     assert invset("sample", "resume=run").code == 0  # the weights are mended
     assert results(here / "run") == results(linear_run)
+
+
+def test_a_text_of_the_environment_where_a_number_belongs(invset, here, linear):
+    result = invset(*linear, "seed=${oc.env:HOME}")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert result.err.startswith("invset: seed: ")
 
 
 def test_nan_from_the_start(invset, here, linear, monkeypatch):

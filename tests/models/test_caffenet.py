@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +21,10 @@ from torch import Tensor
 
 from invset.errors import ConfigError, WeightsError
 from invset.models.caffenet import CaffeNet, caffenet_network, places205_network
+from invset.models.labels import class_folders, class_names
 from invset.models.layers import read_layers
 from invset.models.network import Network
+from invset.weights.matconvnet import SimpleNN
 from tests.models.caffe_nets import Blobs, caffenet
 from tests.weights.caffe_files import write_mean, write_net
 
@@ -198,6 +200,25 @@ def test_matconvnets_file_is_the_same_network_and_brings_its_average_image(
     assert np.abs(mat.colours.encode(images).numpy() - caffes(images, blue_first)).max() < 1e-4
     given = caffenet_network(at / "imagenet-caffe-ref.mat", mean=[104, 117, 123])
     assert torch.equal(given.colours.encode(images), network.colours.encode(images))
+
+
+def test_matconvnets_own_class_names(blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ImageNet's are known here, by names of one class each; a file of the user's goes before."""
+    path, imagenet = tmp_path / "net.mat", class_names()
+    scipy.io.savemat(path, {"layers": np.empty((0, 0), dtype=object)})
+    layers = {name: tuple(map(torch.from_numpy, arrays)) for name, arrays in blobs.items()}
+    names = [f"kind {number}, of a class" for number in range(1000)]
+
+    def labels(folders: Sequence[str], file: Path | None = None) -> tuple[str, ...]:
+        net = SimpleNN(layers, None, ["conv", "pool", "lrn"], tuple(zip(folders, names, strict=False)))
+        monkeypatch.setattr("invset.models.caffenet.read_matconvnet", lambda path: net)
+        return caffenet_network(path, file).labels["fc8"]
+
+    assert labels(names) == tuple(names)
+    assert labels(class_folders()) == imagenet
+    assert labels(names[:3]) == imagenet, "not as many as units"
+    (tmp_path / "labels.txt").write_text("\n".join(f"mine {number}" for number in range(1000)))
+    assert labels(names, tmp_path / "labels.txt")[3] == "mine 3"
 
 
 def test_a_mean_file_is_taken_from_its_middle(images: Tensor, tmp_path: Path) -> None:

@@ -121,10 +121,14 @@ def test_a_generator_is_measured() -> None:
         raw = generator.module(codes)
     expected = torch.stack([raw[:, 2] + 30, raw[:, 1] + 20, raw[:, 0] + 10], dim=1) / 255
     torch.testing.assert_close(generator(codes), expected)
-    cropped = build_generator("custom", **options, crop=4, inverts=["caffenet", "fc6"], bounds=[0, 30])
+    cropped = build_generator("custom", **options, mean=0, crop=4, inverts=["caffenet", "fc6"], bounds=[0, 30])
     torch.testing.assert_close(cropped(codes), raw[:, :, 3:7, 3:7])
     assert (cropped.inverts, cropped.code_bounds, cropped.image_shape) == (("caffenet", "fc6"), (0.0, 30.0), (3, 4, 4))
     assert cropped.statistics is None
+    with pytest.raises(
+        ConfigError, match=r"pixels from -\S+ to \S+: .* as generator.options.mean=0.5 gen.*mean=0 clamps"
+    ):
+        build_generator("custom", **options)
     assert generator.statistics is not None  # of standard normal codes
     assert generator.statistics.deviation.tolist() == [1.0] * 6
 
@@ -154,10 +158,10 @@ def test_arguments_and_sizes_that_do_not_fit() -> None:
     with pytest.raises(ConfigError, match=r"code=None; give the numbers in a code, as code=4096"):
         build_generator("custom", factory="mynets:gen")
     with pytest.raises(
-        ConfigError, match=r"mynets:gen cannot be run on a code .1, 5. .RuntimeError: mat1 and mat2 shapes"
+        ConfigError, match=r"mynets:gen cannot be run on codes .2, 5. .RuntimeError: mat1 and mat2 shapes"
     ):
         build_generator("custom", factory="mynets:gen", code=5)
-    with pytest.raises(ConfigError, match=r"mynets:flat makes \(1, 12\) of a code of 6, not an image"):
+    with pytest.raises(ConfigError, match=r"mynets:flat makes \(2, 12\) of codes \(2, 6\), not images"):
         build_generator("custom", factory="mynets:flat", code=6)
     with pytest.raises(ConfigError, match="crop is 9; the generator's images are 8x8, so give 1 to 8"):
         build_generator("custom", factory="mynets:gen", code=6, crop=9)

@@ -72,12 +72,14 @@ def test_all_styles_give_the_same_network(tmp_path: Path, style: str, compressed
     assert net.average_image[2, 4, 5] == AVERAGE[4, 5, 2]
     assert net.types == ["conv", "relu", "normalize" if style == "old" else "lrn", "conv", "softmax"]
     assert kind(path) == "matconvnet"
+    assert net.classes == tuple(zip(["n01", "n02", "n03"], LABELS, strict=True))
 
 
 def test_what_may_be_missing(tmp_path: Path) -> None:
     savemat(tmp_path / "net.mat", {"layers": contents("new")["layers"]})
     net = read_matconvnet(tmp_path / "net.mat")
     assert net.average_image is None
+    assert net.classes == ()
 
 
 def test_an_average_of_three_numbers(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ def describe_outcome(
     if figures["samples"] > 1:
         lines.append(_describe_distinct(figures["coverage"]))
         lines += _describe_filling(figures, sampling)
+    if figures["chains_not_finite"]:
+        lines.append(f"{figures['chains_not_finite']} times a code gave NaN or infinity, and its chain started anew")
     if figures["status"] == "complete" and figures["until"] == "plateau" and not at_plateau:
         more = f"n={2 * figures['n']}"
         lines.append(
@@ -95,11 +97,13 @@ def _describe_filling(figures: Mapping[str, Any], sampling: Sampling) -> list[st
 
 def _describe_shortfall(figures: Mapping[str, Any], sampling: Sampling, folder: RunFolder) -> list[str]:
     what = "not reached" if figures["status"] == "unreachable" else "too seldom reached"
-    units, ranges = sampling.models.units, sampling.targets.ranges
+    units, region = sampling.models.units, sampling.region
     activations = figures.get("closest", {}).get("activations", [])
     closest = ", ".join(
-        f"{unit.describe()} {value:.4g} (wanted [{low:g}, {high:g}])"
-        for unit, value, (low, high) in zip(units, activations, ranges, strict=False)
+        f"{unit.describe()} {value:.4g} (wanted {f'[{low:g}, {high:g}]' if high < math.inf else f'>= {low:g}'})"
+        for unit, value, low, high in zip(
+            units, activations, region.lower.tolist(), region.upper.tolist(), strict=False
+        )
     )
     names = ",".join(map(str, units))
     lines = [f"the range was {what}: the closest code gave {closest}"]
