@@ -96,7 +96,8 @@ def test_the_latest_picture_is_opened_or_the_one_asked_for(invset, here, linear_
     for picture in pictures[0], pictures[2]:
         picture.unlink()
     (newer / "seeds.png").unlink(missing_ok=True)
-    assert "outputs/newer: has no picture yet" in invset("show").err
+    assert invset("show").out == "outputs/older/samples.png\n"
+    assert "outputs/newer: has no picture yet" in invset("show", "outputs/newer").err
 
 
 def test_without_a_display_only_the_path_is_printed(invset, here, linear_run, opened, monkeypatch):
