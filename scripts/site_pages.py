@@ -32,7 +32,7 @@ OUTSIDE = {
     "invset/data/mini/MODEL_CARD.md": "model-card.md",
 }
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)")
-MARK = re.compile(r"<!-- made: (\w+) -->")
+MARK = re.compile(r"<!-- made: (\w+) -->(?:\n.+)*")  # with what stands there for those who read the file itself
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

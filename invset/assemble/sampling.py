@@ -169,7 +169,8 @@ def assemble(
     unknown: list[str] = []
     if natural is not None:
         near = _find_near(models, reading, region, natural, settings.seed)
-        unknown = reach.describe_unknown(models, near.highest)
+        if settings.network.weights != "random":
+            unknown = reach.describe_unknown(models, near.highest)
         first = NearStarts(near.codes, settings.seed, chains).draw
 
     def draw(chain: int, attempt: int) -> Tensor:

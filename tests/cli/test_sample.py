@@ -263,7 +263,7 @@ def test_a_range_that_cannot_be_reached(invset, here, linear):
     assert result.code == 3
     assert result.err == ""
     assert "the range was not reached: the closest code gave output:1 1 (wanted [1.5, 2])" in result.out
-    assert "invset probe 'neuron=[output:1]'" in result.out
+    assert "invset probe neuron=output:1" in result.out
     lower = invset(*linear, "range=[1.5,2]", "constraint=lower", "hydra.run.dir=lower")
     assert "output:1 1 (wanted >= 1.5)" in lower.out
     (instead,) = [line for line in result.out.splitlines() if line.startswith("what it came past on its way: ")]

@@ -106,10 +106,11 @@ def _describe_shortfall(figures: Mapping[str, Any], sampling: Sampling, folder: 
         )
     )
     names = ",".join(map(str, units))
+    neuron = f"neuron={names}" if len(units) == 1 else f"'neuron=[{names}]'"
     lines = [f"the range was {what}: the closest code gave {closest}"]
     if figures["status"] == "unreachable" and (instead := _suggest_instead(figures, sampling, folder)):
         lines.append(f"what it came past on its way: {instead}")
-    return [*lines, f"to see what can be reached: invset probe 'neuron=[{names}]'{chosen_models()}"]
+    return [*lines, f"to see what can be reached: invset probe {neuron}{chosen_models()}"]
 
 
 def _suggest_instead(figures: Mapping[str, Any], sampling: Sampling, folder: RunFolder) -> str | None:
